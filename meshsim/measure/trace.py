@@ -1,0 +1,181 @@
+"""The trace: a folder of Parquet part files and a header. Equal runs give equal bytes.
+
+    <folder>/header.json            what was run: scenario, seed, schema version (hashed)
+    <folder>/<table>/part-00000.parquet
+    <folder>/environment.json       wall clock, host, code version (not hashed)
+
+A part is written beside its place and renamed into it, so a reader never sees half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from meshsim.measure.records import SCHEMA_VERSION, TABLES, schema
+from meshsim.mesh.errors import MissingExtra, TraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+PART_ROWS = 200_000
+HEADER = "header.json"
+ENVIRONMENT = "environment.json"
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+        import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
+    except ImportError as missing:
+        raise MissingExtra("pyarrow", "sim") from missing
+    return pa, pq
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    beside = path.with_name(path.name + ".part")
+    beside.write_bytes(data)
+    beside.replace(path)
+
+
+class TraceWriter:
+    """Writes one episode.
+
+    Args:
+        folder: Made if absent; must hold no trace yet.
+        header: What was run, as JSON values: at least `scenario` and `seed`. Nothing of wall clock, host or code belongs here.
+
+    Raises:
+        TraceError: If the folder holds a trace already.
+    """
+
+    def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        if (self.folder / HEADER).exists():
+            raise TraceError(f"{self.folder} holds a trace already")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._header = dict(header)
+        self._batches: dict[str, list[pa.RecordBatch]] = {}
+        self._rows: dict[str, int] = {}
+        self._parts: dict[str, int] = {}
+        self._pa, self._pq = _arrow()
+        self._schemas = {name: schema(name) for name in TABLES}
+
+    def append(self, table: str, **columns: Sequence[Any] | NDArray[np.generic]) -> None:
+        """Appends rows to `table`; every column of its schema, all of one length.
+
+        Raises:
+            TraceError: If a column is missing, unknown or of another length.
+        """
+        form = self._schemas[table]
+        if set(columns) != set(form.names):
+            raise TraceError(f"{table}: columns differ: {sorted(set(columns) ^ set(form.names))}")
+        arrays = [self._pa.array(columns[name], type=form.field(name).type) for name in form.names]
+        if len({len(array) for array in arrays}) > 1:
+            raise TraceError(f"{table}: columns of different length")
+        self._batches.setdefault(table, []).append(self._pa.record_batch(arrays, schema=form))
+        self._rows[table] = self._rows.get(table, 0) + len(arrays[0])
+        if self._rows[table] >= PART_ROWS:
+            self._flush(table)
+
+    def _flush(self, table: str) -> None:
+        batches = self._batches.pop(table, [])
+        self._rows[table] = 0
+        if not batches:
+            return
+        part = self._parts.get(table, 0)
+        self._parts[table] = part + 1
+        place = self.folder / table / f"part-{part:05d}.parquet"
+        place.parent.mkdir(exist_ok=True)
+        beside = place.with_name(place.name + ".part")
+        whole = self._pa.Table.from_batches(batches, schema=self._schemas[table]).combine_chunks()
+        self._pq.write_table(whole, beside, compression="zstd", compression_level=1, use_dictionary=True)
+        beside.replace(place)
+
+    def close(self) -> None:
+        """Flushes what is left and writes the header, which makes the trace whole."""
+        for table in list(self._batches):
+            self._flush(table)
+        side = {
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "host": platform.node(),
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
+            "meshsim": version("meshsim"),
+        }
+        _write_whole(self.folder / ENVIRONMENT, json.dumps(side, indent=1).encode())
+        head = {"schema_version": SCHEMA_VERSION, **self._header}
+        _write_whole(self.folder / HEADER, json.dumps(head, indent=1, sort_keys=True).encode())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+
+
+class Trace:
+    """Reads one episode.
+
+    Args:
+        folder: As written by `TraceWriter`.
+
+    Raises:
+        TraceError: If the folder is no trace, was cut off, or is of another schema version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        try:
+            self.header: dict[str, Any] = json.loads((self.folder / HEADER).read_text())
+        except FileNotFoundError as missing:
+            raise TraceError(f"{self.folder} is no complete trace: {HEADER} is missing") from missing
+        if self.header.get("schema_version") != SCHEMA_VERSION:
+            raise TraceError(
+                f"{self.folder}: trace schema {self.header.get('schema_version')}, this meshsim reads {SCHEMA_VERSION}"
+            )
+
+    def table(self, name: str) -> pa.Table:
+        """All rows of one table, in the order written; empty when nothing was written."""
+        if name not in TABLES:
+            raise TraceError(f"no table {name!r} in a trace; there are: {', '.join(TABLES)}")
+        pa, pq = _arrow()
+        parts = sorted((self.folder / name).glob("part-*.parquet"))
+        if not parts:
+            return schema(name).empty_table()
+        return pa.concat_tables([pq.read_table(part, partitioning=None) for part in parts])
+
+    def columns(self, name: str) -> dict[str, Any]:
+        """One table as NumPy arrays by column; string, binary and list columns as Python lists."""
+        whole = self.table(name)
+        plain = {c.name: c.type in {"int64", "int32", "float64", "bool"} for c in TABLES[name]}
+        return {
+            column: whole[column].to_numpy() if plain[column] else whole[column].to_pylist() for column in plain
+        }
+
+
+def trace_sha256(folder: Path) -> str:
+    """SHA-256 over the names and bytes of all files of a trace except the side file; equal for equal runs."""
+    digest = hashlib.sha256()
+    root = Path(folder)
+    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+        name = path.relative_to(root).as_posix()
+        if name == HEADER or name.endswith(".parquet"):
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
