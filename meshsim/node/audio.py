@@ -32,7 +32,6 @@ _AMPLITUDE = 8000.0
 _SYLLABLES_PER_SECOND = 4.0
 _KEPT_SAMPLES = OPUS_CLOCK_RATE
 _SEQUENCE_SPAN = 1 << 16
-_TIMESTAMP_SPAN = 1 << 32
 _JITTER_GAIN = 1.0 / 16.0  # RFC 3550, A.8
 _FULL_SCALE = 32768.0
 _GAPS_KEPT = 64
@@ -245,7 +244,7 @@ class AudioSink:
         if self._last_arrival:
             self._note_gap(Gap(self._last_arrival, now))
         self._last_arrival = now
-        transit = now / NANOSECONDS - packet.timestamp % _TIMESTAMP_SPAN / OPUS_CLOCK_RATE
+        transit = now / NANOSECONDS - packet.timestamp / OPUS_CLOCK_RATE
         if self._transit is not None:
             self._jitter += (abs(transit - self._transit) - self._jitter) * _JITTER_GAIN
         self._transit = transit

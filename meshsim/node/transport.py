@@ -1,0 +1,368 @@
+"""One peer connection per neighbour: three data channels and media on one ICE and DTLS transport, every datagram counted.
+
+Who may connect is decided in `signaling`; what the bytes mean, in the agent. aioice is told which local addresses to use
+(it skips loopback) and its sockets are wrapped so that each datagram is counted where it enters or leaves the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import enum
+import ipaddress
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from aioice import ice
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from meshsim.mesh.errors import LocalProtocolError, RemoteProtocolError
+from meshsim.node.rtp import MediaPort
+from meshsim.node.traffic import Traffic
+
+if TYPE_CHECKING:
+    from aiortc import RTCDataChannel, RTCDtlsTransport
+
+SETTLE_STEPS = 4
+"""Turns of the event loop that aiortc's own tasks need to end after `close`."""
+
+
+class Channel(enum.StrEnum):
+    """What a data channel promises."""
+
+    CONTROL = "control"
+    """Reliable and ordered: the mesh's messages."""
+    DATA = "data"
+    """Reliable, unordered: a call's data."""
+    REALTIME = "realtime"
+    """Unordered, never sent again: keepalives and probes."""
+
+
+_CHANNELS: dict[Channel, dict[str, Any]] = {
+    Channel.CONTROL: {"id": 0, "ordered": True},
+    Channel.DATA: {"id": 2, "ordered": False},
+    Channel.REALTIME: {"id": 4, "ordered": False, "maxRetransmits": 0},
+}
+
+
+def _keep(sdp: str) -> Awaitable[str]:
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    ready.set_result(sdp)
+    return ready
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkConfig:
+    """How links are made.
+
+    Attributes:
+        addresses: Local IPv4 addresses to use, and no others.
+        connect_timeout: Seconds from dial or accept until all channels are open.
+        buffer_bytes: A channel that holds more unsent bytes refuses to take more.
+        rewrite: Changes the peer's SDP before it is applied, after it was verified: the emulator's place.
+    """
+
+    addresses: tuple[str, ...] = ("127.0.0.1",)
+    connect_timeout: float = 10.0
+    buffer_bytes: int = 1 << 20
+    rewrite: Callable[[str], Awaitable[str]] = _keep
+
+
+def _ignore_message(channel: Channel, data: bytes) -> None: ...
+
+
+def _ignore_media(packet: bytes) -> None: ...
+
+
+def _ignore_close() -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkHandlers:
+    """What a link calls; each returns at once. A `RemoteProtocolError` raised in one is counted and ends there.
+
+    Attributes:
+        on_message: A message came in on a channel.
+        on_media: An RTP packet came in, decrypted.
+        on_closed: The link is gone, for whatever reason; called once, and not if it never connected.
+    """
+
+    on_message: Callable[[Channel, bytes], None] = _ignore_message
+    on_media: Callable[[bytes], None] = _ignore_media
+    on_closed: Callable[[], None] = _ignore_close
+
+
+class PeerLink:
+    """A connection to one neighbour. Made by `dial` or `accept`.
+
+    Attributes:
+        traffic: Datagrams exchanged, of all kinds.
+        malformed: Messages and packets that a handler refused.
+    """
+
+    def __init__(self, *, config: LinkConfig, handlers: LinkHandlers, traffic: Traffic) -> None:
+        self.traffic = traffic
+        self.malformed = 0
+        self._config = config
+        self._handlers = handlers
+        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._channels = {channel: self._make_channel(channel) for channel in Channel}
+        sctp = self._pc.sctp
+        if sctp is None:
+            raise LocalProtocolError("a peer connection without data channels")
+        self._media = MediaPort(sctp.transport, self._receive_media)
+        self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closing: asyncio.Task[None] | None = None
+        self._pc.on("connectionstatechange", self._watch_state)
+
+    @classmethod
+    async def dial(
+        cls,
+        exchange: Callable[[str], Awaitable[str]],
+        *,
+        config: LinkConfig | None = None,
+        handlers: LinkHandlers | None = None,
+        traffic: Traffic | None = None,
+    ) -> PeerLink:
+        """Connects to a peer.
+
+        Args:
+            exchange: Takes our offer, returns the peer's answer, verified.
+            config: How to connect.
+            handlers: What to call.
+            traffic: Where to count datagrams.
+
+        Raises:
+            ConnectionError: If the link is not open in time.
+        """
+        link = cls(config=config or LinkConfig(), handlers=handlers or LinkHandlers(), traffic=traffic or Traffic())
+        async with _Opening(link):
+            await link._describe(await link._pc.createOffer())
+            await link._apply("answer", await exchange(link._pc.localDescription.sdp))
+            await link._connected
+        return link
+
+    @classmethod
+    async def accept(
+        cls,
+        offer: str,
+        reply: Callable[[str], Awaitable[None]],
+        *,
+        config: LinkConfig | None = None,
+        handlers: LinkHandlers | None = None,
+        traffic: Traffic | None = None,
+    ) -> PeerLink:
+        """Lets a peer connect that sent `offer` (SDP, verified).
+
+        Args:
+            offer: The peer's offer.
+            reply: Sends our answer.
+            config: How to connect.
+            handlers: What to call.
+            traffic: Where to count datagrams.
+
+        Raises:
+            ConnectionError: If the link is not open in time.
+            RemoteProtocolError: If the offer cannot be used.
+        """
+        link = cls(config=config or LinkConfig(), handlers=handlers or LinkHandlers(), traffic=traffic or Traffic())
+        async with _Opening(link):
+            await link._apply("offer", offer)
+            await link._describe(await link._pc.createAnswer())
+            await reply(link._pc.localDescription.sdp)
+            await link._connected
+        return link
+
+    @property
+    def closed(self) -> bool:
+        """Whether the link is gone, or going."""
+        return self._closing is not None
+
+    @property
+    def srtp_profile(self) -> str:
+        """Name of the SRTP profile that protects media on this link."""
+        return self._media.profile
+
+    def send(self, channel: Channel, data: bytes) -> bool:
+        """Sends one message; False when the link is not open or holds too much unsent data already."""
+        wire = self._channels[channel]
+        if self.closed or wire.readyState != "open" or wire.bufferedAmount > self._config.buffer_bytes:
+            return False
+        wire.send(data)
+        return True
+
+    def send_media(self, packet: bytes) -> bool:
+        """Sends one RTP packet at once; False when the link is not open."""
+        return not self.closed and self._media.send(packet)
+
+    async def close(self) -> None:
+        """Closes the link and waits until nothing of it runs any more."""
+        self._start_closing()
+        if self._closing is not None and self._closing is not asyncio.current_task():
+            await asyncio.shield(self._closing)
+
+    def _start_closing(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+
+    async def _close(self) -> None:
+        was_open = self._connected.done() and not self._connected.cancelled() and self._connected.exception() is None
+        if not self._connected.done():
+            self._connected.set_exception(ConnectionError("the link closed before it opened"))
+            self._connected.exception()
+        await self._pc.close()
+        for _ in range(SETTLE_STEPS):
+            await asyncio.sleep(0)
+        if was_open:
+            self._handlers.on_closed()
+
+    def _make_channel(self, channel: Channel) -> RTCDataChannel:
+        wire = self._pc.createDataChannel(channel.value, negotiated=True, **_CHANNELS[channel])
+
+        def receive(data: bytes | str) -> None:
+            self._receive_message(channel, data)
+
+        wire.on("message", receive)
+        wire.on("open", self._check_open)
+        return wire
+
+    def _check_open(self) -> None:
+        if not self._connected.done() and all(wire.readyState == "open" for wire in self._channels.values()):
+            self._connected.set_result(None)
+
+    def _watch_state(self) -> None:
+        if self._pc.connectionState in ("failed", "closed"):
+            self._start_closing()
+
+    def _receive_message(self, channel: Channel, data: bytes | str) -> None:
+        try:
+            self._handlers.on_message(channel, data.encode() if isinstance(data, str) else data)
+        except RemoteProtocolError:
+            self.malformed += 1
+
+    def _receive_media(self, packet: bytes) -> None:
+        try:
+            self._handlers.on_media(packet)
+        except RemoteProtocolError:
+            self.malformed += 1
+
+    async def _describe(self, description: RTCSessionDescription) -> None:
+        """Gathers local candidates; the sockets made meanwhile are this link's."""
+        token = _gathering.set((self._config.addresses, self.traffic))
+        try:
+            await self._pc.setLocalDescription(description)
+        finally:
+            _gathering.reset(token)
+
+    async def _apply(self, kind: str, sdp: str) -> None:
+        sdp = await self._config.rewrite(keep_addresses(sdp))
+        try:
+            await self._pc.setRemoteDescription(RTCSessionDescription(sdp=sdp, type=kind))
+        except (ValueError, IndexError, KeyError, AttributeError) as error:  # what aiortc's SDP parser may raise
+            raise RemoteProtocolError(f"unusable SDP {kind}: {error}") from error
+
+
+class _Opening:
+    """Closes a link whose opening failed, was cancelled or took too long."""
+
+    def __init__(self, link: PeerLink) -> None:
+        self._link = link
+        self._timeout = asyncio.timeout(link._config.connect_timeout)  # noqa: SLF001 - its other half
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:  # noqa: ANN401 - passed through
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            await self._link.close()
+            raise ConnectionError("the peer did not connect in time") from error
+        if error is not None:
+            await self._link.close()
+
+
+def keep_addresses(sdp: str) -> str:
+    """`sdp` without the candidates that are names (`.local`) instead of addresses, or not UDP.
+
+    >>> keep_addresses("a=candidate:1 1 udp 9 x.local 5 typ host\\r\\na=mid:0\\r\\n")
+    'a=mid:0\\r\\n'
+    """
+    return "".join(line for line in sdp.splitlines(keepends=True) if not _is_unusable(line))
+
+
+def _is_unusable(line: str) -> bool:
+    if not line.startswith("a=candidate:"):
+        return False
+    words = line.split()
+    return len(words) < 6 or words[2].lower() != "udp" or not _is_address(words[4])  # noqa: PLR2004 - RFC 8839, 5.1
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+_gathering: contextvars.ContextVar[tuple[tuple[str, ...], Traffic] | None] = contextvars.ContextVar(
+    "meshsim_gathering", default=None
+)
+"""Set while a link gathers candidates: its addresses and counters. Without it aioice behaves as ever."""
+
+_host_addresses = ice.get_host_addresses
+
+
+def _addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:  # noqa: FBT001 - aioice's signature
+    gathering = _gathering.get()
+    return _host_addresses(use_ipv4, use_ipv6) if gathering is None else list(gathering[0])
+
+
+class _CountedTransport:
+    """A datagram transport that counts what the kernel took."""
+
+    def __init__(self, transport: asyncio.DatagramTransport, traffic: Traffic) -> None:
+        self._transport = transport
+        self._traffic = traffic
+        self.refused = 0
+
+    def sendto(self, data: bytes, address: tuple[str, int]) -> None:
+        """Sends a datagram; `refused` grows while it is sent if the kernel did not take it."""
+        refused = self.refused
+        self._transport.sendto(data, address)
+        if self.refused == refused:
+            self._traffic.count_sent(len(data))
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - stands for all of the transport
+        return getattr(self._transport, name)
+
+
+class _CountedProtocol(ice.StunProtocol):
+    """aioice's socket protocol with counters, if a link is gathering."""
+
+    _counted: _CountedTransport | None = None
+    _traffic: Traffic | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        gathering = _gathering.get()
+        if gathering is not None:
+            self._traffic = gathering[1]
+            self._counted = _CountedTransport(cast("asyncio.DatagramTransport", transport), self._traffic)
+            transport = cast("asyncio.DatagramTransport", self._counted)
+        super().connection_made(transport)
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        if self._traffic is not None:
+            self._traffic.count_received(len(data))
+        super().datagram_received(data, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        if self._counted is not None:
+            self._counted.refused += 1
+        super().error_received(exc)
+
+
+ice.get_host_addresses = _addresses
+ice.StunProtocol = _CountedProtocol  # type: ignore[misc] - aioice looks the class up by this name
