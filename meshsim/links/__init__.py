@@ -1,7 +1,8 @@
 """How a link treats a packet: loss, then a rate-limited queue, then propagation and jitter.
 
-Every step is a function of floats that a compiler such as `numba.njit` takes unchanged (`compiled`): the simulator's kernel
-compiles it, the emulator of real datagrams calls it plain. One truth. What links exist and how they change is the scenario's.
+Every step is a function of floats that a compiler such as `numba.njit` takes unchanged (`compiled`): the simulator's
+kernel compiles it, the emulator of real datagrams calls it plain. One truth. What links exist and how they change is
+the scenario's.
 """
 
 from __future__ import annotations

@@ -137,9 +137,9 @@ def step(
     # In the simple Gilbert channel (good_loss 0, bad_loss 1) any draw below 1 decides alike: no second draw is spent.
     bad, lost = gilbert_elliott(state.bad, u_loss, 0.0, link.p, link.r, 0.0, 1.0)
     if lost:
-        return Passage(False, math.inf, True, LinkState(state.free_at, bad, state.last_arrival))  # noqa: FBT003 - numba knows no keywords here
+        return Passage(False, math.inf, True, LinkState(state.free_at, bad, state.last_arrival))
     departure, free_at, dropped = fifo(now, size_bytes, link.rate_bps, state.free_at, link.queue_bytes)
     if dropped:
-        return Passage(False, math.inf, False, LinkState(free_at, bad, state.last_arrival))  # noqa: FBT003 - as above
+        return Passage(False, math.inf, False, LinkState(free_at, bad, state.last_arrival))
     arrival = ordered(transit(departure, link.propagation, link.jitter, u_jitter), state.last_arrival)
-    return Passage(True, arrival, False, LinkState(free_at, bad, arrival))  # noqa: FBT003 - as above
+    return Passage(True, arrival, False, LinkState(free_at, bad, arrival))

@@ -1,8 +1,8 @@
 """Which packets a channel loses: independently (Bernoulli) or in bursts (Gilbert-Elliott).
 
-Gilbert-Elliott is a two-state Markov chain (E. N. Gilbert, Bell Syst. Tech. J. 39, 1960; E. O. Elliott, ibid. 42, 1963).
-Before each packet it goes from good to bad with probability p and back with probability r; a packet is lost with
-probability `good_loss` (1 - k) or `bad_loss` (1 - h).
+Gilbert-Elliott is a two-state Markov chain (E. N. Gilbert, Bell Syst. Tech. J. 39, 1960; E. O. Elliott, ibid. 42,
+1963). Before each packet it goes from good to bad with probability p and back with probability r; a packet is lost
+with probability `good_loss` (1 - k) or `bad_loss` (1 - h).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def bernoulli(u: float, probability: float) -> bool:
 
 
 def gilbert_elliott(
-    bad: bool,  # noqa: FBT001 - a state that the caller keeps, not an option
+    bad: bool,
     u_state: float,
     u_loss: float,
     p: float,
