@@ -1,0 +1,42 @@
+# meshsim's road: `make demo` and `make test` do their own set-up; `make help` names the rest.
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/setup.stamp
+WORKERS ?= 2
+OUT ?= demo-out
+RUN_TESTS = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-full test-slow lint format environment clean
+
+help:  ## Name the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: $(STAMP)  ## Create .venv with everything the demo and the tests need
+
+# Newer files only raise the question; the hash kept in the stamp answers it.
+$(STAMP): pyproject.toml constraints.txt tools/setup.sh
+	@bash tools/setup.sh $(VENV) $(STAMP)
+
+demo: setup  ## Scenario, simulation, training, export, real nodes, report
+	@$(BIN)/meshsim demo --out $(OUT)
+
+test: setup lint  ## The fast tier: lint, types, import contracts, all tests but the slow
+	@$(RUN_TESTS) -m "not full"
+
+test-full: test test-slow  ## The fast tier, then the slow tests
+
+test-slow: setup  ## Only what test-full adds
+	@$(RUN_TESTS) -m full
+
+lint: setup  ## Style, types, import contracts, docstrings, dead code, spelling
+	@BIN=$(BIN) bash tools/lint.sh
+
+format: setup  ## Let ruff put the code in order
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+environment: setup  ## Write environment.yml anew from pyproject.toml
+	@$(BIN)/python tools/environment.py
+
+clean:  ## Remove what can be made again (keeps .venv)
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage htmlcov demo-out runs

@@ -1,0 +1,110 @@
+"""The group of verbs, loaded lazily, and the one place that turns errors into exit codes.
+
+Exit codes: 0 ok, 2 usage or configuration, 3 partial failure or missed goal, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import click
+
+from meshsim import __version__
+from meshsim.cli.extras import missing_extra
+from meshsim.mesh.errors import ConfigError, IdentityError, MeshSimError, MissingExtra, TraceError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OK, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
+
+VERBS = {
+    "config": "Print the scenario schema, check a scenario, or show it completed.",
+    "demo": "The whole road: simulate, train, export, real nodes, one report.",
+    "doctor": "Say what is installed and what each extra would add.",
+    "evaluate": "Hold a trained scorer to the goals of a suite.",
+    "exp": "List and run experiments, report their findings.",
+    "models": "List, describe and verify trained scorers.",
+    "node": "Make a node's key, run one real node, place a call.",
+    "registry": "Serve the control plane's registry and rendezvous.",
+    "run": "Simulate a scenario and write its trace.",
+    "topo": "List and show topologies.",
+    "train": "Train a route scorer and export it to ONNX.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its verbs by name and imports one only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names of all verbs, sorted."""
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """The verb, imported now; None when there is no such verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"meshsim.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Writes the table of verbs without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(VERBS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that `args` name; a wrong one is answered with the nearest right one."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            close = nearest(args[0], VERBS)
+            hint = f" Did you mean {close!r}?" if close else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="meshsim")
+def app() -> None:
+    """Mesh routing of real-time calls: simulate, learn, run on real nodes.
+
+    \b
+    Example:
+      meshsim demo --out demo-out
+      meshsim COMMAND --help        (each command's help ends with an example)
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb.
+
+    Args:
+        arguments: The words after `meshsim`; those of the process when None.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        code = app.main(args=None if arguments is None else list(arguments), prog_name="meshsim", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except ModuleNotFoundError as error:
+        extra = missing_extra(error)
+        if extra is None:
+            raise
+        return _fail(extra, USAGE)
+    except (ConfigError, IdentityError, MissingExtra, TraceError) as error:
+        return _fail(error, USAGE)
+    except MeshSimError as error:
+        return _fail(error, FAILED)
+    return code if isinstance(code, int) else OK
+
+
+def _fail(error: MeshSimError, code: int) -> int:
+    click.echo(f"error: {error}", err=True)
+    return code

@@ -1,0 +1,73 @@
+"""`meshsim exp`: experiments, each a folder with a question."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from meshsim.cli import options
+
+_ROOT = click.option(
+    "--root", type=options.folder, default=Path("experiments"), show_default=True, help="Folder of experiments."
+)
+
+
+@click.group("exp")
+def command() -> None:
+    """List and run experiments, report their findings.
+
+    \b
+    Example:
+      meshsim exp run smoke --out runs/smoke
+    """
+
+
+@command.command("list")
+@_ROOT
+@options.as_json
+def list_(root: Path, as_json: bool) -> None:
+    """List the experiments with their questions.
+
+    \b
+    Example:
+      meshsim exp list
+    """
+    from meshsim.lab.experiment import list_experiments
+
+    options.emit(list_experiments(root), json_wanted=as_json)
+
+
+@command.command("run")
+@click.argument("name")
+@click.option(
+    "--executor", type=click.Choice(["serial"]), default="serial", show_default=True, help="Who runs the batch."
+)
+@options.out(None, "Folder for the table and the traces; a new one under runs/ when not given.")
+@options.as_json
+def run_(name: str, executor: str, out: Path | None, as_json: bool) -> None:
+    """Run the experiment NAME; prints the checksum of its table of results.
+
+    \b
+    Example:
+      meshsim exp run smoke --executor serial --out runs/smoke --json
+    """
+    from meshsim.lab.experiment import run_experiment
+
+    options.emit(run_experiment(name, out=out, executor=executor, progress=not as_json), json_wanted=as_json)
+
+
+@command.command()
+@click.argument("name")
+@options.out(None, "Folder of the run to report; the latest under runs/ when not given.")
+@options.as_json
+def report(name: str, out: Path | None, as_json: bool) -> None:
+    """Report what the experiment NAME found.
+
+    \b
+    Example:
+      meshsim exp report smoke --out runs/smoke
+    """
+    from meshsim.lab.experiment import report_experiment
+
+    options.emit(report_experiment(name, out=out), json_wanted=as_json)

@@ -1,0 +1,75 @@
+"""Options that verbs share, and how a verb's answer is printed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from meshsim.cli.app import FAILED, OK
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for machines.")
+folder = click.Path(file_okay=False, path_type=Path)
+
+
+def seed(default: int | None = None) -> Callable[[F], F]:
+    """The option --seed; without a default the scenario's own seed holds."""
+    text = "Seed of all draws" + ("; the scenario's own when not given." if default is None else ".")
+    return click.option(
+        "--seed", type=click.IntRange(min=0), default=default, show_default=default is not None, help=text
+    )
+
+
+def out(default: str | None, text: str) -> Callable[[F], F]:
+    """The option --out, a folder that is made when absent."""
+    return click.option(
+        "--out",
+        type=folder,
+        default=None if default is None else Path(default),
+        show_default=default is not None,
+        help=text,
+    )
+
+
+def common(*, out_default: str | None, out_help: str, seed_default: int | None = None) -> Callable[[F], F]:
+    """The three options of a verb that runs something: --json, --seed, --out."""
+
+    def decorate(function: F) -> F:
+        return as_json(seed(seed_default)(out(out_default, out_help)(function)))
+
+    return decorate
+
+
+def plain(value: object) -> Any:
+    """`value` as JSON knows it: dataclasses and mappings become objects, arrays lists, paths text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def emit(answer: object, *, json_wanted: bool) -> None:
+    """Prints an answer: one line of JSON, or `key  value` lines for people."""
+    content = plain(answer)
+    if json_wanted:
+        click.echo(json.dumps(content))
+        return
+    rows = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in rows:
+        click.echo(f"{key}: {value if isinstance(value, str | int | float) else json.dumps(value)}")
+
+
+def goals_code(answer: Mapping[str, Any]) -> int:
+    """Exit code of an answer with goals: 3 when one is missed."""
+    return OK if all(goal["pass"] for goal in answer.get("goals", ())) else FAILED

@@ -1,0 +1,25 @@
+"""`meshsim train`: from a training configuration to an artefact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from meshsim.cli import options
+
+
+@click.command("train")
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@options.out("runs/train", "Folder for the artefact and the training record.")
+@options.as_json
+def command(config: Path, out: Path, as_json: bool) -> None:
+    """Train a route scorer as CONFIG says and export it to ONNX.
+
+    \b
+    Example:
+      meshsim train training.yaml --out runs/train
+    """
+    from meshsim.learn.train import train
+
+    options.emit(train(config, out=out, progress=not as_json), json_wanted=as_json)
