@@ -68,5 +68,5 @@ class Registry(Generic[T]):
         if self._discovered:
             return
         self._discovered = True
-        for point in entry_points(group=f"meshsim.{self.kind}"):
+        for point in entry_points(group=f"meshsim.{self.kind.replace(' ', '_')}"):
             self._parts.setdefault(point.name, point.load())

@@ -15,6 +15,8 @@ import numpy as np
 from meshsim.mesh.ids import NodeId
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 
@@ -155,3 +157,93 @@ def find_links(links: LinkBelief, src: NDArray[np.int32], dst: NDArray[np.int32]
     wanted = np.asarray(src, dtype=np.int64) * n + np.asarray(dst, dtype=np.int64)
     at = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
     return np.where(key[at] == wanted, at, -1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeEntry:
+    """One node of a view written by hand; the fields are those of `NodeBelief`."""
+
+    id: NodeId
+    role: Role = Role.PEER
+    nat: Nat = Nat.OPEN
+    latitude: float = 0.0
+    longitude: float = 0.0
+    aic: bool = True
+    online: bool = True
+    load: float = 0.0
+    max_calls: int = 20
+    capacity: float = 50e6
+    reputation: float = 80.0
+    reputation_low: float = 70.0
+    reputation_high: float = 90.0
+    evidence: float = 20.0
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkEntry:
+    """One directed link of a view written by hand; `src`, `dst` are node indices, the rest is as in `LinkBelief`."""
+
+    src: int
+    dst: int
+    delay: float
+    jitter: float = 0.001
+    loss: float = 0.0
+    rate: float = 10e6
+    age: float = 0.0
+    observed: bool = True
+
+
+_NODE_TYPES = {"role": np.int8, "nat": np.int8, "aic": np.bool_, "online": np.bool_, "max_calls": np.int32}
+_LINK_TYPES = {"src": np.int32, "dst": np.int32, "observed": np.bool_}
+
+
+def link_belief(links: Iterable[LinkEntry]) -> LinkBelief:
+    """The arrays of `links`, sorted by (src, dst)."""
+    rows = sorted(links, key=lambda link: (link.src, link.dst))
+    return LinkBelief(
+        **{
+            name: np.array([getattr(row, name) for row in rows], dtype=_LINK_TYPES.get(name, np.float64))
+            for name in LinkEntry.__slots__
+        }
+    )
+
+
+def make_view(
+    nodes: Iterable[NodeEntry],
+    links: Iterable[LinkEntry],
+    *,
+    fresh: Iterable[LinkEntry] = (),
+    version: int = 0,
+    owner: int = -1,
+    at: float = 0.0,
+) -> NetworkView:
+    """A view from plain entries, for tests, examples and small embeddings.
+
+    Args:
+        nodes: Nodes in index order.
+        links: Directed links in any order.
+        fresh: Links that take precedence over `links`, in any order.
+        version: Version of the shared belief.
+        owner: Index of the believing node, or -1.
+        at: Monotonic seconds of the belief.
+
+    >>> entries = [NodeEntry(id=NodeId(bytes([i] * 32))) for i in range(2)]
+    >>> len(make_view(entries, [LinkEntry(src=1, dst=0, delay=0.02)]).links)
+    1
+    """
+    rows = list(nodes)
+    columns = {
+        name: np.array([getattr(row, name) for row in rows], dtype=_NODE_TYPES.get(name, np.float64))
+        for name in NodeEntry.__slots__
+        if name != "id"
+    }
+    better = list(fresh)
+    return NetworkView(
+        version=version,
+        owner=owner,
+        at=at,
+        nodes=NodeBelief(ids=tuple(row.id for row in rows), **columns),
+        links=link_belief(links),
+        fresh=link_belief(better) if better else None,
+    )

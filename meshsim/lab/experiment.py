@@ -1,0 +1,211 @@
+"""Experiments: `experiments/NN_question/experiment.yaml` to a table, a verdict and a report. Serial; every run is its own episode."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pandas as pd
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from meshsim.lab import figures, report
+from meshsim.lab.progress import bar
+from meshsim.lab.run import run
+from meshsim.measure.metrics import METRICS
+from meshsim.measure.stats import Interval, mean_interval, paired_difference
+from meshsim.mesh.errors import ConfigError, MeshSimError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEYS = ["policy", "seed"]
+FOLDER = Path("experiments")
+
+
+class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which policy is claimed to beat which, on what."""
+
+    better: str
+    worse: str
+    metric: str = "poor_call_rate"
+
+
+class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A question, and the runs that answer it.
+
+    Attributes:
+        question: In words.
+        scenario: A preset's name or a file.
+        policies: Each is run on every seed (common random numbers).
+        seeds: Each is one episode per policy.
+        overrides: For all runs, `key=value`.
+        compare: Verdicts to give.
+    """
+
+    question: str
+    scenario: str
+    policies: tuple[str, ...]
+    seeds: tuple[int, ...]
+    overrides: tuple[str, ...] = ()
+    compare: tuple[Comparison, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An experiment's slug and where it lives."""
+
+    slug: str
+    folder: Path
+
+
+def list_experiments(root: Path = FOLDER) -> list[Found]:
+    """All experiments below `root`, by number."""
+    return [Found(path.parent.name.partition("_")[2], path.parent) for path in sorted(root.glob("*/experiment.yaml"))]
+
+
+def load_experiment(name: str, root: Path = FOLDER) -> tuple[Experiment, Found]:
+    """The experiment called `name` (its slug, without the number).
+
+    Raises:
+        ConfigError: If there is none, or its file is wrong.
+    """
+    known = {found.slug: found for found in list_experiments(root)}
+    if name not in known:
+        raise ConfigError(f"unknown experiment {name!r}", allowed=sorted(known), nearest=nearest(name, known))
+    path = known[name].folder / "experiment.yaml"
+    try:
+        return msgspec.convert(YAML(typ="safe").load(path), Experiment), known[name]
+    except (msgspec.ValidationError, YAMLError) as wrong:
+        raise ConfigError(str(wrong), file=str(path), allowed=Experiment.__struct_fields__) from wrong
+
+
+def table_sha256(table: pd.DataFrame) -> str:
+    """Hash of the canonically sorted rows; metrics and keys only, so equal results are equal bytes."""
+    text = table.sort_values(KEYS).to_csv(index=False, float_format="%.17g", lineterminator="\n")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run_experiment(
+    name: str, *, out: Path | None = None, executor: str = "serial", root: Path = FOLDER, progress: bool = True
+) -> dict[str, Any]:
+    """Runs every policy on every seed, one after the other, and writes `table.parquet` and `report.html`.
+
+    Args:
+        name: The slug.
+        out: A new folder for the results; by default `runs/experiment-<slug>`, made anew.
+        executor: Only `serial` so far.
+        root: Where experiments live.
+        progress: Whether a bar may show.
+
+    Returns:
+        What `meshsim exp run --json` prints: table, verdicts, failures, `table_sha256`.
+
+    Raises:
+        ConfigError: If the experiment or the executor is unknown.
+    """
+    if executor != "serial":
+        raise ConfigError(f"unknown executor {executor!r}", allowed=["serial"])
+    experiment, _ = load_experiment(name, root)
+    folder = out or Path("runs") / f"experiment-{name}"
+    if out is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    elif out.exists():
+        raise ConfigError(f"{out} exists already; name a new folder", key="--out")
+    folder.mkdir(parents=True)
+    with bar(f"experiment {name}", shown=progress) as advance:
+        rows, samples, failures = _episodes(experiment, folder, advance)
+    table = pd.DataFrame(rows, columns=[*KEYS, "calls", *METRICS]).sort_values(KEYS, ignore_index=True)
+    table.to_parquet(folder / "table.parquet", index=False)
+    verdicts = [_verdict(one, samples) for one in experiment.compare if not failures]
+    result = {
+        "experiment": name,
+        "question": experiment.question,
+        "runs": len(rows),
+        "failures": failures,
+        "verdicts": [text for _, text in verdicts],
+        "table": str(folder / "table.parquet"),
+        "table_sha256": table_sha256(table),
+        "report": str(folder / "report.html"),
+    }
+    _report(experiment, name, samples, verdicts, result, folder)
+    return result
+
+
+Samples = dict[tuple[str, str], list[Any]]
+
+
+def _episodes(
+    experiment: Experiment, folder: Path, advance: Callable[[float], None]
+) -> tuple[list[dict[str, Any]], Samples, list[str]]:
+    rows, failures, samples = [], [], Samples()
+    runs = list(itertools.product(experiment.policies, experiment.seeds))
+    for done, (policy, seed) in enumerate(runs):
+        advance(done / len(runs))
+        where = folder / "runs" / f"{policy}-seed{seed}"
+        try:
+            result = run(experiment.scenario, seed=seed, overrides=experiment.overrides, policy=policy, out=where, progress=False)
+        except MeshSimError as error:
+            again = f"meshsim run {experiment.scenario} --seed {seed} -o routing.policy={policy}"
+            failures.append(f"{policy}, seed {seed}: {error} (again: {again})")
+            continue
+        for metric in METRICS:
+            samples.setdefault((policy, metric), []).append(METRICS[metric].samples(result.trace))
+        values = {metric: METRICS[metric].value(result.trace) for metric in METRICS}
+        rows.append({"policy": policy, "seed": seed, "calls": len(result.calls), **values})
+    advance(1.0)
+    return rows, samples, failures
+
+
+def _verdict(compare: Comparison, samples: Samples) -> tuple[bool, str]:
+    """Whether the claim held over seeds, paired by seed, in one sentence."""
+    metric = METRICS[compare.metric]
+    means = {name: [float(s.mean()) for s in samples[name, compare.metric]] for name in (compare.better, compare.worse)}
+    gain = paired_difference(means[compare.better], means[compare.worse])
+    held = gain.high < 0 if metric.lower_is_better else gain.low > 0
+    verb = "beats" if held else "does not clearly beat"
+    half = (gain.high - gain.low) / 2
+    return held, (
+        f"{compare.better} {verb} {compare.worse} on {metric.name}: difference {gain.mean:+.4f} ± {half:.4f} {metric.unit} "
+        f"(95 %, paired over {len(means[compare.better])} seeds)"
+    )
+
+
+def _report(
+    experiment: Experiment, name: str, samples: Samples, verdicts: list[tuple[bool, str]], result: dict[str, Any], folder: Path
+) -> None:
+    by_policy = {p: _over_seeds(samples[p, "poor_call_rate"]) for p in experiment.policies if (p, "poor_call_rate") in samples}
+    rows = [
+        [policy, *(_text(_over_seeds(samples[policy, metric])) for metric in METRICS)] for policy in by_policy
+    ]
+    section = report.Section(
+        title="What each policy did",
+        text=(f"Mean over {len(experiment.seeds)} seeds with its 95 % interval (Student).",),
+        tables=(report.Table(columns=["policy", *METRICS], rows=rows),),
+        pictures=(report.picture(figures.poor_rates(by_policy), "Share of poor calls per policy"),) if by_policy else (),
+    )
+    report.write(
+        report.Report(
+            title=f"Experiment: {name}",
+            lead=experiment.question,
+            verdicts=verdicts,
+            sections=[section],
+            provenance=[("scenario", experiment.scenario), ("seeds", str(list(experiment.seeds))), ("table_sha256", result["table_sha256"])],
+            command=f"meshsim exp run {name}",
+            failures=result["failures"],
+        ),
+        folder / "report.html",
+    )
+
+
+def _over_seeds(per_seed: list[Any]) -> Interval:
+    return mean_interval([float(samples.mean()) for samples in per_seed])
+
+
+def _text(interval: Interval) -> str:
+    return f"{interval.mean:.4g} [{interval.low:.4g}, {interval.high:.4g}]"

@@ -1,0 +1,273 @@
+"""One function per figure, one house style, stable bytes. Figures are matplotlib objects; `svg` makes them text for a report."""
+
+from __future__ import annotations
+
+import io
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from meshsim.measure.stats import Interval
+    from meshsim.scenario.plan import Plan
+
+INK, MUTED, GRID = "#24303f", "#7a8794", "#e3e8ed"
+BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#2f6db3", "#d9822b", "#3a8f5c", "#c0392b", "#7d5ba6", "#9aa5b1"
+POLICY_COLOURS = {
+    "direct": GREY,
+    "shortest": PURPLE,
+    "weighted": ORANGE,
+    "learned": BLUE,
+    "committed": "#6aa5e0",
+    "oracle": GREEN,
+}
+BEHAVIOUR_COLOURS = {"honest": BLUE, "gray_hole": ORANGE, "black_hole": RED}
+ROLE_COLOURS = (GREY, "#8fb8de", BLUE, "#173f6b")
+ROLE_SIZES = (16, 26, 44, 70)
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "grid.color": GRID,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "meshsim",
+    "svg.fonttype": "path",
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """The project's matplotlib settings, for the length of a `with` block."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def _canvas(width: float = 6.4, height: float = 3.4) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG text without preamble; equal figures give equal text."""
+    out = io.StringIO()
+    with house_style():
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure as the format its suffix names: .svg, .pdf or .png."""
+    metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {}
+    if path.suffix == ".pdf":
+        metadata = {"CreationDate": None}
+    with house_style():
+        figure.savefig(path, dpi=150, metadata=metadata)
+
+
+def poor_rates(rates: Mapping[str, Interval], *, title: str = "Poor calls, by policy") -> Figure:
+    """Share of poor calls per policy with its 95 % interval, in the order given."""
+    with house_style():
+        figure, axes = _canvas(6.4, 0.6 + 0.42 * len(rates))
+        for row, (name, interval) in enumerate(rates.items()):
+            colour = POLICY_COLOURS.get(name.split(" ")[0], INK)
+            axes.plot([100 * interval.low, 100 * interval.high], [row, row], color=colour, lw=3, solid_capstyle="round")
+            axes.plot([100 * interval.mean], [row], "o", color=colour, ms=8)
+            axes.annotate(
+                f"{100 * interval.mean:.1f}", (100 * interval.high, row), xytext=(8, 0), textcoords="offset points", va="center"
+            )
+        axes.set_yticks(range(len(rates)), list(rates))
+        axes.set_xlim(left=0, right=118 * max(i.high for i in rates.values()))
+        axes.invert_yaxis()
+        axes.set_xlabel("poor calls, %")
+        axes.set_title(title)
+    return figure
+
+
+def reputation(trust: pd.DataFrame, behaviour: Sequence[str]) -> Figure:
+    """Reputation over time: each relay a thin line, each kind of behaviour its mean.
+
+    Args:
+        trust: The trace's table `trust`.
+        behaviour: True behaviour by node row.
+    """
+    with house_style():
+        figure, axes = _canvas()
+        kinds = np.array(behaviour, dtype=object)[trust["node"].to_numpy()]
+        minutes = trust["time_ns"].to_numpy() / 60e9
+        grid = np.linspace(minutes.min(), minutes.max(), 120) if len(trust) else np.zeros(0)
+        for kind in sorted(set(kinds)):
+            colour = BEHAVIOUR_COLOURS.get(kind, PURPLE)
+            lines = []
+            for node in sorted(set(trust["node"].to_numpy()[kinds == kind])):
+                own = (trust["node"] == node).to_numpy()
+                at = np.searchsorted(minutes[own], grid, side="right") - 1
+                scores = trust["score"].to_numpy()[own]
+                lines.append(np.where(at >= 0, scores[np.maximum(at, 0)], np.nan))
+                axes.plot(minutes[own], scores, color=colour, lw=0.6, alpha=0.25, drawstyle="steps-post")
+            mean = np.nanmean(np.vstack([*lines, np.full(len(grid), np.nan)])[:, 1:], axis=0)
+            axes.plot(grid[1:], mean, color=colour, lw=2.4, label=f"{kind.replace('_', ' ')} (n={len(lines)})")
+        axes.set(xlabel="minutes", ylabel="reputation", ylim=(0, 102), title="Reputation of relays over time")
+        if len(trust):
+            axes.legend(loc="lower left", ncols=3)
+    return figure
+
+
+def network(
+    plan: Plan, *, paths: Mapping[str, Sequence[int]] | None = None, title: str | None = None, label_all: bool = False
+) -> Figure:
+    """The underlay, the overlay nodes on it, and paths of a call over them.
+
+    Args:
+        plan: Whose places, edges and nodes are drawn.
+        paths: Overlay node rows by label; the first is drawn solid, later ones dashed.
+        title: Above the picture.
+        label_all: Whether every node's name is written, not only those on a path.
+    """
+    with house_style():
+        figure, axes = _canvas(7.2, 3.9)
+        _draw_underlay(axes, plan)
+        nodes = plan.nodes
+        for role in range(4):
+            own = nodes.role == role
+            axes.scatter(
+                nodes.longitude[own], nodes.latitude[own], s=ROLE_SIZES[role], color=ROLE_COLOURS[role], zorder=3,
+                edgecolor="white", linewidth=0.6, label=("peer", "edge", "relay", "super_node")[role] if own.any() else None,
+            )  # fmt: skip
+        bad = np.array([b != "honest" for b in nodes.behaviour])
+        if bad.any():
+            axes.scatter(
+                nodes.longitude[bad], nodes.latitude[bad], s=110, facecolor="none", edgecolor=RED, lw=1.4, zorder=4, label="misbehaves"
+            )
+        for order, (label, path) in enumerate((paths or {}).items()):
+            _draw_path(axes, plan, path, label, order)
+        if label_all:
+            _name_nodes(axes, plan)
+        axes.set(xlabel="longitude", ylabel="latitude", title=title or plan.underlay.topology.name)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
+    return figure
+
+
+def _draw_underlay(axes: Axes, plan: Plan) -> None:
+    topology = plan.underlay.topology
+    for src, dst in zip(topology.src, topology.dst, strict=True):
+        if src < dst:
+            axes.plot(topology.longitude[[src, dst]], topology.latitude[[src, dst]], color="#c9d1d9", lw=1.0, zorder=1)
+    axes.scatter(topology.longitude, topology.latitude, s=10, marker="s", color="#aab4be", zorder=2)
+
+
+def _draw_path(axes: Axes, plan: Plan, path: Sequence[int], label: str, order: int) -> None:
+    at = np.asarray(path)
+    names = " → ".join(plan.nodes.names[i] for i in path)
+    axes.plot(
+        plan.nodes.longitude[at], plan.nodes.latitude[at], color=(GREEN, RED, ORANGE)[order % 3], lw=2.4, alpha=0.9,
+        ls="-" if order == 0 else (0, (4, 2)), zorder=5 + order, label=f"{label}: {names}",
+    )  # fmt: skip
+
+
+def _name_nodes(axes: Axes, plan: Plan) -> None:
+    for name, x, y in zip(plan.nodes.names, plan.nodes.longitude, plan.nodes.latitude, strict=True):
+        axes.annotate(name, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=8.5, zorder=9)
+
+
+def training(history: Mapping[str, Sequence[float]]) -> Figure:
+    """Losses by epoch: `train` and `validation`."""
+    with house_style():
+        figure, axes = _canvas(6.4, 2.8)
+        for name, colour in (("train", GREY), ("validation", BLUE)):
+            values = list(history.get(name, ()))
+            axes.plot(range(1, len(values) + 1), values, color=colour, lw=2, marker="o", ms=3, label=name)
+        axes.set(xlabel="epoch", ylabel="loss", title="Training of the route scorer")
+        axes.legend()
+    return figure
+
+
+def calibration(predicted: Sequence[float], observed: Sequence[float], count: Sequence[int]) -> Figure:
+    """Claimed against observed share of good candidates, by bin; the area of a dot is the number of candidates."""
+    with house_style():
+        figure, axes = _canvas(3.8, 3.6)
+        axes.plot([0, 100], [0, 100], color=MUTED, lw=1, ls="--")
+        size = 15 + 220 * np.asarray(count, dtype=float) / max([1, *count])
+        axes.scatter(100 * np.asarray(predicted), 100 * np.asarray(observed), s=size, color=BLUE, alpha=0.8)
+        axes.set(xlabel="ai_score claimed, %", ylabel="met the target, %", xlim=(-3, 103), ylim=(-3, 103), title="Calibration")
+    return figure
+
+
+def twin(labels: Sequence[str], simulated: Sequence[float], measured: Sequence[Interval]) -> Figure:
+    """Round-trip times of the same links in the simulator and on real datagrams; milliseconds.
+
+    Args:
+        labels: One per link or path.
+        simulated: Seconds.
+        measured: Mean and interval, seconds.
+    """
+    with house_style():
+        figure, axes = _canvas(6.4, 0.8 + 0.3 * len(labels))
+        rows = np.arange(len(labels))
+        axes.scatter(1e3 * np.asarray(simulated), rows - 0.12, color=GREY, marker="D", s=28, label="simulated", zorder=3)
+        axes.scatter([1e3 * m.mean for m in measured], rows + 0.12, color=BLUE, s=30, label="measured on real nodes", zorder=3)
+        for row, m in zip(rows, measured, strict=True):
+            axes.plot([1e3 * m.low, 1e3 * m.high], [row + 0.12, row + 0.12], color=BLUE, lw=2)
+        axes.set_yticks(rows, list(labels))
+        axes.invert_yaxis()
+        axes.set(xlabel="round-trip time, ms", title="Simulated beside measured", xlim=(0, None))
+        axes.legend(loc="best")
+    return figure
+
+
+def packets(arrivals: Sequence[float], *, killed: float | None = None, resumed: float | None = None) -> Figure:
+    """Audio packets received per 100 ms of a call, with the kill of its relay and the first packet after it.
+
+    Args:
+        arrivals: Seconds since the call's first packet.
+        killed: When the relay was killed, same clock.
+        resumed: When packets came again, same clock.
+    """
+    with house_style():
+        figure, axes = _canvas(6.4, 2.4)
+        last = max(arrivals, default=0.1)
+        counts, edges = np.histogram(np.asarray(arrivals), bins=np.arange(0, last + 0.1, 0.1))
+        axes.bar(edges[:-1], counts, width=0.09, align="edge", color=BLUE)
+        for at, colour, text in ((killed, RED, "relay killed"), (resumed, GREEN, "audio again")):
+            if at is not None:
+                axes.axvline(at, color=colour, lw=1.6)
+                axes.annotate(text, (at, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -10), textcoords="offset points", color=colour)
+        axes.set(xlabel="seconds of the call", ylabel="packets / 100 ms", title="Audio received by the callee")
+    return figure
+
+
+def rtt_distribution(calls: Mapping[str, Sequence[float]]) -> Figure:
+    """Cumulative distribution of round-trip times per policy; values in seconds."""
+    with house_style():
+        figure, axes = _canvas(6.4, 3.0)
+        for name, values in calls.items():
+            ordered = np.sort(np.asarray(values))
+            share = np.arange(1, len(ordered) + 1) / max(1, len(ordered))
+            axes.plot(1e3 * ordered, 100 * share, color=POLICY_COLOURS.get(name, INK), lw=1.8, label=name)
+        axes.axvline(320, color=RED, lw=1, ls=":")
+        axes.set(xlabel="round-trip time, ms", ylabel="calls at most, %", ylim=(0, 101), title="Round-trip time as lived")
+        axes.legend(loc="lower right")
+    return figure

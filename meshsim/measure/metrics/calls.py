@@ -1,0 +1,88 @@
+"""Metrics of calls as they were lived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from meshsim.mesh.registry import Registry
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from meshsim.measure.trace import Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A number per call.
+
+    Attributes:
+        name: With its unit where it has one.
+        unit: `1` for a probability or a score, else `s`, `MOS` ...
+        lower_is_better: Which way is good.
+        text: What it says.
+        of: From the columns of the table `calls` to one value per call that has one, (K,) float64.
+    """
+
+    name: str
+    unit: str
+    lower_is_better: bool
+    text: str
+    of: Callable[[dict[str, Any]], NDArray[np.float64]]
+
+    def samples(self, trace: Trace) -> NDArray[np.float64]:
+        """One value per call that has one, (K,)."""
+        return self.of(trace.columns("calls"))
+
+    def value(self, trace: Trace) -> float:
+        """The mean over calls; NaN for an empty trace."""
+        samples = self.samples(trace)
+        return float(samples.mean()) if len(samples) else float("nan")
+
+
+METRICS: Registry[Metric] = Registry("metric")
+
+
+def _ended(calls: dict[str, Any]) -> NDArray[np.bool_]:
+    return np.array([outcome != "running" for outcome in calls["outcome"]], dtype=bool)
+
+
+def _connected(calls: dict[str, Any]) -> NDArray[np.bool_]:
+    return _ended(calls) & np.isfinite(np.asarray(calls["mos"], dtype=np.float64))
+
+
+def _poor(calls: dict[str, Any]) -> NDArray[np.float64]:
+    return np.asarray(calls["poor"], dtype=np.float64)[_ended(calls)]
+
+
+def _failed(calls: dict[str, Any]) -> NDArray[np.float64]:
+    failed = np.array([outcome in {"failed", "dropped"} for outcome in calls["outcome"]], dtype=np.float64)
+    return failed[_ended(calls)]
+
+
+def _relayed(calls: dict[str, Any]) -> NDArray[np.float64]:
+    hops = np.array([len(path) - 1 for path in calls["path"]], dtype=np.int64)
+    return (hops[_ended(calls) & (hops > 0)] > 1).astype(np.float64)
+
+
+def _column(name: str) -> Callable[[dict[str, Any]], NDArray[np.float64]]:
+    def of(calls: dict[str, Any]) -> NDArray[np.float64]:
+        return np.asarray(calls[name], dtype=np.float64)[_connected(calls)]
+
+    return of
+
+
+for _metric in (
+    Metric(name="poor_call_rate", unit="1", lower_is_better=True, text="share of calls that were poor or failed", of=_poor),
+    Metric(name="failed_call_rate", unit="1", lower_is_better=True, text="share of calls that failed or were cut", of=_failed),
+    Metric(name="relayed_call_rate", unit="1", lower_is_better=True, text="share of routed calls over a relay", of=_relayed),
+    Metric(name="mos", unit="MOS", lower_is_better=False, text="mean opinion score of connected calls", of=_column("mos")),
+    Metric(name="rtt_seconds", unit="s", lower_is_better=True, text="round-trip time of connected calls", of=_column("rtt_seconds")),
+    Metric(name="jitter_seconds", unit="s", lower_is_better=True, text="jitter of connected calls", of=_column("jitter_seconds")),
+    Metric(name="loss", unit="1", lower_is_better=True, text="packet loss of connected calls", of=_column("loss")),
+):
+    METRICS.add(_metric.name, _metric)

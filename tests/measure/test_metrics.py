@@ -1,0 +1,61 @@
+"""Metrics: one value per call, NaN for nothing, units declared."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from meshsim.measure.metrics import METRICS
+from meshsim.measure.trace import Trace, TraceWriter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def call(**changes: Any) -> dict[str, list[Any]]:
+    row = {
+        "call": 0, "start_ns": 0, "end_ns": 1, "caller": 0, "callee": 1, "media": "audio", "policy": "direct",
+        "path": [0, 2, 1], "final_path": [0, 2, 1], "ai_score": math.nan, "confidence": math.nan,
+        "predicted_rtt_seconds": 0.1, "outcome": "completed", "reason": "", "failovers": 0, "rtt_seconds": 0.2,
+        "jitter_seconds": 0.003, "loss": 0.001, "mos": 4.0, "poor": False,
+    }  # fmt: skip
+    return {name: [value] for name, value in (row | changes).items()}
+
+
+def trace(folder: Path, *calls: dict[str, list[Any]]) -> Trace:
+    with TraceWriter(folder, {}) as writer:
+        for one in calls:
+            writer.append("calls", **one)
+    return Trace(folder)
+
+
+@pytest.mark.parametrize("name", list(METRICS))
+def test_an_empty_trace_has_no_value(name: str, tmp_path: Path) -> None:
+    assert math.isnan(METRICS[name].value(trace(tmp_path / "t")))
+
+
+@pytest.mark.parametrize("name", list(METRICS))
+def test_a_metric_declares_unit_and_meaning(name: str) -> None:
+    assert METRICS[name].unit
+    assert METRICS[name].text
+
+
+def test_a_failed_call_is_poor_and_has_no_mos(tmp_path: Path) -> None:
+    failed = call(outcome="failed", mos=math.nan, poor=True, path=[])
+    both = trace(tmp_path / "t", call(), failed)
+    assert METRICS["poor_call_rate"].value(both) == 0.5
+    assert METRICS["failed_call_rate"].value(both) == 0.5
+    assert METRICS["mos"].value(both) == 4.0
+
+
+def test_a_running_call_does_not_count(tmp_path: Path) -> None:
+    both = trace(tmp_path / "t", call(), call(outcome="running", poor=True, mos=1.0))
+    assert METRICS["poor_call_rate"].value(both) == 0.0
+    assert METRICS["mos"].value(both) == 4.0
+
+
+def test_a_path_with_a_node_between_is_relayed(tmp_path: Path) -> None:
+    both = trace(tmp_path / "t", call(), call(path=[0, 1]), call(path=[], outcome="failed"))
+    assert METRICS["relayed_call_rate"].value(both) == 0.5
