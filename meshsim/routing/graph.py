@@ -1,0 +1,120 @@
+"""What is computed once per shared belief and kept: sorted link keys, rows by source, an order of nodes that survives relabelling.
+
+Shared beliefs (`view.nodes`, `view.links`) are never changed in place; a new belief is a new object. So object identity is the
+key of every cache here, and two owners whose version numbers happen to agree cannot be taken for one another.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import cached_property
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from meshsim.mesh.view import LinkBelief, NetworkView, NodeBelief
+
+T = TypeVar("T")
+
+CACHED_BELIEFS = 8
+
+
+class Graph:
+    """The shared belief of a view (N nodes, E links) with what routing derives from it.
+
+    Attributes:
+        nodes: The nodes of the view.
+        links: The links of the view.
+    """
+
+    def __init__(self, nodes: NodeBelief, links: LinkBelief) -> None:
+        self.nodes = nodes
+        self.links = links
+
+    @cached_property
+    def key(self) -> NDArray[np.int64]:
+        """`src * N + dst` of each link, ascending; shape (E,)."""
+        return self.links.src.astype(np.int64) * len(self.nodes) + self.links.dst
+
+    @cached_property
+    def indptr(self) -> list[int]:
+        """CSR row starts of the links by source, N + 1 entries."""
+        starts: list[int] = np.searchsorted(self.links.src, np.arange(len(self.nodes) + 1)).tolist()
+        return starts
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """Nodes that have an outgoing link, ascending."""
+        return np.flatnonzero(np.diff(self.indptr))
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """First link of each node in `rows`."""
+        return np.asarray(self.indptr, dtype=np.int64)[self.rows]
+
+    @cached_property
+    def rank(self) -> list[int]:
+        """Place of each node in the order of ids: breaks ties the same way however nodes are numbered."""
+        order = sorted(range(len(self.nodes)), key=self.nodes.ids.__getitem__)
+        rank = [0] * len(order)
+        for place, node in enumerate(order):
+            rank[node] = place
+        return rank
+
+    @cached_property
+    def relay(self) -> NDArray[np.bool_]:
+        """Nodes whose role is to carry others' calls; shape (N,)."""
+        return np.asarray(self.nodes.role > 0)
+
+    def find(self, src: NDArray[np.int32], dst: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Rows of the links from `src` to `dst`, -1 where there is none; (K,) -> (K,)."""
+        return find_key(self.key, src.astype(np.int64) * len(self.nodes) + dst)
+
+
+def find_key(key: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Place of each of `wanted` (K,) in the ascending `key`, -1 where absent."""
+    if not len(key):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    at = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+    return np.where(key[at] == wanted, at, -1)
+
+
+class Memo(Generic[T]):
+    """The last few values built from graphs, by the graph's identity."""
+
+    def __init__(self, build: Callable[[Graph], T], size: int = CACHED_BELIEFS) -> None:
+        self._build = build
+        self._size = size
+        self._kept: OrderedDict[int, tuple[Graph, T]] = OrderedDict()
+
+    def __call__(self, graph: Graph) -> T:
+        """The value for `graph`, built at most once while it is kept."""
+        kept = self._kept.get(id(graph))
+        if kept is None:
+            kept = self._kept[id(graph)] = (graph, self._build(graph))
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(id(graph))
+        return kept[1]
+
+
+_GRAPHS: OrderedDict[tuple[int, int], Graph] = OrderedDict()
+
+
+def graph_of(view: NetworkView) -> Graph:
+    """The graph of the view's shared belief; views that share `nodes` and `links` share it."""
+    key = (id(view.nodes), id(view.links))
+    graph = _GRAPHS.get(key)
+    if graph is None:
+        graph = _GRAPHS[key] = Graph(view.nodes, view.links)
+        if len(_GRAPHS) > CACHED_BELIEFS:
+            _GRAPHS.popitem(last=False)
+    else:
+        _GRAPHS.move_to_end(key)
+    return graph

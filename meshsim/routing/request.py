@@ -1,0 +1,92 @@
+"""What is asked of the engine and what it answers. Nothing here decides anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meshsim.mesh.media import AicPolicy, Demand, MediaType, demand
+
+if TYPE_CHECKING:
+    from meshsim.mesh.ids import NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRequest:
+    """A route wanted for one call.
+
+    Attributes:
+        source: The calling node.
+        destinations: Nodes of the called identity, any of which will do.
+        media: What the call carries.
+        aic: How AIC is treated.
+        max_hops: Most links of a path; None takes the medium's own limit.
+        exclude: Nodes that must not relay (found dead by a failover, say).
+    """
+
+    source: NodeId
+    destinations: tuple[NodeId, ...]
+    media: MediaType
+    aic: AicPolicy = AicPolicy.OFF
+    max_hops: int | None = None
+    exclude: frozenset[NodeId] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not self.destinations:
+            raise ValueError("a route request names at least one destination")
+        if self.max_hops is not None and self.max_hops < 1:
+            raise ValueError(f"max_hops must be at least 1: {self.max_hops}")
+
+    @property
+    def demand(self) -> Demand:
+        """What the medium puts on each link."""
+        return demand(self.media)
+
+    @property
+    def hop_limit(self) -> int:
+        """Most links a path may have: the request's own limit, or the medium's."""
+        return self.demand.max_hops if self.max_hops is None else self.max_hops
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a path is expected to give the call.
+
+    Attributes:
+        rtt: Round-trip time, seconds.
+        jitter: Seconds.
+        loss: Probability.
+        mos: Conversational MOS in [1, 4.5].
+    """
+
+    rtt: float
+    jitter: float
+    loss: float
+    mos: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteDecision:
+    """The route a call should take, and why.
+
+    Attributes:
+        route_id: 16 hexadecimal digits; equal for the same path, medium and view version.
+        path: Nodes in order, source first.
+        policy: Name of the policy that decided.
+        ai_score: 100 times the calibrated probability that the call meets its quality target; NaN if the policy claims none.
+        confidence: Calibrated probability that this path is within 0.2 MOS of the best candidate; NaN if not claimed.
+        predicted: Expected quality.
+        supports_aic: Whether every node of the path supports AIC.
+        reasons: What shaped the decision, in words.
+        fallbacks: Runners-up, best first.
+    """
+
+    route_id: str
+    path: tuple[NodeId, ...]
+    policy: str
+    ai_score: float
+    confidence: float
+    predicted: Prediction
+    supports_aic: bool
+    reasons: tuple[str, ...]
+    fallbacks: tuple[tuple[NodeId, ...], ...]
