@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("demo")
-@options.common(out_default="demo-out", out_help="Folder for traces, models and report.html.", seed_default=1)
+@options.common(out_default="demo-out", out_help="Folder for traces, models and report.html.")
 @click.option("--quick", is_flag=True, help="Smaller simulation and shorter training.")
 def command(out: Path, seed: int, quick: bool, as_json: bool) -> None:
     """The whole road: scenario, simulation, training, ONNX, a call on real nodes, one report.
@@ -38,7 +38,6 @@ def _summarise(result: dict[str, Any]) -> None:
         click.echo(f"poor calls, {policy}: {interval['mean']:.1%} ({interval['low']:.1%} to {interval['high']:.1%})")
     call = result["mesh"]["call"]
     click.echo(f"real call: {' -> '.join(call['path'])}, {call['audio_packets_received']} audio packets received")
-    click.echo(
-        f"failover: noticed in {result['failover']['detect_ms']:.0f} ms, silent for {result['failover']['gap_ms']:.0f} ms"
-    )
+    failover = result["failover"]
+    click.echo(f"failover: noticed in {failover['detect_ms']:.0f} ms, silent for {failover['gap_ms']:.0f} ms")
     click.echo(f"report: {result['report']}")

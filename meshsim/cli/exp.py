@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from meshsim.cli import options
+from meshsim.cli.app import FAILED, OK
 
 _ROOT = click.option(
     "--root", type=options.folder, default=Path("experiments"), show_default=True, help="Folder of experiments."
@@ -45,8 +46,8 @@ def list_(root: Path, as_json: bool) -> None:
 )
 @options.out(None, "Folder for the table and the traces; a new one under runs/ when not given.")
 @options.as_json
-def run_(name: str, executor: str, out: Path | None, as_json: bool) -> None:
-    """Run the experiment NAME; prints the checksum of its table of results.
+def run_(name: str, executor: str, out: Path | None, as_json: bool) -> int:
+    """Run the experiment NAME and print the checksum of its table; exit code 3 when an episode failed.
 
     \b
     Example:
@@ -54,7 +55,9 @@ def run_(name: str, executor: str, out: Path | None, as_json: bool) -> None:
     """
     from meshsim.lab.experiment import run_experiment
 
-    options.emit(run_experiment(name, out=out, executor=executor, progress=not as_json), json_wanted=as_json)
+    answer = run_experiment(name, out=out, executor=executor, progress=not as_json)
+    options.emit(answer, json_wanted=as_json)
+    return FAILED if answer["failures"] else OK
 
 
 @command.command()

@@ -18,12 +18,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 folder = click.Path(file_okay=False, path_type=Path)
 
 
-def seed(default: int | None = None) -> Callable[[F], F]:
-    """The option --seed; without a default the scenario's own seed holds."""
-    text = "Seed of all draws" + ("; the scenario's own when not given." if default is None else ".")
-    return click.option(
-        "--seed", type=click.IntRange(min=0), default=default, show_default=default is not None, help=text
-    )
+seed = click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of all draws.")
 
 
 def out(default: str | None, text: str) -> Callable[[F], F]:
@@ -37,11 +32,11 @@ def out(default: str | None, text: str) -> Callable[[F], F]:
     )
 
 
-def common(*, out_default: str | None, out_help: str, seed_default: int | None = None) -> Callable[[F], F]:
+def common(*, out_default: str | None, out_help: str) -> Callable[[F], F]:
     """The three options of a verb that runs something: --json, --seed, --out."""
 
     def decorate(function: F) -> F:
-        return as_json(seed(seed_default)(out(out_default, out_help)(function)))
+        return as_json(seed(out(out_default, out_help)(function)))
 
     return decorate
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import click
 
 from meshsim.cli import options
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--policy", default=None, help="Routing policy instead of the scenario's.")
 @options.common(out_default=None, out_help="Folder for the trace; a new one under runs/ when not given.")
 def command(
-    scenario: str, overrides: tuple[str, ...], policy: str | None, out: Path | None, seed: int | None, as_json: bool
+    scenario: str, overrides: tuple[str, ...], policy: str | None, out: Path | None, seed: int, as_json: bool
 ) -> None:
     """Simulate SCENARIO (a file or a preset's name) and write its trace.
 
