@@ -129,6 +129,7 @@ def decide(inquiry: Inquiry, servers: Mapping[str, FederationServer], privacy_le
     Raises:
         IdentityError: If the privacy level is unknown.
 
+    >>> from meshsim.mesh.ids import AuraID
     >>> known = {"b.org": FederationServer(domain="b.org", trust_level="verified")}
     >>> decide(Inquiry(asking="b.org", aura=AuraID("bob", "a.org")), known, "public").allowed
     True

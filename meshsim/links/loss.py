@@ -19,7 +19,7 @@ def bernoulli(u: float, probability: float) -> bool:
 
 
 def gilbert_elliott(
-    bad: bool,
+    bad: bool,  # noqa: FBT001 - a state that the caller keeps, not an option
     u_state: float,
     u_loss: float,
     p: float,

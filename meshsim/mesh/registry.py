@@ -12,7 +12,9 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Parts by name; unknown names are refused with the known ones. Entry points `meshsim.<kind>` add parts from outside.
+    """Parts by name; unknown names are refused with the known ones.
+
+    Entry points add parts from outside: group `meshsim.<kind>`, with `_` for the spaces in `kind`.
 
     >>> shapes = Registry("shape")
     >>> shapes.add("square", 4)

@@ -1,0 +1,27 @@
+"""Reputation: evidence in, score and interval out.
+
+Who is told of evidence, and what a score permits, is the agent's and the engine's.
+"""
+
+from __future__ import annotations
+
+from meshsim.trust.additive import Additive
+from meshsim.trust.beta import Beta
+from meshsim.trust.evidence import EventKind, Evidence, Severity, events_from_outcome
+from meshsim.trust.models import Reputation, ReputationModel, ReputationTable, models
+from meshsim.trust.status import Status, status_of
+
+__all__ = [
+    "Additive",
+    "Beta",
+    "EventKind",
+    "Evidence",
+    "Reputation",
+    "ReputationModel",
+    "ReputationTable",
+    "Severity",
+    "Status",
+    "events_from_outcome",
+    "models",
+    "status_of",
+]

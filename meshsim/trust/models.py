@@ -1,0 +1,100 @@
+"""What every reputation model offers, and the registry of models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from meshsim.mesh.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from meshsim.trust.evidence import Evidence
+    from meshsim.trust.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Reputation:
+    """What a model makes of the evidence on one node.
+
+    Attributes:
+        mean: The score, 0..100.
+        low: Lower bound of its 95 % interval.
+        high: Upper bound.
+        evidence: How many outcomes stand behind it, after forgetting.
+        status: The word for it.
+    """
+
+    mean: float
+    low: float
+    high: float
+    evidence: float
+    status: Status
+
+
+class ReputationTable(NamedTuple):
+    """The same for N nodes; every array has shape (N,) and dtype float64.
+
+    Attributes:
+        mean: Scores, 0..100.
+        low: Lower bounds of the 95 % intervals.
+        high: Upper bounds.
+        evidence: Outcomes behind the scores, after forgetting.
+    """
+
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    evidence: NDArray[np.float64]
+
+
+class ReputationModel(Protocol):
+    """Evidence in, scores out. A model is plain data: copied and pickled with the world or node that holds it.
+
+    Attributes:
+        half_life: Seconds in which evidence loses half its weight; infinite for a model that never forgets.
+    """
+
+    half_life: float
+
+    def observe(self, node: int, evidence: Evidence) -> None:
+        """Takes in evidence on `node`, an index from 0 in the model's own numbering."""
+
+    def score(self, node: int, now: float) -> Reputation:
+        """The reputation of one node; one never heard of has the prior's."""
+
+    def table(self, n: int, now: float) -> ReputationTable:
+        """The reputations of nodes 0 to n - 1."""
+
+
+models: Registry[Callable[..., ReputationModel]] = Registry("reputation model")
+"""Makers of models by name: `models["beta"](half_life=3600.0)`."""
+
+
+def grown(values: NDArray[np.float64], node: int, fill: float) -> NDArray[np.float64]:
+    """`values` long enough to hold index `node`, new places filled; doubles, so that growing stays cheap.
+
+    >>> grown(np.zeros(1), 2, 50.0)
+    array([ 0., 50., 50.])
+    """
+    if node < len(values):
+        return values
+    more = max(node + 1, 2 * len(values)) - len(values)
+    return np.concatenate([values, np.full(more, fill)])
+
+
+def padded(values: NDArray[np.float64], n: int, fill: float) -> NDArray[np.float64]:
+    """The first n of `values`, filled up where they are fewer; always a copy, shape (n,).
+
+    >>> padded(np.ones(2), 3, 50.0)
+    array([ 1.,  1., 50.])
+    """
+    result = np.full(n, fill)
+    kept = min(n, len(values))
+    result[:kept] = values[:kept]
+    return result
