@@ -1,0 +1,127 @@
+"""From what pydantic found to one `ConfigError` that a person can act on: place, key, allowed values, nearest value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from meshsim.mesh.errors import ConfigError, nearest
+from meshsim.scenario.text import Path, Text, dotted
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_BOUNDS = {"greater_than_equal": ("ge", ">="), "less_than_equal": ("le", "<="), "greater_than": ("gt", ">"), "less_than": ("lt", "<")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Problem:
+    path: Path
+    message: str
+    allowed: tuple[str, ...] = ()
+    nearest: str | None = None
+
+
+def explain(error: ValidationError, model: type[BaseModel], text: Text, *, file: str, overrides: Mapping[Path, str]) -> ConfigError:
+    """The first problem of `error` in the order of the file, and how many more there are.
+
+    Args:
+        error: What validation found.
+        model: The model of the whole file.
+        text: What was validated.
+        file: Where it came from.
+        overrides: Texts of overrides, by the path that each sets.
+    """
+    problems = [_problem(detail, model, text.value) for detail in error.errors()]
+    first = min(problems, key=lambda problem: text.line(problem.path) or 0)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    source = _override(first.path, overrides)
+    return ConfigError(
+        first.message + more,
+        file=f"override {source!r}" if source else file,
+        line=None if source else text.line(first.path),
+        key=dotted(first.path) or None,
+        allowed=first.allowed,
+        nearest=first.nearest,
+    )
+
+
+def _override(path: Path, overrides: Mapping[Path, str]) -> str | None:
+    for end in range(len(path), 0, -1):
+        if path[:end] in overrides:
+            return overrides[path[:end]]
+    return None
+
+
+def _problem(detail: ErrorDetails, model: type[BaseModel], value: Any) -> _Problem:
+    context: dict[str, Any] = detail.get("ctx", {})
+    path = _path(detail["loc"], value)
+    kind = detail["type"]
+    given = detail["input"]
+    if kind == "scenario":
+        at = context["at"]
+        found = tuple(at) if at is not None else path
+        return _Problem(path=found, message=context["message"], allowed=tuple(context["allowed"]), nearest=context["nearest"])
+    if kind == "extra_forbidden":
+        known = _fields(model, path[:-1])
+        near = nearest(str(path[-1]), known)
+        return _Problem(path=path, message=f"unknown key {path[-1]!r}", allowed=known, nearest=near)
+    if kind == "missing":
+        return _Problem(path=path, message=f"the key {path[-1]!r} is missing")
+    if kind in _BOUNDS:
+        name, sign = _BOUNDS[kind]
+        return _Problem(path=path, message=f"out of range: {given!r}", allowed=(f"{sign} {context[name]:g}",))
+    if kind in ("literal_error", "union_tag_invalid"):
+        return _choice(path, given, str(context.get("expected") or context.get("expected_tags")), kind)
+    return _Problem(path=path, message=f"{detail['msg'][:1].lower()}{detail['msg'][1:]}: {_shown(given)}")
+
+
+def _choice(path: Path, given: Any, expected: str, kind: str) -> _Problem:
+    known = tuple(word.strip(" '") for word in expected.replace(" or ", ", ").split(","))
+    if kind == "union_tag_invalid":
+        known = tuple(word for word in known if word != "name")
+        given, path = given["generator"], (*path, "generator")
+    near = nearest(given, known) if isinstance(given, str) else None
+    return _Problem(path=path, message=f"not one of the allowed values: {_shown(given)}", allowed=known, nearest=near)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - a line of a terminal
+
+
+def _path(loc: Sequence[str | int], value: Any) -> Path:
+    """`loc` without the tags of unions, which stand in no file."""
+    path: list[str | int] = []
+    for i, part in enumerate(loc):
+        last = i == len(loc) - 1
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        elif not (last and isinstance(value, Mapping)):
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _fields(model: type[BaseModel], path: Path) -> tuple[str, ...]:
+    """The keys that may stand at `path`."""
+    kinds: set[type[BaseModel]] = {model}
+    for part in path:
+        annotations = [kind.model_fields[part].annotation for kind in kinds if part in kind.model_fields] if isinstance(part, str) else None
+        kinds = {found for annotation in annotations for found in _models(annotation)} if annotations is not None else kinds
+    return tuple(dict.fromkeys(name for kind in sorted(kinds, key=lambda kind: kind.__name__) for name in kind.model_fields))
+
+
+def _models(annotation: Any) -> set[type[BaseModel]]:
+    """The models inside an annotation: itself, of a tuple's entries, of a union's members."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    if get_origin(annotation) in (Annotated, Union, UnionType, tuple):
+        return {model for inner in get_args(annotation) for model in _models(inner)}
+    return set()

@@ -1,0 +1,147 @@
+"""Types of scenario fields: quantities written with a unit, names checked against what exists. Values are SI once validated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from meshsim.mesh import units
+from meshsim.mesh.errors import ConfigError, IdentityError, nearest
+from meshsim.mesh.ids import AuraID
+
+
+def refuse(
+    message: str, *, allowed: Sequence[str] = (), near: str | None = None, at: Sequence[str | int] | None = None
+) -> PydanticCustomError:
+    """The error of a field, carrying what the person needs to mend it.
+
+    Args:
+        message: What is wrong, with the offending value.
+        allowed: What would have been accepted.
+        near: The accepted value nearest to what was written.
+        at: Where, from the root of the scenario, when it is not the field being validated.
+    """
+    context = {"message": message, "allowed": list(allowed), "nearest": near, "at": list(at) if at is not None else None}
+    return PydanticCustomError("scenario", "{message}", context)
+
+
+def _parser(kind: str) -> Callable[[object], float]:
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise refuse(f"not a {kind}: {value!r}")
+        try:
+            return units.parse(value, kind)
+        except ConfigError as error:
+            raise refuse(error.message, allowed=error.allowed) from error
+        except OverflowError as error:
+            raise refuse(f"not a {kind}: the number is too large") from error
+
+    return parse
+
+
+_finite = Field(allow_inf_nan=False)
+
+Duration = Annotated[
+    float, _finite, Field(ge=0), BeforeValidator(_parser("duration"), json_schema_input_type=float | str)
+]
+"""Seconds; written `20ms`, `5 min` or a bare number of seconds."""
+
+PositiveDuration = Annotated[
+    float, _finite, Field(gt=0), BeforeValidator(_parser("duration"), json_schema_input_type=float | str)
+]
+"""Seconds, more than zero."""
+
+Rate = Annotated[float, _finite, Field(gt=0), BeforeValidator(_parser("rate"), json_schema_input_type=float | str)]
+"""Bits per second; written `5 Mbps`."""
+
+Distance = Annotated[
+    float, _finite, Field(ge=0), BeforeValidator(_parser("distance"), json_schema_input_type=float | str)
+]
+"""Metres; written `200 km`."""
+
+Extent = Annotated[
+    float, _finite, Field(gt=0), BeforeValidator(_parser("distance"), json_schema_input_type=float | str)
+]
+"""Metres, more than zero."""
+
+Probability = Annotated[
+    float, _finite, Field(ge=0, le=1), BeforeValidator(_parser("probability"), json_schema_input_type=float | str)
+]
+"""In [0, 1]; written `1.2%` or `0.012`."""
+
+
+def _number(value: object) -> object:
+    if isinstance(value, (bool, str)):
+        raise refuse(f"not a number: {value!r}")
+    return value
+
+
+Number = Annotated[float, _finite, BeforeValidator(_number, json_schema_input_type=float)]
+"""A plain number, without unit."""
+
+Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+"""A whole number from 0."""
+
+Flag = Annotated[bool, Field(strict=True)]
+"""true or false."""
+
+
+def _amount(value: object) -> int | float:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    share = _parser("probability")(value)
+    if share > 1:
+        raise refuse(f"neither a whole number of nodes nor a share of them: {value!r}", allowed=["<whole number>", "<number>%"])
+    return share
+
+
+Amount = Annotated[
+    int | float, _finite, Field(ge=0), BeforeValidator(_amount, json_schema_input_type=int | float | str)
+]
+"""A number of nodes (whole number) or a share of all nodes (`25%`, `0.25`)."""
+
+
+def _aura(value: str) -> str:
+    try:
+        return str(AuraID.parse(value))
+    except IdentityError as error:
+        raise refuse(str(error), allowed=["@name.aura", "@name.aura:domain"]) from error
+
+
+Aura = Annotated[str, AfterValidator(_aura)]
+"""An AuraID, `@name.aura` or `@name.aura:domain`; kept case-folded."""
+
+
+def known_name(kind: str, builtin: Sequence[str]) -> Callable[[str], str]:
+    """A validator of names of exchangeable parts: `builtin` ones and the entry points `meshsim.<kind>` of installed packages."""
+
+    def check(value: str) -> str:
+        if value not in builtin:
+            names = sorted({*builtin, *(point.name for point in entry_points(group=f"meshsim.{kind}"))})
+            if value not in names:
+                raise refuse(f"unknown {kind} {value!r}", allowed=names, near=nearest(value, names))
+        return value
+
+    return check
+
+
+PolicyName = Annotated[
+    str, AfterValidator(known_name("policy", ("direct", "shortest", "weighted", "learned", "exploring")))
+]
+"""A routing policy."""
+
+ReputationName = Annotated[str, AfterValidator(known_name("reputation", ("additive", "beta")))]
+"""A reputation model."""
+
+Misbehaviour = Annotated[str, AfterValidator(known_name("misbehaviour", ("black_hole", "gray_hole")))]
+"""A way to misbehave."""
+
+Behaviour = Annotated[str, AfterValidator(known_name("misbehaviour", ("honest", "black_hole", "gray_hole")))]
+"""`honest`, or a way to misbehave."""
+
+PartName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?$")]
+"""1 to 32 of a-z 0-9 _ -, starting and ending with a letter or digit."""

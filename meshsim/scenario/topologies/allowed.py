@@ -1,0 +1,48 @@
+"""Which link graphs may train, which may validate, and which are only for evaluation. The lists are the project's rule."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Use = Literal["train", "validate", "evaluate"]
+
+_SNDLIB_TRAIN = frozenset(
+    (
+        "abilene atlanta dfn-bwin dfn-gwin di-yuan france geant giul39 india35 janos-us janos-us-ca newyork nobel-eu "
+        "nobel-germany nobel-us norway pdh pioro40 polska sun zib54"
+    ).split()
+)
+_TOPOZOO_TRAIN = frozenset("ABCEFGHIJK")
+_TOPOZOO_VALIDATE = frozenset("MNOPQR")
+_FREIFUNK_TRAIN = frozenset({"aachen", "altdorf", "cologne-bonn-area"})
+_FREIFUNK_VALIDATE = frozenset({"munich", "stuttgart", "berlin", "bielefeld", "ulm"})
+_GABRIEL = re.compile(r"\d+/\d+")
+
+
+def allowed_for(name: str) -> Use:
+    """The most that the topology `name` may be used for: `train` (and all else), `validate`, or `evaluate` alone.
+
+    Generated graphs may train; a graph that no list names is for evaluation.
+
+    >>> allowed_for("topozoo/HurricaneElectric"), allowed_for("topozoo/Packetexchange"), allowed_for("backbone/world")
+    ('train', 'validate', 'evaluate')
+    """
+    family, _, rest = name.partition("/")
+    if family == "generated" and rest:
+        return "train"
+    if family == "gabriel":
+        return "train" if _GABRIEL.fullmatch(rest) else "evaluate"
+    if family == "sndlib":
+        return "train" if rest in _SNDLIB_TRAIN else "evaluate"
+    if family == "topozoo":
+        return _by_list(rest[:1], _TOPOZOO_TRAIN, _TOPOZOO_VALIDATE)
+    if family == "freifunk":
+        return _by_list(rest, _FREIFUNK_TRAIN, _FREIFUNK_VALIDATE)
+    return "validate" if family == "nycmesh" else "evaluate"
+
+
+def _by_list(key: str, train: frozenset[str], validate: frozenset[str]) -> Use:
+    if key in train:
+        return "train"
+    return "validate" if key in validate else "evaluate"

@@ -1,0 +1,139 @@
+"""Topologies drawn by rule. Each generator is one function from a seed and parameters to a connected graph."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meshsim.mesh import geo
+from meshsim.mesh.errors import ConfigError, nearest
+from meshsim.mesh.seeds import SeedTree
+from meshsim.mesh.topology import Topology
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Generator = Callable[[int, Mapping[str, float]], Topology]
+
+_METRES_PER_DEGREE = geo.EARTH_RADIUS * np.pi / 180
+
+GENERATORS: dict[str, Generator] = {}
+"""Each generator by name, called with a seed and its parameters (lengths in metres)."""
+
+
+def _generator(draw: Callable[..., Topology]) -> Callable[..., Topology]:
+    name = draw.__name__
+    known = [parameter for parameter in inspect.signature(draw).parameters if parameter != "seed"]
+
+    def call(seed: int, parameters: Mapping[str, float]) -> Topology:
+        for parameter in parameters:
+            if parameter not in known:
+                near = nearest(parameter, known)
+                raise ConfigError(f"{name} has no parameter {parameter!r}", key="topology", allowed=known, nearest=near)
+        return draw(seed, **parameters)
+
+    GENERATORS[name] = call
+    return draw
+
+
+@_generator
+def grid(seed: int, *, rows: int = 4, columns: int = 5, spacing: float = 500e3) -> Topology:
+    """`rows` times `columns` places, `spacing` metres apart; nothing is drawn from `seed`."""
+    del seed
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    at = np.stack([column * spacing, row * spacing])
+    right = [(i, i + 1) for i in range(rows * columns) if (i + 1) % columns]
+    below = [(i, i + columns) for i in range((rows - 1) * columns)]
+    return _topology("grid", at, right + below)
+
+
+@_generator
+def ring(seed: int, *, places: int = 12, spacing: float = 500e3) -> Topology:
+    """`places` on a circle, neighbours `spacing` metres apart; nothing is drawn from `seed`."""
+    del seed
+    radius = spacing / (2 * np.sin(np.pi / places))
+    angle = 2 * np.pi * np.arange(places) / places
+    at = radius * np.stack([np.cos(angle), np.sin(angle)])
+    return _topology("ring", at, [(i, (i + 1) % places) for i in range(places)])
+
+
+@_generator
+def waxman(seed: int, *, places: int = 30, alpha: float = 0.2, beta: float = 0.6, extent: float = 4000e3) -> Topology:
+    """Places in a square of side `extent`; a pair is joined with probability beta exp(-d / (alpha L)), L the largest distance.
+
+    Source: Waxman, "Routing of multipoint connections", IEEE JSAC 6(9) 1988. Parts left apart are joined by their shortest
+    gaps.
+    """
+    at = _scatter(seed, "waxman", places, extent)
+    gap = _gaps(at)
+    chance = beta * np.exp(-gap / (alpha * gap.max()))
+    drawn = SeedTree(seed).generator("topology/waxman/links").random((places, places))
+    return _topology("waxman", at, _pairs(drawn < chance))
+
+
+@_generator
+def geometric(seed: int, *, places: int = 30, radius: float = 0.3, extent: float = 4000e3) -> Topology:
+    """Places in a square of side `extent`; pairs nearer than `radius` times the side are joined, parts left apart likewise."""
+    at = _scatter(seed, "geometric", places, extent)
+    return _topology("geometric", at, _pairs(_gaps(at) < radius * extent))
+
+
+@_generator
+def barabasi_albert(seed: int, *, places: int = 30, attachments: int = 2, extent: float = 4000e3) -> Topology:
+    """Places join one by one, each linked to `attachments` earlier ones in proportion to their degree.
+
+    Source: Barabasi and Albert, "Emergence of scaling in random networks", Science 286, 1999.
+    """
+    draw = SeedTree(seed).generator("topology/barabasi_albert/links")
+    pairs = [(0, i) for i in range(1, attachments + 1)]
+    for new in range(attachments + 1, places):
+        degree = np.bincount(np.array(pairs).ravel(), minlength=new)
+        chosen = draw.choice(new, size=attachments, replace=False, p=degree / degree.sum())
+        pairs += [(int(old), new) for old in sorted(chosen)]
+    return _topology("barabasi_albert", _scatter(seed, "barabasi_albert", places, extent), pairs)
+
+
+def _scatter(seed: int, name: str, places: int, extent: float) -> NDArray[np.float64]:
+    return SeedTree(seed).generator(f"topology/{name}/places").random((places, 2)).T * extent
+
+
+def _gaps(at: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.hypot(at[0][:, None] - at[0], at[1][:, None] - at[1]))
+
+
+def _pairs(joined: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    return [(int(a), int(b)) for a, b in zip(*np.nonzero(np.triu(joined, 1)), strict=True)]
+
+
+def _topology(name: str, at: NDArray[np.float64], pairs: list[tuple[int, int]]) -> Topology:
+    """Places at metres `at` (2, N) around (0, 0) degrees; `pairs` and what joins separate parts, in both directions."""
+    gap = _gaps(at)
+    links = sorted({link for a, b in _joined(gap, pairs) for link in ((a, b), (b, a))})
+    src, dst = (np.array(column, dtype=np.int32) for column in zip(*links, strict=True))
+    longitude, latitude = (at - at.mean(axis=1, keepdims=True)) / _METRES_PER_DEGREE
+    return Topology(
+        name=f"generated/{name}",
+        names=tuple(f"place-{i:03d}" for i in range(at.shape[1])),
+        latitude=latitude,
+        longitude=longitude,
+        src=src,
+        dst=dst,
+        length=gap[src, dst],
+    )
+
+
+def _joined(gap: NDArray[np.float64], pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """`pairs` and the shortest bridges (Prim) that make one part of all places."""
+    part = np.arange(len(gap))
+    for a, b in pairs:
+        part[part == part[b]] = part[a]
+    bridges = []
+    while len(np.unique(part)) > 1:
+        here = part == part[0]
+        a, b = np.unravel_index(np.argmin(np.where(here[:, None] & ~here, gap, np.inf)), gap.shape)
+        bridges.append((int(a), int(b)))
+        part[part == part[b]] = part[0]
+    return pairs + bridges
