@@ -1,4 +1,4 @@
-"""Writes environment.yml for conda users: the packages of `make setup`, as pyproject.toml and constraints.txt name them.
+"""Writes environment.yml for conda users: the packages of `make setup`, as pyproject.toml and constraints.txt say.
 
 Conda brings Python and pip; pip brings what the tests ran with. Usage: python tools/environment.py
 """
@@ -48,7 +48,7 @@ def environment(root: Path = ROOT) -> str:
         "channels:",
         "  - conda-forge",
         "dependencies:",
-        f'  - python{project["requires-python"]}',
+        f"  - python{project['requires-python']}",
         "  - pip",
         "  - pip:",
         "      - --constraint constraints.txt",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import meshsim
+
 LINT = Path(sys.executable).with_name("lint-imports")
 HEAVY = {"torch", "pandas", "matplotlib", "aiortc", "ray", "numpy", "simpy", "onnxruntime", "pyarrow", "pydantic"}
 # What is written at the end of which module, and the contract that must break.
@@ -82,8 +84,6 @@ def test_importing_meshsim_loads_nothing_heavy() -> None:
 
 
 def test_an_unknown_public_name_is_an_attribute_error() -> None:
-    import meshsim
-
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = meshsim.nonsense
     assert set(meshsim.__all__) <= set(dir(meshsim))

@@ -25,7 +25,7 @@ def project(root: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def tool(root: Path) -> Any:  # noqa: ANN401 - a module loaded by path
+def tool(root: Path) -> Any:
     spec = importlib.util.spec_from_file_location("environment", root / "tools" / "environment.py")
     assert spec is not None
     assert spec.loader is not None
@@ -38,7 +38,7 @@ def names(requirements: list[str]) -> set[str]:
     return {re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0] for requirement in requirements}
 
 
-def test_environment_yml_equals_what_pyproject_says(root: Path, tool: Any) -> None:  # noqa: ANN401 - see above
+def test_environment_yml_equals_what_pyproject_says(root: Path, tool: Any) -> None:
     assert (root / "environment.yml").read_text(encoding="utf-8") == tool.environment(root)
 
 
@@ -51,7 +51,7 @@ def test_doctor_knows_the_packages_of_every_extra(project: dict[str, Any]) -> No
     assert {extra: set(packages.values()) for extra, packages in EXTRAS.items()} == declared
 
 
-def test_node_brings_no_laboratory(project: dict[str, Any], tool: Any) -> None:  # noqa: ANN401 - see above
+def test_node_brings_no_laboratory(project: dict[str, Any], tool: Any) -> None:
     assert names(tool.requirements(project, ("node",))).isdisjoint(NODE_STAYS_FREE_OF)
 
 
@@ -59,7 +59,7 @@ def test_torch_is_constrained_exactly(root: Path) -> None:
     assert "torch==2.13.0" in (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
 
-def test_constraints_pin_every_direct_requirement(root: Path, project: dict[str, Any], tool: Any) -> None:  # noqa: ANN401 - see above
+def test_constraints_pin_every_direct_requirement(root: Path, project: dict[str, Any], tool: Any) -> None:
     pinned = {
         re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower()
         for line in (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
