@@ -1,4 +1,4 @@
-"""Real nodes: peer connections, media, signaling and emulated links. Names load when first used: aiortc is not light."""
+"""Real nodes: peer connections, media, signaling, emulated links. Names load when first used: aiortc is not light."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [  # noqa: PLE0604 - the keys are strings
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any of the names above
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"meshsim.node.{_HOMES[name]}"), name)

@@ -11,19 +11,23 @@ import collections
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
 from aiortc.codecs.base import Decoder, Encoder
 from aiortc.codecs.opus import OpusDecoder, OpusEncoder
 from aiortc.jitterbuffer import JitterFrame
-from numpy.typing import NDArray
 
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.time import NANOSECONDS, to_nanoseconds, to_seconds
 from meshsim.node.rtp import OPUS_CLOCK_RATE, OPUS_PAYLOAD_TYPE, RtpPacket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
 FRAME_SECONDS = 0.02
 FRAME_SAMPLES = 960
@@ -68,6 +72,7 @@ class AudioSource:
         self._encoder = OpusEncoder()
         self._encoder.codec.bit_rate = bit_rate
         self._payloads = self._encode()
+        self._payload = next(self._payloads)
 
     def next_packet(self, now: int) -> bytes:
         """The next RTP packet, marked as sent at `now` (monotonic nanoseconds)."""
@@ -76,11 +81,15 @@ class AudioSource:
             sequence=self.packets,
             timestamp=self.packets * FRAME_SAMPLES,
             sent=now,
-            payload=next(self._payloads),
+            payload=self._payload,
         ).encode()
         self.packets += 1
         self.bytes += len(packet)
         return packet
+
+    def prepare(self) -> None:
+        """Encodes the next 20 ms: before they are due, so that the encoder's time is not counted as delay."""
+        self._payload = next(self._payloads)
 
     async def play(self, send: Callable[[bytes], object], *, seconds: float = math.inf) -> None:
         """Sends a packet each 20 ms of the event loop's clock until `seconds` have passed or the task is cancelled."""
@@ -89,6 +98,7 @@ class AudioSource:
         count = 0
         while count * FRAME_SECONDS < seconds:
             send(self.next_packet(time.monotonic_ns()))
+            self.prepare()
             count += 1
             await asyncio.sleep(max(0.0, start + count * FRAME_SECONDS - loop.time()))
 
@@ -270,7 +280,7 @@ class _Ear:
     def hear(self, packet: RtpPacket) -> None:
         """Decodes one packet."""
         for frame in self._decoder.decode(JitterFrame(data=packet.payload, timestamp=packet.timestamp)):
-            left = frame.to_ndarray().reshape(-1)[::2].astype(np.float64) / _FULL_SCALE
+            left = cast("av.AudioFrame", frame).to_ndarray().reshape(-1)[::2].astype(np.float64) / _FULL_SCALE
             self.frames += 1
             self._energy += float(left @ left)
             self._samples += len(left)

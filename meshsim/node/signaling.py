@@ -1,7 +1,7 @@
 """Signed offers and answers: who may open a connection to whom, and which DTLS certificate is theirs.
 
-The envelope binds a node's Ed25519 key to the fingerprint of its DTLS certificate, so neither the registry that carries it
-nor anyone on the path can stand in between. How envelopes travel is the caller's.
+The envelope binds a node's Ed25519 key to the fingerprint of its DTLS certificate, so neither the registry that carries
+it nor anyone on the path can stand in between. How envelopes travel is the caller's.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from meshsim.identity import Signer, Verifier
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.ids import NodeId, short
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from meshsim.identity import Signer, Verifier
 
 SIGNAL_BYTES = 16_384
 """No encoded envelope is longer."""
@@ -69,7 +72,7 @@ def read_fingerprint(sdp: str) -> str:
     Raises:
         RemoteProtocolError: Unless there is exactly one.
     """
-    found = {match.upper() for match in _FINGERPRINT.findall(sdp)}
+    found: set[str] = {match.upper() for match in _FINGERPRINT.findall(sdp)}
     if len(found) != 1:
         raise RemoteProtocolError(f"{len(found)} different SHA-256 fingerprints in the SDP, not one")
     return found.pop()
@@ -167,7 +170,8 @@ class Signaling:
             ConnectionError: If no answer comes in time.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        answer = self._waiting[peer, nonce] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting[peer, nonce] = answer
         try:
             await self._send(peer, self._seal("offer", peer, sdp, nonce))
             async with asyncio.timeout(LIFETIME):
@@ -182,7 +186,7 @@ class Signaling:
         await self._send(offer.peer, self._seal("answer", offer.peer, sdp, offer.nonce))
 
     def receive(self, source: NodeId, data: bytes) -> Offer | None:
-        """Takes an envelope that `source` sent: an offer is returned to be answered, an answer goes to who waits for it.
+        """Takes an envelope that `source` sent: an offer is returned to be answered, an answer goes to its waiter.
 
         Raises:
             RemoteProtocolError: If it is malformed, forged, late, replayed, not for us, or answers nothing.

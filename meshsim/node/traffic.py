@@ -6,11 +6,14 @@ The emulator counts the same datagrams on its side; `compare_counts` holds the t
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meshsim.mesh.errors import LocalProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 _NAME_BYTES = 96
 _FIELDS = 4

@@ -1,7 +1,7 @@
-"""One peer connection per neighbour: three data channels and media on one ICE and DTLS transport, every datagram counted.
+"""One peer connection per neighbour: three data channels and media on one DTLS transport, every datagram counted.
 
-Who may connect is decided in `signaling`; what the bytes mean, in the agent. aioice is told which local addresses to use
-(it skips loopback) and its sockets are wrapped so that each datagram is counted where it enters or leaves the kernel.
+Who may connect is decided in `signaling`; what the bytes mean, in the agent. aioice is told which local addresses to
+use (it skips loopback); its sockets are wrapped so that each datagram is counted where it enters or leaves the kernel.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import contextvars
 import enum
 import ipaddress
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +21,10 @@ from meshsim.node.rtp import MediaPort
 from meshsim.node.traffic import Traffic
 
 if TYPE_CHECKING:
-    from aiortc import RTCDataChannel, RTCDtlsTransport
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    from aiortc import RTCDataChannel
 
 SETTLE_STEPS = 4
 """Turns of the event loop that aiortc's own tasks need to end after `close`."""
@@ -273,7 +275,9 @@ class _Opening:
     async def __aenter__(self) -> None:
         await self._timeout.__aenter__()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:  # noqa: ANN401 - passed through
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
@@ -284,7 +288,7 @@ class _Opening:
 
 
 def keep_addresses(sdp: str) -> str:
-    """`sdp` without the candidates that are names (`.local`) instead of addresses, or not UDP.
+    r"""`sdp` without the candidates that are names (`.local`) instead of addresses, or not UDP.
 
     >>> keep_addresses("a=candidate:1 1 udp 9 x.local 5 typ host\\r\\na=mid:0\\r\\n")
     'a=mid:0\\r\\n'
@@ -335,7 +339,7 @@ class _CountedTransport:
         if self.refused == refused:
             self._traffic.count_sent(len(data))
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - stands for all of the transport
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
 
@@ -365,4 +369,4 @@ class _CountedProtocol(ice.StunProtocol):
 
 
 ice.get_host_addresses = _addresses
-ice.StunProtocol = _CountedProtocol  # type: ignore[misc] - aioice looks the class up by this name
+ice.StunProtocol = _CountedProtocol  # type: ignore[misc]  # aioice looks the class up by this name

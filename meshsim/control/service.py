@@ -1,0 +1,221 @@
+"""The registry itself: signed records kept, names resolved, envelopes handed between connected nodes. No HTTP here."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from meshsim.control.schema import NONCE_BYTES, proof, record_from_json, record_to_json
+from meshsim.identity import Directory, Ed25519Verifier, NodeRecord, Verifier, verify_record
+from meshsim.mesh.errors import IdentityError, RemoteProtocolError
+from meshsim.mesh.ids import AuraID, NodeId, short
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+MAILBOX_SIZE = 64
+"""Envelopes that may wait for one node."""
+
+
+class Store(Protocol):
+    """Where records outlive the process."""
+
+    def load(self) -> Iterable[NodeRecord]:
+        """All records kept, at most one per node."""
+
+    def put(self, record: NodeRecord) -> None:
+        """Keeps `record` in place of the node's former one."""
+
+
+class MemoryStore:
+    """Keeps nothing: the service's own directory is enough."""
+
+    def load(self) -> Iterable[NodeRecord]:
+        """Nothing."""
+        return ()
+
+    def put(self, record: NodeRecord) -> None:
+        """Nothing to do."""
+
+
+class FileStore:
+    """Keeps records as JSON lines; the last line of a node counts.
+
+    Args:
+        path: The file; made when the first record comes.
+
+    Attributes:
+        damaged: Lines that could not be read, such as one cut short by a crash.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damaged = 0
+
+    def load(self) -> Iterable[NodeRecord]:
+        """All records kept; also rewrites the file with one line per node, atomically."""
+        if not self.path.exists():
+            return ()
+        latest: dict[bytes, NodeRecord] = {}
+        for line in self.path.read_bytes().splitlines():
+            try:
+                record = record_from_json(line)
+            except RemoteProtocolError:
+                self.damaged += 1
+                continue
+            latest[record.node] = record
+        self._rewrite(latest.values())
+        return tuple(latest.values())
+
+    def put(self, record: NodeRecord) -> None:
+        """Appends one line."""
+        with self.path.open("ab") as file:
+            file.write(record_to_json(record) + b"\n")
+
+    def _rewrite(self, records: Iterable[NodeRecord]) -> None:
+        fresh = self.path.with_name(self.path.name + ".new")
+        fresh.write_bytes(b"".join(record_to_json(record) + b"\n" for record in records))
+        fresh.replace(self.path)
+
+
+class Mailbox:
+    """Envelopes on their way to one connected node.
+
+    Attributes:
+        node: Whose it is.
+    """
+
+    def __init__(self, node: NodeId) -> None:
+        self.node = node
+        self._queue: asyncio.Queue[tuple[NodeId, bytes] | None] = asyncio.Queue(MAILBOX_SIZE + 1)
+
+    def put(self, source: NodeId, payload: bytes) -> bool:
+        """Adds an envelope; False when the mailbox is full."""
+        if self._queue.qsize() >= MAILBOX_SIZE:
+            return False
+        self._queue.put_nowait((source, payload))
+        return True
+
+    async def get(self) -> tuple[NodeId, bytes] | None:
+        """The next envelope (source, payload), or None once another connection of the node took over."""
+        return await self._queue.get()
+
+    def close(self) -> None:
+        """Ends `get`, at once: what still waits is given up."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
+
+
+class RegistryService:
+    """One domain's registry.
+
+    Args:
+        store: Where records outlive the process; memory only by default.
+        domain: The home domain; "" for a mesh without domains.
+        verifier: Checks signatures.
+        clock: Unix seconds.
+
+    Attributes:
+        carried: Envelopes handed on.
+        undelivered: Envelopes whose node was not connected or took no more.
+        malformed: Frames that were none.
+    """
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        domain: str = "",
+        verifier: Verifier | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.carried = self.undelivered = self.malformed = 0
+        self.domain = domain
+        self._store = store or MemoryStore()
+        self._verifier = verifier or Ed25519Verifier()
+        self._clock = clock
+        self._records: dict[NodeId, NodeRecord] = {}
+        self._directory = Directory(domain)
+        self._mailboxes: dict[NodeId, Mailbox] = {}
+        for record in self._store.load():
+            if record.expires_unix > clock():
+                self._admit(record)
+
+    def register(self, record: NodeRecord) -> None:
+        """Takes a node's signed record.
+
+        Raises:
+            IdentityError: If the signature does not hold, the record has expired, a later one is known, or it belongs
+                to another domain.
+        """
+        verify_record(record, self._verifier, self._clock())
+        known = self._records.get(record.node_id)
+        if known is not None and known.expires_unix > record.expires_unix:
+            raise IdentityError(f"a later record of {short(record.node_id)} is known")
+        self._admit(record)
+        self._store.put(record)
+
+    def resolve(self, aura: AuraID) -> tuple[NodeRecord, ...]:
+        """The records of `aura`'s nodes.
+
+        Raises:
+            IdentityError: If no node serves it.
+        """
+        self._forget_expired()
+        return self._directory.resolve(aura)
+
+    def nodes(self) -> tuple[NodeRecord, ...]:
+        """All valid records, by node id."""
+        self._forget_expired()
+        return tuple(self._records[node] for node in sorted(self._records))
+
+    @property
+    def connected(self) -> int:
+        """Nodes at the rendezvous now."""
+        return len(self._mailboxes)
+
+    def challenge(self) -> bytes:
+        """A fresh nonce for a node to sign."""
+        return secrets.token_bytes(NONCE_BYTES)
+
+    def enter(self, node: NodeId, nonce: bytes, signature: bytes) -> Mailbox:
+        """Lets a node into the rendezvous; an earlier connection of the same node ends.
+
+        Raises:
+            IdentityError: If `signature` is not the node's, over the challenge.
+        """
+        if not self._verifier.verify(node, proof(nonce), signature):
+            raise IdentityError(f"{short(node)} did not sign the challenge")
+        former = self._mailboxes.get(node)
+        if former is not None:
+            former.close()
+        mailbox = self._mailboxes[node] = Mailbox(node)
+        return mailbox
+
+    def leave(self, mailbox: Mailbox) -> None:
+        """Ends a node's stay, unless a later connection has taken over."""
+        if self._mailboxes.get(mailbox.node) is mailbox:
+            del self._mailboxes[mailbox.node]
+
+    def carry(self, source: NodeId, to: NodeId, payload: bytes) -> bool:
+        """Hands an envelope to a connected node; False when that cannot be done."""
+        mailbox = self._mailboxes.get(to)
+        if mailbox is None or not mailbox.put(source, payload):
+            self.undelivered += 1
+            return False
+        self.carried += 1
+        return True
+
+    def _admit(self, record: NodeRecord) -> None:
+        self._directory.register(record)
+        self._records[record.node_id] = record
+
+    def _forget_expired(self) -> None:
+        now = self._clock()
+        for node in [node for node, record in self._records.items() if record.expires_unix <= now]:
+            self._directory.remove(node)
+            del self._records[node]
