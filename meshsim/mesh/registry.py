@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from meshsim.mesh.errors import ConfigError, nearest
@@ -69,6 +68,8 @@ class Registry(Generic[T]):
     def _discover(self) -> None:
         if self._discovered:
             return
+        from importlib.metadata import entry_points  # noqa: PLC0415 - 40 ms that most programs never need
+
         self._discovered = True
         for point in entry_points(group=f"meshsim.{self.kind.replace(' ', '_')}"):
             self._parts.setdefault(point.name, point.load())
