@@ -151,12 +151,12 @@ class Features:
     @property
     def node(self) -> NDArray[np.float32]:
         """(N, len(NODE)) float32."""
-        return _node_columns(self.graph)
+        return node_columns(self.graph)
 
     @property
     def link(self) -> NDArray[np.float32]:
         """(E, len(HOP)) float32."""
-        return _link_columns(self.graph)
+        return link_columns(self.graph)
 
     @cached_property
     def link_src(self) -> NDArray[np.int64]:
@@ -249,8 +249,8 @@ def _link_table(graph: Graph) -> NDArray[np.float32]:
     return _hop_table(graph.nodes, graph.links)
 
 
-_node_columns = Memo(_node_table)
-_link_columns = Memo(_link_table)
+node_columns = Memo(_node_table)
+link_columns = Memo(_link_table)
 
 
 def _predicted_delay(

@@ -1,0 +1,173 @@
+"""Which candidates may be used, and why the others may not. Every refusal has a reason in words.
+
+Rules about a relay look at the node alone, so they also prune the search (`relay_refusals`); rules about a path look at its ends,
+its hops and its length. An adequate quality is no constraint: that is what policies score.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meshsim.mesh.media import AicPolicy
+from meshsim.mesh.view import connectable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from meshsim.mesh.ids import NodeId
+    from meshsim.mesh.view import NetworkView, NodeBelief
+    from meshsim.routing.candidates import Candidates
+    from meshsim.routing.request import RouteRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the owner of an engine insists on, whatever is asked.
+
+    Attributes:
+        trust_floor: Least reputation (0..100) of a relay. The score itself is compared, not its interval; how sure the score is
+            reaches the policy as a feature.
+        newcomer_evidence: Outcomes below which a relay is a newcomer, whom the floor does not refuse: a Beta score starts near 5,
+            and nobody could ever earn more.
+        permits: Whether a node's domain is federated with ours for relaying; None permits all.
+    """
+
+    trust_floor: float = 30.0
+    newcomer_evidence: float = 5.0
+    permits: Callable[[NodeId], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayRefusals:
+    """Which of N nodes may not relay for a request.
+
+    Attributes:
+        code: (N,) int8, 0 where the node may relay, else 1 + the place of the reason in `reasons`.
+        reasons: The reasons in words.
+    """
+
+    code: NDArray[np.int8]
+    reasons: tuple[str, ...]
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        """(N,) bool, nodes that may relay."""
+        return np.asarray(self.code == 0)
+
+    def counts(self) -> tuple[str, ...]:
+        """Each reason with the number of relays it refuses; nodes that only ever call are not counted."""
+        number = np.bincount(self.code, minlength=len(self.reasons) + 1)[2:]
+        return tuple(
+            f"{reason} ({count} {'node' if count == 1 else 'nodes'})"
+            for reason, count in zip(self.reasons[1:], number.tolist(), strict=True)
+            if count
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feasibility:
+    """Which of P paths may be used.
+
+    Attributes:
+        ok: (P,) bool.
+        reason: Why not, "" where the path may be used.
+    """
+
+    ok: NDArray[np.bool_]
+    reason: tuple[str, ...]
+
+    def counts(self) -> tuple[str, ...]:
+        """Each reason with the number of paths it refuses, in order of first appearance."""
+        number = Counter(reason for reason in self.reason if reason)
+        return tuple(f"{reason} ({count} {'path' if count == 1 else 'paths'})" for reason, count in number.items())
+
+
+def relay_refusals(request: RouteRequest, view: NetworkView, limits: Limits) -> RelayRefusals:
+    """Which nodes may not relay for `request`, each with the first rule that refuses it."""
+    nodes = view.nodes
+    rules: list[tuple[str, NDArray[np.bool_]]] = [
+        ("not a relay", nodes.role == 0),
+        ("relay offline", ~nodes.online),
+        ("relay excluded by the request", _excluded(request, view)),
+        (f"relay below trust floor {limits.trust_floor:g}", _distrusted(nodes, limits)),
+        ("relay at capacity", (nodes.load >= 1.0) | (nodes.max_calls < 1)),
+        ("relay without AIC", ~nodes.aic & (request.aic is AicPolicy.REQUIRE)),
+    ]
+    code = np.zeros(len(nodes), dtype=np.int8)
+    for place, (_, refused) in enumerate(rules, start=1):
+        code[(code == 0) & refused] = place
+    reasons = tuple(reason for reason, _ in rules)
+    if limits.permits is None:
+        return RelayRefusals(code=code, reasons=reasons)
+    foreign = [i for i in np.flatnonzero(code == 0).tolist() if not limits.permits(nodes.ids[i])]
+    code[foreign] = len(rules) + 1
+    return RelayRefusals(code=code, reasons=(*reasons, "relay in a domain that is not federated"))
+
+
+def _distrusted(nodes: NodeBelief, limits: Limits) -> NDArray[np.bool_]:
+    return ~(nodes.reputation >= limits.trust_floor) & (nodes.evidence >= limits.newcomer_evidence)
+
+
+def _excluded(request: RouteRequest, view: NetworkView) -> NDArray[np.bool_]:
+    excluded = np.zeros(len(view.nodes), dtype=np.bool_)
+    excluded[[view.index[node] for node in request.exclude if node in view.index]] = True
+    return excluded
+
+
+def apply(
+    candidates: Candidates,
+    request: RouteRequest,
+    view: NetworkView,
+    limits: Limits,
+    refusals: RelayRefusals | None = None,
+) -> Feasibility:
+    """Which of `candidates` may be used for `request`, each of the others with the first rule that refuses it.
+
+    Args:
+        candidates: P paths.
+        request: What is asked.
+        view: What is believed.
+        limits: What the engine's owner insists on.
+        refusals: `relay_refusals` of the same arguments, if it is at hand.
+    """
+    refusals = relay_refusals(request, view, limits) if refusals is None else refusals
+    relays = _first_refused_relay(candidates, refusals)
+    reason = [""] * len(candidates)
+    for text, refused in _path_rules(candidates, request, view):
+        for i in np.flatnonzero(refused).tolist():
+            reason[i] = reason[i] or text
+    for i in np.flatnonzero(relays).tolist():
+        reason[i] = reason[i] or refusals.reasons[relays[i] - 1]
+    return Feasibility(ok=np.array([not text for text in reason], dtype=np.bool_), reason=tuple(reason))
+
+
+def _path_rules(
+    candidates: Candidates, request: RouteRequest, view: NetworkView
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    nodes, path = view.nodes, candidates.hop_path
+    target = candidates.nodes[candidates.indptr[1:] - 1]
+    closed = ~connectable(nodes.nat[candidates.hop_src], nodes.nat[candidates.hop_dst])
+    plain = ~np.logical_and.reduceat(nodes.aic[candidates.nodes], candidates.indptr[:-1])
+    return [
+        ("path visits a node twice", np.array([len(set(p)) < len(p) for p in candidates], dtype=np.bool_)),
+        (f"path longer than {request.hop_limit} hops", candidates.hops > request.hop_limit),
+        ("destination offline", ~nodes.online[target]),
+        ("NAT types cannot connect", np.bincount(path, weights=closed, minlength=len(candidates)) > 0),
+        ("a node of the path lacks AIC", plain & (request.aic is AicPolicy.REQUIRE)),
+    ]
+
+
+def _first_refused_relay(candidates: Candidates, refusals: RelayRefusals) -> NDArray[np.int8]:
+    """Code of the first refused relay of each path, 0 where none is; (P,)."""
+    first = np.zeros(len(candidates), dtype=np.int8)
+    code = refusals.code[candidates.hop_dst]
+    code[candidates.hop_indptr[1:] - 1] = 0  # the last hop ends at the destination, which does not relay
+    refused = np.flatnonzero(code)[::-1]
+    first[candidates.hop_path[refused]] = code[refused]
+    return first

@@ -1,0 +1,256 @@
+"""The engine embedded everywhere: media demand, candidates, constraints, features, policy, best and runners-up.
+
+It has no clock, no IO and no state of its own: the same request on the same view gives the same decision, unless the policy is
+one that draws (`policies.exploring`), whose only state is a counter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meshsim.mesh.errors import NoRoute
+from meshsim.mesh.media import AicPolicy
+from meshsim.routing import features as feature
+from meshsim.routing.candidates import Candidates, k_shortest, merged
+from meshsim.routing.constraints import Feasibility, Limits, RelayRefusals, apply, relay_refusals
+from meshsim.routing.policies import Confident, Policy, Stochastic, make, margins
+from meshsim.routing.request import Prediction, RouteDecision, RouteRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from meshsim.mesh.ids import NodeId
+    from meshsim.mesh.view import NetworkView
+    from meshsim.routing.features import Features, Scores
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """All that was considered for one request.
+
+    Attributes:
+        candidates: P paths, those of the first destination first, each destination's direct path before its others.
+        features: What the policy saw.
+        feasibility: Which may be used, and why the others may not.
+        scores: What the policy said; `confidence` is filled in for feasible paths if the policy knows it.
+        order: Feasible candidates, the chosen one first, then by utility; empty if there is none.
+        propensity: (P,) float64, the probability with which each was going to be chosen; sums to 1 if any is feasible.
+        reasons: What shaped the ranking, in words.
+    """
+
+    candidates: Candidates
+    features: Features
+    feasibility: Feasibility
+    scores: Scores
+    order: tuple[int, ...]
+    propensity: NDArray[np.float64]
+    reasons: tuple[str, ...]
+
+
+class RoutingEngine:
+    """Finds routes in a view.
+
+    Args:
+        policy: A policy or the name of one.
+        candidates: Most paths to score for each destination.
+        trust_floor: Least reputation (0..100) of a relay.
+        fallbacks: Runners-up to hand out with a decision.
+        permits: Whether a node's domain is federated with ours for relaying; None permits all.
+
+    Raises:
+        ConfigError: If the policy is unknown or cannot be loaded.
+
+    >>> from meshsim.mesh import MediaType, NodeId
+    >>> from meshsim.mesh.view import LinkEntry, NodeEntry, Role, make_view
+    >>> alice, bob, near, far = (NodeId(bytes([i] * 32)) for i in range(4))
+    >>> view = make_view(
+    ...     nodes=[
+    ...         NodeEntry(id=alice),
+    ...         NodeEntry(id=bob),
+    ...         NodeEntry(id=near, role=Role.RELAY),
+    ...         NodeEntry(id=far, role=Role.RELAY),
+    ...     ],
+    ...     links=[
+    ...         LinkEntry(src=0, dst=1, delay=0.180, loss=0.03),
+    ...         LinkEntry(src=0, dst=2, delay=0.020),
+    ...         LinkEntry(src=2, dst=1, delay=0.030),
+    ...         LinkEntry(src=0, dst=3, delay=0.060),
+    ...         LinkEntry(src=3, dst=1, delay=0.050),
+    ...     ],
+    ... )
+    >>> engine = RoutingEngine("shortest")
+    >>> decision = engine.find(RouteRequest(source=alice, destinations=(bob,), media=MediaType.AUDIO), view)
+    >>> decision.path == (alice, near, bob), decision.fallbacks[0] == (alice, far, bob)
+    (True, True)
+    >>> round(decision.predicted.rtt, 3)
+    0.1
+    """
+
+    def __init__(
+        self,
+        policy: str | Policy = "learned",
+        *,
+        candidates: int = 16,
+        trust_floor: float = 30.0,
+        fallbacks: int = 2,
+        permits: Callable[[NodeId], bool] | None = None,
+    ) -> None:
+        if candidates < 1:
+            raise ValueError(f"at least one candidate is needed: {candidates}")
+        self.policy: Policy = make(policy) if isinstance(policy, str) else policy
+        self.candidates = candidates
+        self.fallbacks = fallbacks
+        self.limits = Limits(trust_floor=trust_floor, permits=permits)
+
+    def rank(self, request: RouteRequest, view: NetworkView) -> Ranking:
+        """All candidates for `request`, scored and ordered.
+
+        Raises:
+            NoRoute: If the view knows not even the ends, so that there is nothing to rank.
+        """
+        source, targets = _ends(request, view)
+        refusals = relay_refusals(request, view, self.limits)
+        found = merged(
+            [k_shortest(view, source, t, self.candidates, request.hop_limit, refusals.ok) for t in targets]
+        )
+        return self.rank_among(found, request, view, refusals=refusals)
+
+    def rank_among(
+        self,
+        candidates: Candidates,
+        request: RouteRequest,
+        view: NetworkView,
+        *,
+        refusals: RelayRefusals | None = None,
+    ) -> Ranking:
+        """The given candidates, scored and ordered, as when a logged call is decided anew."""
+        refusals = relay_refusals(request, view, self.limits) if refusals is None else refusals
+        feasibility = apply(candidates, request, view, self.limits, refusals)
+        features = feature.build(candidates, request, view)
+        scores = self.policy.score(features)
+        eligible, note = _eligible(feasibility.ok, features.belief.aic, request.aic)
+        order, propensity = self._order(eligible, scores)
+        return Ranking(
+            candidates=candidates,
+            features=features,
+            feasibility=feasibility,
+            scores=replace(scores, confidence=self._confidence(eligible, scores)),
+            order=(*order, *_by_utility(feasibility.ok & ~eligible, scores)),
+            propensity=propensity,
+            reasons=(*note, *feasibility.counts(), *refusals.counts()),
+        )
+
+    def find(self, request: RouteRequest, view: NetworkView) -> RouteDecision:
+        """The route to take.
+
+        Raises:
+            NoRoute: If no candidate may be used; its reasons say why, with counts.
+        """
+        return self.decide(self.rank(request, view), request, view)
+
+    def decide(self, ranking: Ranking, request: RouteRequest, view: NetworkView) -> RouteDecision:
+        """The decision that `ranking` amounts to.
+
+        Raises:
+            NoRoute: If no candidate may be used; its reasons say why, with counts.
+        """
+        if not ranking.order:
+            raise NoRoute(ranking.reasons)
+        chosen, scores = ranking.order[0], ranking.scores
+        path = _names(ranking.candidates.path(chosen), view)
+        return RouteDecision(
+            route_id=_route_id(path, request, view),
+            path=path,
+            policy=self.policy.name,
+            ai_score=float(scores.ai_score[chosen]),
+            confidence=float(scores.confidence[chosen]),
+            predicted=_prediction(scores, chosen),
+            supports_aic=bool(ranking.features.belief.aic[chosen]),
+            reasons=(_choice(ranking, chosen, self.policy.name), *ranking.reasons),
+            fallbacks=_fallbacks(ranking, view, self.fallbacks),
+        )
+
+    def _order(self, eligible: NDArray[np.bool_], scores: Scores) -> tuple[list[int], NDArray[np.float64]]:
+        order = _by_utility(eligible, scores)
+        propensity = np.zeros(len(eligible))
+        if order and isinstance(self.policy, Stochastic):
+            odds = self.policy.propensity(scores.utility[order])
+            propensity[order] = odds
+            drawn = min(int(np.searchsorted(np.cumsum(odds), self.policy.draw(), side="right")), len(order) - 1)
+            order.insert(0, order.pop(drawn))
+        elif order:
+            propensity[order[0]] = 1.0
+        return order, propensity
+
+    def _confidence(self, eligible: NDArray[np.bool_], scores: Scores) -> NDArray[np.float64]:
+        confidence = np.full(len(eligible), np.nan)
+        if isinstance(self.policy, Confident):
+            confidence[eligible] = self.policy.confidence(margins(scores.utility[eligible]))
+        return confidence
+
+
+def _ends(request: RouteRequest, view: NetworkView) -> tuple[int, list[int]]:
+    if request.source not in view.index:
+        raise NoRoute(["source unknown to the view"])
+    known = [view.index[node] for node in dict.fromkeys(request.destinations) if node in view.index]
+    targets = [target for target in known if target != view.index[request.source]]
+    if not targets:
+        raise NoRoute(["destination is the source" if known else "destination unknown to the view"])
+    return view.index[request.source], targets
+
+
+def _eligible(
+    ok: NDArray[np.bool_], aic: NDArray[np.bool_], wanted: AicPolicy
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """The feasible candidates that are chosen among: with `prefer`, those with AIC if there are any."""
+    if wanted is not AicPolicy.PREFER:
+        return ok, ()
+    if (ok & aic).any():
+        return ok & aic, ("AIC preferred and supported by every node of the path",)
+    return ok, ("AIC preferred, but no feasible path supports it",)
+
+
+def _by_utility(rows: NDArray[np.bool_], scores: Scores) -> list[int]:
+    """`rows` in falling order of utility; equals keep the order of candidates, which renumbering nodes does not change."""
+    places = np.flatnonzero(rows)
+    ordered: list[int] = places[np.argsort(-scores.utility[places], kind="stable")].tolist()
+    return ordered
+
+
+def _names(path: tuple[int, ...], view: NetworkView) -> tuple[NodeId, ...]:
+    return tuple(view.nodes.ids[node] for node in path)
+
+
+def _prediction(scores: Scores, row: int) -> Prediction:
+    return Prediction(
+        rtt=float(scores.rtt[row]),
+        jitter=float(scores.jitter[row]),
+        loss=float(scores.loss[row]),
+        mos=float(scores.mos[row]),
+    )
+
+
+def _choice(ranking: Ranking, chosen: int, policy: str) -> str:
+    odds = ranking.propensity[chosen]
+    drawn = f", drawn with probability {odds:.3f}" if odds < 1.0 else ""
+    return f"{policy}: chosen among {len(ranking.order)} feasible of {len(ranking.candidates)} paths{drawn}"
+
+
+def _fallbacks(ranking: Ranking, view: NetworkView, count: int) -> tuple[tuple[NodeId, ...], ...]:
+    """Runners-up, those that share no relay with the chosen path first: its relays may be what fails."""
+    paths = [ranking.candidates.path(row) for row in ranking.order]
+    risky = set(paths[0][1:-1])
+    runners = sorted(paths[1:], key=lambda path: not risky.isdisjoint(path[1:-1]))
+    return tuple(_names(path, view) for path in runners[:count])
+
+
+def _route_id(path: tuple[NodeId, ...], request: RouteRequest, view: NetworkView) -> str:
+    text = b"".join(path) + f"/{request.media}/{view.version}".encode()
+    return hashlib.blake2b(text, digest_size=8).hexdigest()

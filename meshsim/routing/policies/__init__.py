@@ -1,0 +1,28 @@
+"""How candidates are scored: one file a policy, all known by name in `POLICIES`."""
+
+from __future__ import annotations
+
+from meshsim.routing.policies.base import POLICIES, Confident, Policy, Stochastic, believed_scores, make, margins
+from meshsim.routing.policies.direct import Direct
+from meshsim.routing.policies.exploring import Exploring
+from meshsim.routing.policies.learned import Learned, list_models, load_model, verify_model
+from meshsim.routing.policies.shortest import Shortest
+from meshsim.routing.policies.weighted import Weighted
+
+__all__ = [
+    "POLICIES",
+    "Confident",
+    "Direct",
+    "Exploring",
+    "Learned",
+    "Policy",
+    "Shortest",
+    "Stochastic",
+    "Weighted",
+    "believed_scores",
+    "list_models",
+    "load_model",
+    "make",
+    "margins",
+    "verify_model",
+]

@@ -1,0 +1,99 @@
+"""What a policy is: something that scores candidates by their features. Feasibility, order and fallbacks are the engine's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from meshsim.mesh.registry import Registry
+from meshsim.routing.features import Features, Scores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Policy(Protocol):
+    """Scores candidates: the same features give the same scores, and permuting candidates permutes them."""
+
+    @property
+    def name(self) -> str:
+        """Stable name, as it stands in traces and decisions."""
+        ...
+
+    def score(self, features: Features) -> Scores:
+        """Scores of P candidates."""
+        ...
+
+
+@runtime_checkable
+class Confident(Protocol):
+    """A policy that knows how sure it is of a choice."""
+
+    def confidence(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated probability of being within 0.2 MOS of the best, by `margins`; (K,) -> (K,)."""
+        ...
+
+
+@runtime_checkable
+class Stochastic(Protocol):
+    """A policy that draws its choice, with known propensities."""
+
+    def propensity(self, utility: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probability of choosing each of K feasible candidates; (K,) -> (K,), sums to 1."""
+        ...
+
+    def draw(self) -> float:
+        """The next draw, in [0, 1)."""
+        ...
+
+
+POLICIES: Registry[Callable[..., Policy]] = Registry("routing policy")
+"""Factories of policies by name; `make` calls them."""
+
+
+def make(name: str, **options: Any) -> Policy:
+    """The policy `name`, built with its own `options`.
+
+    Raises:
+        ConfigError: If the name is unknown.
+
+    >>> make("shortest").name
+    'shortest'
+    """
+    return POLICIES[name](**options)
+
+
+def believed_scores(features: Features, utility: NDArray[np.float64]) -> Scores:
+    """Scores of a policy that predicts what is believed and claims no probabilities.
+
+    Args:
+        features: P candidates.
+        utility: (P,) float64, higher is better.
+    """
+    belief = features.belief
+    unclaimed = np.full(len(features), np.nan)
+    return Scores(
+        utility=utility,
+        ai_score=unclaimed,
+        confidence=unclaimed,
+        rtt=belief.rtt,
+        jitter=belief.jitter,
+        loss=belief.loss,
+        mos=belief.mos,
+    )
+
+
+def margins(utility: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each of K utilities lies above the best other one, or below it; infinite for a lone one.
+
+    >>> margins(np.array([0.5, 0.9, 0.6])).round(2).tolist()
+    [-0.4, 0.3, -0.3]
+    """
+    if len(utility) < 2:  # noqa: PLR2004 - a lone candidate has no rival
+        return np.full(len(utility), np.inf)
+    best = int(np.argmax(utility))
+    rival = np.full(len(utility), utility[best])
+    rival[best] = np.max(np.delete(utility, best))
+    return utility - rival
