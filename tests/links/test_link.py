@@ -79,7 +79,14 @@ def test_a_packet_waits_for_the_one_before_it() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("rate_bps", 0.0), ("propagation", -0.001), ("jitter", math.nan), ("loss", 1.01), ("burst", 0.5), ("queue_bytes", -1.0)],
+    [
+        ("rate_bps", 0.0),
+        ("propagation", -0.001),
+        ("jitter", math.nan),
+        ("loss", 1.01),
+        ("burst", 0.5),
+        ("queue_bytes", -1.0),
+    ],
 )
 def test_parameters_out_of_range_are_refused_by_name(key: str, value: float) -> None:
     with pytest.raises(ConfigError) as refused:
