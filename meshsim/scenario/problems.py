@@ -61,32 +61,42 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], value: Any) -> _Probl
     context: dict[str, Any] = detail.get("ctx", {})
     path = _path(detail["loc"], value)
     kind = detail["type"]
-    given = detail["input"]
     if kind == "scenario":
-        at = context["at"]
-        found = tuple(at) if at is not None else path
-        return _Problem(path=found, message=context["message"], allowed=tuple(context["allowed"]), nearest=context["nearest"])
+        at = path if context["at"] is None else tuple(context["at"])
+        return _Problem(path=at, message=context["message"], allowed=tuple(context["allowed"]), nearest=context["nearest"])
     if kind == "extra_forbidden":
-        known = _fields(model, path[:-1])
+        known = _fields(model, path[:-1], value)
         near = nearest(str(path[-1]), known)
         return _Problem(path=path, message=f"unknown key {path[-1]!r}", allowed=known, nearest=near)
     if kind == "missing":
         return _Problem(path=path, message=f"the key {path[-1]!r} is missing")
+    given = _shown(_at(value, path, detail["input"]))
+    if kind == "model_type":
+        return _Problem(path=path, message=f"not a mapping: {given}", allowed=_fields(model, path, value))
     if kind in _BOUNDS:
         name, sign = _BOUNDS[kind]
-        return _Problem(path=path, message=f"out of range: {given!r}", allowed=(f"{sign} {context[name]:g}",))
-    if kind in ("literal_error", "union_tag_invalid"):
-        return _choice(path, given, str(context.get("expected") or context.get("expected_tags")), kind)
-    return _Problem(path=path, message=f"{detail['msg'][:1].lower()}{detail['msg'][1:]}: {_shown(given)}")
+        return _Problem(path=path, message=f"out of range: {given}", allowed=(f"{sign} {context[name]:g}",))
+    if kind == "literal_error":
+        return _choice(path, detail["input"], context["expected"])
+    return _Problem(path=path, message=f"{detail['msg'][:1].lower()}{detail['msg'][1:]}: {given}")
 
 
-def _choice(path: Path, given: Any, expected: str, kind: str) -> _Problem:
+def _choice(path: Path, given: Any, expected: str) -> _Problem:
     known = tuple(word.strip(" '") for word in expected.replace(" or ", ", ").split(","))
-    if kind == "union_tag_invalid":
-        known = tuple(word for word in known if word != "name")
-        given, path = given["generator"], (*path, "generator")
     near = nearest(given, known) if isinstance(given, str) else None
     return _Problem(path=path, message=f"not one of the allowed values: {_shown(given)}", allowed=known, nearest=near)
+
+
+def _at(value: Any, path: Path, default: Any) -> Any:
+    """What stands at `path` in the file, as it was written."""
+    for part in path:
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return default
+    return value
 
 
 def _shown(value: Any) -> str:
@@ -109,19 +119,28 @@ def _path(loc: Sequence[str | int], value: Any) -> Path:
     return tuple(path)
 
 
-def _fields(model: type[BaseModel], path: Path) -> tuple[str, ...]:
+def _fields(model: type[BaseModel], path: Path, value: Any) -> tuple[str, ...]:
     """The keys that may stand at `path`."""
-    kinds: set[type[BaseModel]] = {model}
-    for part in path:
-        annotations = [kind.model_fields[part].annotation for kind in kinds if part in kind.model_fields] if isinstance(part, str) else None
-        kinds = {found for annotation in annotations for found in _models(annotation)} if annotations is not None else kinds
-    return tuple(dict.fromkeys(name for kind in sorted(kinds, key=lambda kind: kind.__name__) for name in kind.model_fields))
+    kinds: list[type[BaseModel]] = [model]
+    for i, part in enumerate(path):
+        if isinstance(part, str):
+            fields = [kind.model_fields[part] for kind in kinds if part in kind.model_fields]
+            kinds = [found for field in fields for found in _models(field.annotation)]
+        kinds = _meant(kinds, _at(value, path[: i + 1], None))
+    return tuple(dict.fromkeys(name for kind in kinds for name in kind.model_fields))
 
 
-def _models(annotation: Any) -> set[type[BaseModel]]:
+def _meant(kinds: list[type[BaseModel]], value: Any) -> list[type[BaseModel]]:
+    """Of the members of a union, the one whose generator `value` names."""
+    generator = value.get("generator") if isinstance(value, Mapping) else None
+    named = [k for k in kinds if "generator" in k.model_fields and generator in get_args(k.model_fields["generator"].annotation)]
+    return named or kinds
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
     """The models inside an annotation: itself, of a tuple's entries, of a union's members."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return {annotation}
+        return [annotation]
     if get_origin(annotation) in (Annotated, Union, UnionType, tuple):
-        return {model for inner in get_args(annotation) for model in _models(inner)}
-    return set()
+        return [model for inner in get_args(annotation) for model in _models(inner)]
+    return []

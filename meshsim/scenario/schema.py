@@ -6,9 +6,9 @@ Reading files and explaining errors lives in `source`; turning a scenario into a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from meshsim.mesh.errors import IdentityError, nearest
 from meshsim.mesh.ids import AuraID
@@ -32,13 +32,17 @@ from meshsim.scenario.quantities import (
     ReputationName,
     refuse,
 )
-from meshsim.scenario.topologies import check_name
+from meshsim.scenario.topologies import GENERATORS, check_name, load
+
+if TYPE_CHECKING:
+    from meshsim.mesh.topology import Topology
 
 RoleName = Literal["peer", "edge", "relay", "super_node"]
 NatName = Literal["open", "cone", "port_restricted", "symmetric"]
 MediaName = Literal["audio", "audio_video", "data"]
 
 _SHARE_TOLERANCE = 1e-6
+_MOST_CALLS = 5e6
 
 
 class Part(BaseModel):
@@ -68,8 +72,14 @@ class Shares(Part):
 class Generated(Part):
     """Base of generated topologies."""
 
+    generator: str
+    """Which generator."""
     seed: Count | None = None
     """Seed of the graph; that of the episode when absent."""
+
+    def parameters(self) -> dict[str, float]:
+        """What the generator takes beside the seed."""
+        return self.model_dump(exclude={"generator", "seed"})
 
 
 class Grid(Generated):
@@ -149,11 +159,23 @@ class BarabasiAlbert(Generated):
         return self
 
 
-def _topology_tag(value: object) -> str | None:
-    if isinstance(value, str):
-        return "name"
-    generator = value.get("generator") if isinstance(value, Mapping) else getattr(value, "generator", None)
-    return generator if isinstance(generator, str) else None
+def _topology_tag(value: object) -> str:
+    if isinstance(value, Generated):
+        return value.generator
+    return str(value["generator"]) if isinstance(value, Mapping) else "name"
+
+
+def _check_generator(value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    known = sorted(GENERATORS)
+    if "generator" not in value:
+        raise refuse("the key 'generator' is missing", allowed=known)
+    given = value["generator"]
+    if given not in known:
+        near = nearest(given, known) if isinstance(given, str) else None
+        raise refuse(f"unknown generator {given!r}", allowed=known, near=near, at=("underlay", "topology", "generator"))
+    return value
 
 
 TopologySource = Annotated[
@@ -164,6 +186,7 @@ TopologySource = Annotated[
     | Annotated[Geometric, Tag("geometric")]
     | Annotated[BarabasiAlbert, Tag("barabasi_albert")],
     Discriminator(_topology_tag),
+    BeforeValidator(_check_generator),
 ]
 """A name such as `topozoo/HurricaneElectric`, or a mapping `{generator: waxman, places: 30}`."""
 
@@ -420,9 +443,9 @@ class Churn(Part):
 
     enabled: Flag = False
     """Whether nodes churn at all."""
-    session_mean: PositiveDuration = 1200.0
+    session_mean: Annotated[Duration, Field(ge=1)] = 1200.0
     """Mean seconds up."""
-    downtime_mean: PositiveDuration = 90.0
+    downtime_mean: Annotated[Duration, Field(ge=1)] = 90.0
     """Mean seconds down."""
     applies_to: Literal["relays", "all"] = "relays"
     """Which nodes churn: those that carry others' calls, or all."""
@@ -552,6 +575,14 @@ class Scenario(Part):
     record: RecordConfig = RecordConfig()
     """What is recorded."""
 
+    def topology(self, seed: int) -> Topology:
+        """The underlay's topology in the episode `seed`."""
+        source = self.underlay.topology
+        if isinstance(source, Generated):
+            own = seed if source.seed is None else source.seed
+            return load(source.generator, own, **source.parameters())
+        return load(source)
+
     @model_validator(mode="after")
     def _coherent(self) -> Self:
         if self.warmup >= self.duration:
@@ -560,10 +591,26 @@ class Scenario(Part):
         if total > 1 + _SHARE_TOLERANCE:
             raise refuse(f"the shares of misbehaving nodes sum to {total:g}, more than 1", at=("misbehaviour",))
         self._check_people()
+        self._check_places()
         return self
+
+    def _check_places(self) -> None:
+        asked = [(i, node.at) for i, node in enumerate(self.nodes.named) if node.at is not None]
+        known = self.topology(0).names if asked else ()
+        for i, place in asked:
+            at = ("nodes", "named", i, "at")
+            if isinstance(place, str):
+                _check_known("place", place, set(known), at)
+            elif place >= len(known):
+                raise refuse(f"no place {place} in the topology", allowed=[f"0 to {len(known) - 1}"], at=at)
 
     def _check_people(self) -> None:
         members = census.members(self.nodes)
+        peers = {member.aura for member in members if member.role == "peer"}
+        if self.calls.rate and len(peers) < 2:  # noqa: PLR2004 - a call has two ends
+            raise refuse(f"calls need two people, the peers belong to {len(peers)}", at=("calls", "rate"))
+        if self.calls.rate * self.duration > _MOST_CALLS:
+            raise refuse(f"{self.calls.rate * self.duration:.3g} calls are too many", allowed=[f"<= {_MOST_CALLS:.0e}"], at=("calls", "rate"))
         names = {member.name for member in members}
         auras = {member.aura for member in members}
         for i, fault in enumerate(self.faults):

@@ -64,7 +64,8 @@ def _unknown(name: str) -> tuple[str, str | None]:
 
 
 def _nearest(name: str, known: frozenset[str]) -> str | None:
-    folded = {full.casefold(): full for full in sorted(known)}
+    folded = {generator: f"{{generator: {generator}}}" for generator in GENERATORS}
+    folded.update({full.casefold(): full for full in sorted(known)})
     folded.update({full.partition("/")[2].casefold(): full for full in sorted(known, reverse=True)})
     close = get_close_matches(name.casefold(), sorted(folded), n=1, cutoff=0.5)
     return folded[close[0]] if close else None

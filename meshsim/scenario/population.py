@@ -1,0 +1,140 @@
+"""The overlay's nodes: where they sit, their last mile, NAT, key seeds, and who misbehaves. One stream for each node."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meshsim.mesh import geo
+from meshsim.mesh.view import Nat, Role
+from meshsim.scenario import census
+from meshsim.scenario.plan import PlannedNodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from meshsim.mesh.seeds import SeedTree
+    from meshsim.mesh.topology import Topology
+    from meshsim.scenario.schema import Access, MisbehaviourConfig, NodesConfig, Scenario
+
+_METRES_PER_DEGREE = geo.EARTH_RADIUS * np.pi / 180
+_MOST_LATITUDE = 89.0
+_OPEN_ROLES = ("relay", "super_node")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """What one node drew or was given, in the order of `PlannedNodes`."""
+
+    router: int
+    nat: int
+    latitude: float
+    longitude: float
+    aic: bool
+    access: NDArray[np.float64]
+    max_calls: int
+
+
+def build_nodes(scenario: Scenario, topology: Topology, seeds: SeedTree) -> PlannedNodes:
+    """All nodes of `scenario`, attached to places of `topology`."""
+    config = scenario.nodes
+    members = census.members(config)
+    drawn = [_draw(config, member, topology, seeds) for member in members]
+    behaviour, strength = _behaviours(scenario.misbehaviour, members, seeds)
+    access = np.stack([node.access for node in drawn])
+    return PlannedNodes(
+        names=tuple(member.name for member in members),
+        auras=tuple(member.aura for member in members),
+        domains=tuple(member.named.domain.casefold() if member.named else "" for member in members),
+        key_seed=np.stack([_key_seed(seeds.seed, i) for i in range(len(members))]),
+        router=np.array([node.router for node in drawn], dtype=np.int32),
+        role=np.array([Role[member.role.upper()] for member in members], dtype=np.int8),
+        nat=np.array([node.nat for node in drawn], dtype=np.int8),
+        latitude=np.array([node.latitude for node in drawn]),
+        longitude=np.array([node.longitude for node in drawn]),
+        aic=np.array([node.aic for node in drawn]),
+        access_up=access[:, 0].copy(),
+        access_down=access[:, 1].copy(),
+        access_delay=access[:, 2].copy(),
+        access_jitter=access[:, 3].copy(),
+        access_loss=np.minimum(access[:, 4], 1.0),
+        max_calls=np.array([node.max_calls for node in drawn], dtype=np.int32),
+        behaviour=behaviour,
+        strength=strength,
+    )
+
+
+def _key_seed(seed: int, index: int) -> NDArray[np.uint8]:
+    digest = hashlib.blake2b(f"meshsim/1/key/{seed}/{index}".encode(), digest_size=32).digest()
+    return np.frombuffer(digest, dtype=np.uint8)
+
+
+def _draw(config: NodesConfig, member: census.Member, topology: Topology, seeds: SeedTree) -> _Drawn:
+    # Streams go by name: a relay more leaves the peers where they are.
+    named = member.named
+    place, nat, aic = seeds.stream(f"node/{member.name}").uniform(0, 3)
+    shift = seeds.generator(f"node/{member.name}/scatter").standard_normal(2) * config.scatter / _METRES_PER_DEGREE
+    router = _router(named.at, topology) if named and named.at is not None else int(place * len(topology))
+    latitude = float(np.clip(topology.latitude[router] + shift[0], -_MOST_LATITUDE, _MOST_LATITUDE))
+    longitude = float(topology.longitude[router] + shift[1] / np.cos(np.radians(latitude)))
+    access = named.access if named and named.access else getattr(config.access, member.role)
+    return _Drawn(
+        router=router,
+        nat=_nat(config, member, float(nat)),
+        latitude=latitude,
+        longitude=(longitude + 180.0) % 360.0 - 180.0,
+        aic=named.aic if named and named.aic is not None else bool(aic < config.aic),
+        access=_access(access, seeds.generator(f"node/{member.name}/access")),
+        max_calls=_max_calls(config, member),
+    )
+
+
+def _router(at: str | int, topology: Topology) -> int:
+    return at if isinstance(at, int) else topology.names.index(at)
+
+
+def _nat(config: NodesConfig, member: census.Member, u: float) -> int:
+    if member.named and member.named.nat:
+        return Nat[member.named.nat.upper()]
+    if member.role in _OPEN_ROLES:
+        return Nat.OPEN
+    shares = config.nat.shares()
+    drawn = np.searchsorted(np.cumsum(list(shares.values())), u, side="right")
+    return Nat[list(shares)[min(int(drawn), len(shares) - 1)].upper()]
+
+
+def _access(access: Access, generator: np.random.Generator) -> NDArray[np.float64]:
+    median = np.array([access.up, access.down, access.delay, access.jitter, access.loss])
+    return np.asarray(median * np.exp(access.spread * generator.standard_normal(len(median))))
+
+
+def _max_calls(config: NodesConfig, member: census.Member) -> int:
+    if member.named and member.named.max_calls is not None:
+        return member.named.max_calls
+    return 0 if member.role == "peer" else int(getattr(config.max_calls, member.role))
+
+
+def _behaviours(
+    misbehaviour: Iterable[MisbehaviourConfig], members: tuple[census.Member, ...], seeds: SeedTree
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Behaviour and strength of each node: as said of the named ones; of the rest, those with the lowest draws misbehave."""
+    behaviour = [member.named.behaviour if member.named else "honest" for member in members]
+    strength = np.array([_own_strength(member) for member in members])
+    relaying = [i for i, member in enumerate(members) if member.role != "peer"]
+    draws = {i: seeds.stream(f"misbehaviour/{members[i].name}").uniform(0, 2) for i in relaying if not members[i].named}
+    ranked = iter(sorted(draws, key=lambda i: float(draws[i][0])))
+    for entry in misbehaviour:
+        for i in islice(ranked, round(entry.share * len(relaying))):
+            behaviour[i] = entry.kind
+            strength[i] = np.clip(entry.strength + entry.strength_spread * (2 * draws[i][1] - 1), 0.0, 1.0)
+    return tuple(behaviour), strength
+
+
+def _own_strength(member: census.Member) -> float:
+    return member.named.strength if member.named and member.named.behaviour != "honest" else 0.0
