@@ -27,9 +27,9 @@ def list_(as_json: bool) -> None:
     Example:
       meshsim models list --json
     """
-    from meshsim.routing.policies.learned import list_models
+    from meshsim.routing.artefact import list_models
 
-    names = sorted(str(name) for name in list_models())
+    names = list_models()
     options.emit({"models": names}, json_wanted=True) if as_json else click.echo("\n".join(names))
 
 
@@ -42,7 +42,7 @@ def card(model: str) -> None:
     Example:
       meshsim models card route-scorer
     """
-    from meshsim.routing.policies.learned import card_text
+    from meshsim.routing.artefact import card_text
 
     click.echo(card_text(model))
 
@@ -57,7 +57,7 @@ def verify(model: str, as_json: bool) -> None:
     Example:
       meshsim models verify route-scorer
     """
-    from meshsim.routing.policies.learned import verify_model
+    from meshsim.routing.artefact import verify_model
 
     verify_model(model)
     options.emit({"model": model, "verified": True}, json_wanted=as_json)

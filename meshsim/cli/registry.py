@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from meshsim.cli import options
+
 
 @click.group("registry")
 def command() -> None:
@@ -13,26 +15,31 @@ def command() -> None:
 
     \b
     Example:
-      meshsim registry serve --port 8443
+      meshsim registry serve --port 8420
     """
 
 
 @command.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8420, show_default=True, help="0 takes a free one.")
 @click.option(
     "--store",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
     help="File to keep records in; memory when not given.",
 )
-def serve(host: str, port: int, store: Path | None) -> None:
+@click.option("--domain", default="", help="The home domain of unqualified identities.")
+@options.as_json
+def serve(host: str, port: int, store: Path | None, domain: str, as_json: bool) -> None:
     """Serve registration, resolution and rendezvous until interrupted.
 
     \b
     Example:
-      meshsim registry serve --host 127.0.0.1 --port 8443 --store registry.jsonl
+      meshsim registry serve --host 127.0.0.1 --port 8420 --store registry.jsonl
     """
     from meshsim.control.http import serve as serve_http
 
-    serve_http(host, port, store=store)
+    def ready(url: str) -> None:
+        options.emit({"url": url}, json_wanted=as_json)
+
+    serve_http(host, port, store, domain=domain, ready=ready)

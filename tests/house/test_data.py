@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+
+from meshsim.scenario.topologies.allowed import allowed_for
 
 FIELDS = {"title", "origin", "licence", "citation", "allowed_use", "files"}
 
@@ -18,10 +19,6 @@ def registry(root: Path) -> dict[str, Any]:
     return loaded
 
 
-def matched(name: str, patterns: list[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
 def test_every_data_set_tells_origin_licence_citation_use_and_checksums(registry: dict[str, Any]) -> None:
     for name, entry in registry["sets"].items():
         assert set(entry) == FIELDS, name
@@ -29,19 +26,15 @@ def test_every_data_set_tells_origin_licence_citation_use_and_checksums(registry
         assert all(len(digest) == 64 and int(digest, 16) >= 0 for digest in entry["files"].values()), name
 
 
-def test_no_graph_is_both_for_training_and_for_validation(registry: dict[str, Any]) -> None:
-    graphs = registry["link_graphs"]
-    names = [f"topozoo/{letter}x" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
-    assert not [name for name in names if matched(name, graphs["training"]) and matched(name, graphs["validation"])]
-    assert not set(graphs["training"]) & set(graphs["validation"])
-
-
-@pytest.mark.parametrize(
-    "name", ["topozoo/Deltacom", "topozoo/Latnet", "topozoo/TataNld", "sndlib/cost266", "backbone/world", "caida/1"]
-)
-def test_graphs_kept_for_evaluation_match_no_list(name: str, registry: dict[str, Any]) -> None:
-    graphs = registry["link_graphs"]
-    assert not matched(name, graphs["training"] + graphs["validation"])
+@pytest.mark.parametrize("name", ["freifunk", "nycmesh"])
+def test_the_allowed_use_of_link_graphs_is_the_rule_of_the_code(name: str, registry: dict[str, Any]) -> None:
+    text = registry["sets"][name]["allowed_use"]
+    graphs = [Path(file).name.split(".")[0] for file in registry["sets"][name]["files"]]
+    for graph in graphs:
+        use = allowed_for(name if name == "nycmesh" else f"{name}/{graph}")
+        assert {"train": "Training", "validate": "Validation"}[use] in text
+        if use == "train":
+            assert graph in text.partition("Validation")[0]
 
 
 def test_data_on_this_machine_equal_their_checksums(registry: dict[str, Any]) -> None:
