@@ -1,7 +1,7 @@
 """The engine embedded everywhere: a view and a request in, a route and its reasons out.
 
-`candidates` proposes paths, `constraints` refuses with reasons, `features` turns beliefs into numbers, `policies` score, `engine`
-puts them together. Needs the base packages only: no clock, no socket, no simulator.
+`candidates` proposes paths, `constraints` refuses with reasons, `features` turns beliefs into numbers, `policies`
+score, `engine` puts them together. Needs the base packages only: no clock, no socket, no simulator.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The scorer on disk, `models/<name>/`: where it is looked for, and the proof that it is whole. Running it is `policies.learned`'s."""
+"""The scorer on disk, `models/<name>/`: where it is looked for, and the proof that it is whole.
+
+Running it is the work of `policies.learned`.
+"""
 
 from __future__ import annotations
 
@@ -86,9 +89,7 @@ class Artefact:
 
 def current_columns() -> FeatureColumns:
     """The columns that `routing.features` builds."""
-    return FeatureColumns(
-        version=features.VERSION, node=features.NODE, hop=features.HOP, path=features.PATH
-    )
+    return FeatureColumns(version=features.VERSION, node=features.NODE, hop=features.HOP, path=features.PATH)
 
 
 def shelves(package: Path = PACKAGE) -> tuple[Path, ...]:

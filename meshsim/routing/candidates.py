@@ -1,8 +1,8 @@
 """Which paths are worth scoring: the direct one, then the k - 1 fastest loopless ones within the hop limit, exactly.
 
-Best-first search over loopless prefixes. The bound of a prefix is its delay plus the least delay of any walk to the target in
-the hops that remain, from a vectorised Bellman-Ford backwards; a bound that never overestimates makes the order exact
-(Hart, Nilsson, Raphael 1968). Whether a path may be used is decided in `constraints`.
+Best-first search over loopless prefixes. The bound of a prefix is its delay plus the least delay of any walk to the
+target in the hops that remain, from a vectorised Bellman-Ford backwards; a bound that never overestimates makes the
+order exact (Hart, Nilsson, Raphael 1968). Whether a path may be used is decided in `constraints`.
 """
 
 from __future__ import annotations
@@ -130,9 +130,7 @@ class _Weights:
         return best
 
 
-def _bounds(
-    weights: _Weights, target: int, hops: int, usable: NDArray[np.bool_]
-) -> list[NDArray[np.float64]]:
+def _bounds(weights: _Weights, target: int, hops: int, usable: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
     """Row r, (N,): least delay from each usable node to `target` in at most r links; `hops` rows."""
     bound = np.full(len(usable), np.inf)
     bound[target] = 0.0
@@ -158,8 +156,8 @@ def k_shortest(
         relay_ok: (N,) bool, nodes that may relay; source and target never do.
 
     Returns:
-        At most `k` paths. The first is (source, target), known or not; the others come in order of delay, equal delays in
-        the order of node ids.
+        At most `k` paths. The first is (source, target), known or not; the others come in order of delay, equal
+        delays in the order of node ids.
     """
     paths = [(source, target), *_relayed(view, source, target, k - 1, max_hops, relay_ok)]
     return candidates_of(paths)
@@ -211,5 +209,3 @@ def merged(parts: Sequence[Candidates]) -> Candidates:
     if len(parts) == 1:
         return parts[0]
     return candidates_of([path for part in parts for path in part])
-
-

@@ -1,7 +1,7 @@
 """Which candidates may be used, and why the others may not. Every refusal has a reason in words.
 
-Rules about a relay look at the node alone, so they also prune the search (`relay_refusals`); rules about a path look at its ends,
-its hops and its length. An adequate quality is no constraint: that is what policies score.
+Rules about a relay look at the node alone, so they also prune the search (`relay_refusals`); rules about a path look
+at its ends, its hops and its length. An adequate quality is no constraint: that is what policies score.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Limits:
     """What the owner of an engine insists on, whatever is asked.
 
     Attributes:
-        trust_floor: Least reputation (0..100) of a relay. The score itself is compared, not its interval; how sure the score is
-            reaches the policy as a feature.
-        newcomer_evidence: Outcomes below which a relay is a newcomer, whom the floor does not refuse: a Beta score starts near 5,
-            and nobody could ever earn more.
+        trust_floor: Least reputation (0..100) of a relay. The score itself is compared, not its interval; how sure
+            the score is reaches the policy as a feature.
+        newcomer_evidence: Outcomes below which a relay is a newcomer, whom the floor does not refuse: a Beta score
+            starts near 5, and nobody could ever earn more.
         permits: Whether a node's domain is federated with ours for relaying; None permits all.
     """
 

@@ -1,7 +1,7 @@
 """The engine embedded everywhere: media demand, candidates, constraints, features, policy, best and runners-up.
 
-It has no clock, no IO and no state of its own: the same request on the same view gives the same decision, unless the policy is
-one that draws (`policies.exploring`), whose only state is a counter.
+It has no clock, no IO and no state of its own: the same request on the same view gives the same decision, unless the
+policy is one that draws (`policies.exploring`), whose only state is a counter.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import NodeId
     from meshsim.mesh.view import NetworkView
     from meshsim.routing.features import Features, Scores
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +116,7 @@ class RoutingEngine:
         """
         source, targets = _ends(request, view)
         refusals = relay_refusals(request, view, self.limits)
-        found = merged(
-            [k_shortest(view, source, t, self.candidates, request.hop_limit, refusals.ok) for t in targets]
-        )
+        found = merged([k_shortest(view, source, t, self.candidates, request.hop_limit, refusals.ok) for t in targets])
         return self.rank_among(found, request, view, refusals=refusals)
 
     def rank_among(
@@ -218,7 +215,7 @@ def _eligible(
 
 
 def _by_utility(rows: NDArray[np.bool_], scores: Scores) -> list[int]:
-    """`rows` in falling order of utility; equals keep the order of candidates, which renumbering nodes does not change."""
+    """`rows` in falling order of utility; equals keep the order of candidates, whatever numbers nodes have."""
     places = np.flatnonzero(rows)
     ordered: list[int] = places[np.argsort(-scores.utility[places], kind="stable")].tolist()
     return ordered

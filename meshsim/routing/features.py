@@ -1,7 +1,8 @@
 """The one place where beliefs become numbers for a policy: the same code in training, in simulation and on a node.
 
-Columns are scale-free (logarithms about a reference, probabilities, shares) and carry no identity; every value is finite.
-Node and link columns do not depend on the request, so an encoding of a view serves all calls. Path columns do.
+Columns are scale-free (logarithms about a reference, probabilities, shares) and carry no identity; every value is
+finite. Node and link columns do not depend on the request, so an encoding of a view serves all calls. Path columns
+do.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from meshsim.mesh.view import LinkBelief
 from meshsim.routing.graph import Graph, Memo, find_key, graph_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from meshsim.mesh.view import NetworkView, NodeBelief
     from meshsim.routing.candidates import Candidates
     from meshsim.routing.request import RouteRequest
+
+    _Column = NDArray[np.float64] | NDArray[np.bool_]
 
 VERSION = 1
 """Grows when a column changes its meaning; an artefact made for another version is refused."""
@@ -42,11 +47,13 @@ NODE = (
     "log_evidence",
     "log_age",
 )
-"""Columns of `Features.node`: `nat` is the type over 3, capacity is about 10 Mbit/s, reputations are over 100, age in seconds."""
+"""Columns of `Features.node`: `nat` is the type over 3, capacity is about 10 Mbit/s, reputations are over 100, age in
+seconds."""
 
 HOP = ("log_delay", "log_stretch", "log_jitter", "loss", "log_loss", "log_rate", "log_age", "observed")
-"""Columns of `Features.link` and `Features.hop`. Delay is about 50 ms one way, jitter about 2 ms, rate about 1 Mbit/s, `log_loss`
-about 1 %; `loss` is -ln(1 - loss), which adds up along a path; `log_stretch` is the delay over what the distance predicts."""
+"""Columns of `Features.link` and `Features.hop`. Delay is about 50 ms one way, jitter about 2 ms, rate about 1
+Mbit/s, `log_loss` about 1 %; `loss` is -ln(1 - loss), which adds up along a path; `log_stretch` is the delay over
+what the distance predicts."""
 
 PATH = (
     "log_rtt",
@@ -72,8 +79,9 @@ PATH = (
     "audio_video",
     "data",
 )
-"""Columns of `Features.path`: rtt, jitter and loss as bounds of `quality.TARGET` (0 = at the bound); headroom is the spare rate over
-the demand; `observed` is the share of hops that were measured; a direct path has reputations and evidence of 0."""
+"""Columns of `Features.path`: rtt, jitter and loss as bounds of `quality.TARGET` (0 = at the bound); headroom is the
+spare rate over the demand; `observed` is the share of hops that were measured; a direct path has reputations and
+evidence of 0."""
 
 DELAY_REFERENCE = 0.050
 JITTER_REFERENCE = 0.002
@@ -84,7 +92,8 @@ CAPACITY_REFERENCE = 10e6
 UNKNOWN_JITTER = 0.002
 UNKNOWN_LOSS = 0.005
 UNKNOWN_AGE = 1e4
-"""What is assumed of a link nobody has measured; its delay is predicted from the distance, its rate from the access links."""
+"""What is assumed of a link nobody has measured; its delay is predicted from the distance, its rate from the access
+links."""
 
 _LEAST_DELAY, _LEAST_JITTER, _LEAST_LOSS, _LEAST_RATE = 1e-4, 1e-5, 1e-5, 1e3
 _MOST_LOSS = 0.999
@@ -176,8 +185,8 @@ class Scores:
     Attributes:
         utility: Higher is better; always finite.
         ai_score: 0..100, 100 times the calibrated probability of meeting the quality target; NaN if not claimed.
-        confidence: Calibrated probability of being within 0.2 MOS of the best; NaN if not claimed. It compares paths, so a
-            policy leaves it NaN and the engine fills it in, among the feasible.
+        confidence: Calibrated probability of being within 0.2 MOS of the best; NaN if not claimed. It compares paths,
+            so a policy leaves it NaN and the engine fills it in, among the feasible.
         rtt: Predicted round-trip seconds.
         jitter: Predicted seconds.
         loss: Predicted probability.
@@ -193,7 +202,7 @@ class Scores:
     mos: NDArray[np.float64]
 
 
-def _table(columns: list[NDArray[np.float64]], rows: int) -> NDArray[np.float32]:
+def _table(columns: Sequence[_Column], rows: int) -> NDArray[np.float32]:
     table = np.empty((rows, len(columns)), dtype=np.float32)
     for i, column in enumerate(columns):
         table[:, i] = column
@@ -211,7 +220,7 @@ def _additive_loss(loss: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _node_table(graph: Graph) -> NDArray[np.float32]:
     nodes = graph.nodes
-    columns: list[NDArray[np.float64]] = [
+    columns: list[_Column] = [
         nodes.role > 0,
         nodes.role > 2,  # noqa: PLR2004 - Role.SUPER_NODE, as an array comparison
         nodes.nat / 3.0,
@@ -232,7 +241,7 @@ def _node_table(graph: Graph) -> NDArray[np.float32]:
 def _hop_table(nodes: NodeBelief, hops: LinkBelief) -> NDArray[np.float32]:
     """Columns of links or hops, (K, len(HOP)) float32."""
     expected = _predicted_delay(nodes, hops.src, hops.dst)
-    columns: list[NDArray[np.float64]] = [
+    columns: list[_Column] = [
         _log(hops.delay, _LEAST_DELAY, DELAY_REFERENCE),
         np.log(np.maximum(hops.delay, _LEAST_DELAY) / expected),
         _log(hops.jitter, _LEAST_JITTER, JITTER_REFERENCE),
@@ -253,9 +262,7 @@ node_columns = Memo(_node_table)
 link_columns = Memo(_link_table)
 
 
-def _predicted_delay(
-    nodes: NodeBelief, src: NDArray[np.int32], dst: NDArray[np.int32]
-) -> NDArray[np.float64]:
+def _predicted_delay(nodes: NodeBelief, src: NDArray[np.int32], dst: NDArray[np.int32]) -> NDArray[np.float64]:
     metres = geo.distance(nodes.latitude[src], nodes.longitude[src], nodes.latitude[dst], nodes.longitude[dst])
     return geo.predicted_rtt(metres) / 2.0
 
@@ -369,7 +376,7 @@ def _path_table(
     relayed = ~direct
     low = _over_relays(candidates, nodes.reputation_low, np.minimum, 100.0)
     evidence = np.where(direct, 0.0, _over_relays(candidates, nodes.evidence, np.minimum, np.inf))
-    columns: list[NDArray[np.float64]] = [
+    columns: list[_Column] = [
         _log(belief.rtt, 2 * _LEAST_DELAY, quality.TARGET.rtt),
         _log(belief.jitter, _LEAST_JITTER, quality.TARGET.jitter),
         _additive_loss(belief.loss),

@@ -1,7 +1,8 @@
-"""What is computed once per shared belief and kept: sorted link keys, rows by source, an order of nodes that survives relabelling.
+"""What is computed once per shared belief and kept: sorted link keys, rows by source, an order of the ids.
 
-Shared beliefs (`view.nodes`, `view.links`) are never changed in place; a new belief is a new object. So object identity is the
-key of every cache here, and two owners whose version numbers happen to agree cannot be taken for one another.
+Shared beliefs (`view.nodes`, `view.links`) are never changed in place; a new belief is a new object. So object
+identity is the key of every cache here, and two owners whose version numbers happen to agree cannot be taken for one
+another.
 """
 
 from __future__ import annotations

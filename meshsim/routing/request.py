@@ -73,7 +73,8 @@ class RouteDecision:
         route_id: 16 hexadecimal digits; equal for the same path, medium and view version.
         path: Nodes in order, source first.
         policy: Name of the policy that decided.
-        ai_score: 100 times the calibrated probability that the call meets its quality target; NaN if the policy claims none.
+        ai_score: 100 times the calibrated probability that the call meets its quality target; NaN if the policy
+            claims none.
         confidence: Calibrated probability that this path is within 0.2 MOS of the best candidate; NaN if not claimed.
         predicted: Expected quality.
         supports_aic: Whether every node of the path supports AIC.

@@ -1,4 +1,7 @@
-"""What a policy is: something that scores candidates by their features. Feasibility, order and fallbacks are the engine's."""
+"""What a policy is: something that scores candidates by their features.
+
+Feasibility, order and fallbacks are the engine's.
+"""
 
 from __future__ import annotations
 
@@ -96,4 +99,4 @@ def margins(utility: NDArray[np.float64]) -> NDArray[np.float64]:
     best = int(np.argmax(utility))
     rival = np.full(len(utility), utility[best])
     rival[best] = np.max(np.delete(utility, best))
-    return utility - rival
+    return np.asarray(utility - rival)

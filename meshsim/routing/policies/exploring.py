@@ -1,4 +1,7 @@
-"""A base policy that now and then tries another path, so that logs also tell what was not chosen, with the exact odds."""
+"""A base policy that now and then tries another path, with odds that are logged exactly.
+
+So logs also tell of what the base policy would not have chosen, and off-policy estimates stay unbiased.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,7 @@ class Exploring:
         soft = np.exp(gap / (spread * self.temperature))
         odds = self.epsilon * soft / soft.sum()
         odds[int(np.argmax(utility))] += 1.0 - self.epsilon
-        return odds
+        return np.asarray(odds)
 
     def draw(self) -> float:
         """The draw of the next request."""

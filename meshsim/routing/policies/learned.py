@@ -158,4 +158,13 @@ def load_model(model: str | Path = DEFAULT_MODEL) -> Learned:
     return Learned(model)
 
 
-__all__ = ["DEFAULT_MODEL", "HEAD_INPUTS", "HEAD_OUTPUTS", "Learned", "card_text", "list_models", "load_model", "verify_model"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "HEAD_INPUTS",
+    "HEAD_OUTPUTS",
+    "Learned",
+    "card_text",
+    "list_models",
+    "load_model",
+    "verify_model",
+]

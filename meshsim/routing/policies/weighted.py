@@ -36,11 +36,11 @@ INELIGIBLE = -2.0
 
 @POLICIES.register("weighted")
 class Weighted:
-    """Weighted sum of latency, bandwidth, reputation, hops, AIC and uptime, by fixed references, so that paths are scored alone.
+    """Weighted sum of latency, bandwidth, reputation, hops, AIC and uptime, each by a fixed reference.
 
-    The brief lists a direct path up to 5,000 km and relays of reputation 70 or more with spare connections. What it does not list ranks
-    behind what it does, rather than being refused: at the start of a mesh nobody has earned 70. Its route cache of 5 minutes is
-    not part of the score; a view that is some time old has the same effect.
+    The brief lists a direct path up to 5,000 km and relays of reputation 70 or more with spare connections. What it
+    does not list ranks behind what it does, rather than being refused: at the start of a mesh nobody has earned 70.
+    Its route cache of 5 minutes is not part of the score; a view that is some time old has the same effect.
     """
 
     name = "weighted"
