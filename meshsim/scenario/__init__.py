@@ -1,4 +1,4 @@
-"""What an episode is: scenario files and presets, where topologies come from, and the plan that a scenario compiles to."""
+"""What an episode is: scenario files and presets, where topologies come from, the plan that a scenario compiles to."""
 
 from __future__ import annotations
 

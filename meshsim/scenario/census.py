@@ -11,7 +11,7 @@ from meshsim.mesh.ids import AuraID
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from meshsim.scenario.schema import NamedNode, NodesConfig
+    from meshsim.scenario.nodes import NamedNode, NodesConfig
 
 _PREFIX = {"edge": "edge", "relay": "relay", "super_node": "super"}
 

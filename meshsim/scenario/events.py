@@ -55,14 +55,18 @@ def _listed_calls(scenario: Scenario, nodes: PlannedNodes) -> Iterator[_Call]:
 def _drawn_calls(scenario: Scenario, nodes: PlannedNodes, seeds: SeedTree) -> Iterator[_Call]:
     config = scenario.calls
     start = _arrivals(config.rate, scenario.duration, seeds)
-    length = seeds.generator("calls/duration").lognormal(np.log(config.duration.median), config.duration.sigma, len(start))
-    shares = config.media.shares()
-    kinds = tuple(shares)
-    kind = np.searchsorted(np.cumsum(list(shares.values())), seeds.stream("calls/media").uniform(0, len(start)), side="right")
+    mu, sigma = np.log(config.duration.median), config.duration.sigma
+    length = seeds.generator("calls/duration").lognormal(mu, sigma, len(start))
+    media = _media(config.media.shares(), seeds.stream("calls/media").uniform(0, len(start)))
     caller, callee = _ends(nodes, seeds, len(start))
     for i in range(len(start)):
-        media = kinds[min(int(kind[i]), len(kinds) - 1)]
-        yield float(start[i]), float(length[i]), int(caller[i]), nodes.auras[callee[i]], int(callee[i]), media
+        yield float(start[i]), float(length[i]), int(caller[i]), nodes.auras[callee[i]], int(callee[i]), media[i]
+
+
+def _media(shares: dict[str, float], draws: NDArray[np.float64]) -> list[str]:
+    kinds = tuple(shares)
+    # The last bound is left open: shares may sum to a hair less than 1.
+    return [kinds[i] for i in np.searchsorted(np.cumsum(list(shares.values()))[:-1], draws, side="right")]
 
 
 def _arrivals(rate: float, duration: float, seeds: SeedTree) -> NDArray[np.float64]:
@@ -84,7 +88,9 @@ def _ends(nodes: PlannedNodes, seeds: SeedTree, calls: int) -> tuple[NDArray[np.
     devices = np.array([len(own) for own in owned])
     first = np.concatenate([[0], np.cumsum(devices)[:-1]])
     flat = np.concatenate([np.array(own, dtype=np.int64) for own in owned])
-    who, device, whom, answering = (seeds.stream(f"calls/{end}").uniform(0, calls) for end in ("who", "device", "whom", "answering"))
+    who, device, whom, answering = (
+        seeds.stream(f"calls/{draw}").uniform(0, calls) for draw in ("who", "device", "whom", "answering")
+    )
     person = (who * len(owned)).astype(np.int64)
     other = (person + 1 + (whom * (len(owned) - 1)).astype(np.int64)) % len(owned)
     caller = flat[first[person] + (device * devices[person]).astype(np.int64)]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from meshsim.mesh.seeds import SeedTree
+    from meshsim.scenario.nodes import NodesConfig
     from meshsim.scenario.plan import PlannedNodes, Underlay
-    from meshsim.scenario.schema import NodesConfig
 
 FULL_MESH = 40
 """Up to so many relays, all keep links with all."""

@@ -1,7 +1,7 @@
-"""What a scenario compiles to: every node, link, call and fault of one episode, as arrays. Same scenario, same seed, same plan.
+"""What a scenario compiles to: nodes, links, calls and faults of one episode, as arrays. Equal seeds, equal plans.
 
-The plan is what the simulator, the emulator and the testbed are built from; nothing random is left to draw for who exists,
-who calls whom, and when nodes come and go.
+The plan is what the simulator, the emulator and the testbed are built from; nothing random is left to draw for who
+exists, who calls whom, and when nodes come and go.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from meshsim.mesh.topology import Topology
@@ -150,7 +149,7 @@ class Plan:
     """One episode, ready to run.
 
     Attributes:
-        scenario: What it was compiled from; run-time parameters (control plane, drift, trust, routing, record) are read there.
+        scenario: What it was compiled from; run-time parameters (control plane, drift, trust, routing) are read there.
         seed: The seed it was compiled with; all run-time draws derive from it through `SeedTree`.
     """
 

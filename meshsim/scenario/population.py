@@ -1,4 +1,4 @@
-"""The overlay's nodes: where they sit, their last mile, NAT, key seeds, and who misbehaves. One stream for each node."""
+"""The overlay's nodes: where they sit, their last mile, NAT, key seeds, who misbehaves. One stream for each node."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from meshsim.mesh.seeds import SeedTree
     from meshsim.mesh.topology import Topology
-    from meshsim.scenario.schema import Access, MisbehaviourConfig, NodesConfig, Scenario
+    from meshsim.scenario.nodes import Access, NodesConfig
+    from meshsim.scenario.schema import MisbehaviourConfig, Scenario
 
 _METRES_PER_DEGREE = geo.EARTH_RADIUS * np.pi / 180
 _MOST_LATITUDE = 89.0
@@ -105,8 +106,9 @@ def _nat(config: NodesConfig, member: census.Member, u: float) -> int:
     if member.role in _OPEN_ROLES:
         return Nat.OPEN
     shares = config.nat.shares()
-    drawn = np.searchsorted(np.cumsum(list(shares.values())), u, side="right")
-    return Nat[list(shares)[min(int(drawn), len(shares) - 1)].upper()]
+    # The last bound is left open: shares may sum to a hair less than 1.
+    drawn = int(np.searchsorted(np.cumsum(list(shares.values()))[:-1], u, side="right"))
+    return Nat[list(shares)[drawn].upper()]
 
 
 def _access(access: Access, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -123,7 +125,7 @@ def _max_calls(config: NodesConfig, member: census.Member) -> int:
 def _behaviours(
     misbehaviour: Iterable[MisbehaviourConfig], members: tuple[census.Member, ...], seeds: SeedTree
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Behaviour and strength of each node: as said of the named ones; of the rest, those with the lowest draws misbehave."""
+    """Behaviour and strength of each node: as said of the named; of the rest, the lowest draws misbehave."""
     behaviour = [member.named.behaviour if member.named else "honest" for member in members]
     strength = np.array([_own_strength(member) for member in members])
     relaying = [i for i, member in enumerate(members) if member.role != "peer"]

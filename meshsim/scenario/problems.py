@@ -15,7 +15,12 @@ from meshsim.scenario.text import Path, Text, dotted
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-_BOUNDS = {"greater_than_equal": ("ge", ">="), "less_than_equal": ("le", "<="), "greater_than": ("gt", ">"), "less_than": ("lt", "<")}
+_BOUNDS = {
+    "greater_than_equal": ("ge", ">="),
+    "less_than_equal": ("le", "<="),
+    "greater_than": ("gt", ">"),
+    "less_than": ("lt", "<"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +31,9 @@ class _Problem:
     nearest: str | None = None
 
 
-def explain(error: ValidationError, model: type[BaseModel], text: Text, *, file: str, overrides: Mapping[Path, str]) -> ConfigError:
+def explain(
+    error: ValidationError, model: type[BaseModel], text: Text, *, file: str, overrides: Mapping[Path, str]
+) -> ConfigError:
     """The first problem of `error` in the order of the file, and how many more there are.
 
     Args:
@@ -63,13 +70,10 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], value: Any) -> _Probl
     kind = detail["type"]
     if kind == "scenario":
         at = path if context["at"] is None else tuple(context["at"])
-        return _Problem(path=at, message=context["message"], allowed=tuple(context["allowed"]), nearest=context["nearest"])
-    if kind == "extra_forbidden":
-        known = _fields(model, path[:-1], value)
-        near = nearest(str(path[-1]), known)
-        return _Problem(path=path, message=f"unknown key {path[-1]!r}", allowed=known, nearest=near)
-    if kind == "missing":
-        return _Problem(path=path, message=f"the key {path[-1]!r} is missing")
+        allowed = tuple(context["allowed"])
+        return _Problem(path=at, message=context["message"], allowed=allowed, nearest=context["nearest"])
+    if kind in ("extra_forbidden", "missing"):
+        return _key_problem(path, kind, _fields(model, path[:-1], value))
     given = _shown(_at(value, path, detail["input"]))
     if kind == "model_type":
         return _Problem(path=path, message=f"not a mapping: {given}", allowed=_fields(model, path, value))
@@ -81,6 +85,13 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], value: Any) -> _Probl
     return _Problem(path=path, message=f"{detail['msg'][:1].lower()}{detail['msg'][1:]}: {given}")
 
 
+def _key_problem(path: Path, kind: str, known: tuple[str, ...]) -> _Problem:
+    if kind == "missing":
+        return _Problem(path=path, message=f"the key {path[-1]!r} is missing")
+    near = nearest(str(path[-1]), known)
+    return _Problem(path=path, message=f"unknown key {path[-1]!r}", allowed=known, nearest=near)
+
+
 def _choice(path: Path, given: Any, expected: str) -> _Problem:
     known = tuple(word.strip(" '") for word in expected.replace(" or ", ", ").split(","))
     near = nearest(given, known) if isinstance(given, str) else None
@@ -90,13 +101,16 @@ def _choice(path: Path, given: Any, expected: str) -> _Problem:
 def _at(value: Any, path: Path, default: Any) -> Any:
     """What stands at `path` in the file, as it was written."""
     for part in path:
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
+        if not _has(value, part):
             return default
+        value = value[part]
     return value
+
+
+def _has(value: Any, part: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and part < len(value)
+    return isinstance(value, Mapping) and part in value
 
 
 def _shown(value: Any) -> str:
@@ -108,14 +122,11 @@ def _path(loc: Sequence[str | int], value: Any) -> Path:
     """`loc` without the tags of unions, which stand in no file."""
     path: list[str | int] = []
     for i, part in enumerate(loc):
-        last = i == len(loc) - 1
-        if isinstance(value, Mapping) and part in value:
+        if _has(value, part):
             value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        elif not (last and isinstance(value, Mapping)):
-            continue
-        path.append(part)
+            path.append(part)
+        elif i == len(loc) - 1 and isinstance(value, Mapping):
+            path.append(part)
     return tuple(path)
 
 
@@ -133,8 +144,11 @@ def _fields(model: type[BaseModel], path: Path, value: Any) -> tuple[str, ...]:
 def _meant(kinds: list[type[BaseModel]], value: Any) -> list[type[BaseModel]]:
     """Of the members of a union, the one whose generator `value` names."""
     generator = value.get("generator") if isinstance(value, Mapping) else None
-    named = [k for k in kinds if "generator" in k.model_fields and generator in get_args(k.model_fields["generator"].annotation)]
-    return named or kinds
+    return [kind for kind in kinds if generator in _generators(kind)] or kinds
+
+
+def _generators(kind: type[BaseModel]) -> tuple[Any, ...]:
+    return get_args(kind.model_fields["generator"].annotation) if "generator" in kind.model_fields else ()
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

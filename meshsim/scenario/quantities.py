@@ -1,4 +1,4 @@
-"""Types of scenario fields: quantities written with a unit, names checked against what exists. Values are SI once validated."""
+"""Types of scenario fields: quantities written with a unit (SI once validated), names checked against what exists."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def refuse(
         near: The accepted value nearest to what was written.
         at: Where, from the root of the scenario, when it is not the field being validated.
     """
-    context = {"message": message, "allowed": list(allowed), "nearest": near, "at": list(at) if at is not None else None}
+    place = list(at) if at is not None else None
+    context = {"message": message, "allowed": list(allowed), "nearest": near, "at": place}
     return PydanticCustomError("scenario", "{message}", context)
 
 
@@ -95,7 +96,8 @@ def _amount(value: object) -> int | float:
         return value
     share = _parser("probability")(value)
     if share > 1:
-        raise refuse(f"neither a whole number of nodes nor a share of them: {value!r}", allowed=["<whole number>", "<number>%"])
+        problem = f"neither a whole number of nodes nor a share of them: {value!r}"
+        raise refuse(problem, allowed=["<whole number>", "<number>%"])
     return share
 
 
@@ -117,7 +119,7 @@ Aura = Annotated[str, AfterValidator(_aura)]
 
 
 def known_name(kind: str, builtin: Sequence[str]) -> Callable[[str], str]:
-    """A validator of names of exchangeable parts: `builtin` ones and the entry points `meshsim.<kind>` of installed packages."""
+    """A validator of names of exchangeable parts: the `builtin` ones and installed entry points `meshsim.<kind>`."""
 
     def check(value: str) -> str:
         if value not in builtin:

@@ -93,7 +93,7 @@ def _mapping(value: CommentedMap, path: Path, lines: dict[Path, int], file: str)
 
 
 def _scalar(value: Any) -> Any:
-    """ruamel keeps the style of scalars in subclasses; only the plain value counts here."""
+    """Ruamel keeps the style of scalars in subclasses; only the plain value counts here."""
     if isinstance(value, ScalarBoolean):
         return bool(value)
     for kind in (bool, int, float, str):

@@ -1,4 +1,4 @@
-"""The network below: qualities of its edges, and the routes that policy, not distance alone, chooses between its places."""
+"""The network below: the quality of its edges, and the routes between its places, chosen not by distance alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from meshsim.mesh.seeds import SeedTree
     from meshsim.mesh.topology import Topology
-    from meshsim.scenario.schema import UnderlayConfig
+    from meshsim.scenario.network import UnderlayConfig
 
 MOST_PLACES = 600
 """Routes are kept for all pairs of places."""
@@ -31,16 +31,18 @@ def build_underlay(config: UnderlayConfig, topology: Topology, seeds: SeedTree) 
         ConfigError: If the topology is too large, or not in one part.
     """
     if len(topology) > MOST_PLACES:
-        raise ConfigError(f"{topology.name} has {len(topology)} places", key="underlay.topology", allowed=[f"<= {MOST_PLACES}"])
-    indptr, edges = _routes(topology, _weights(config, topology, seeds))
+        problem = f"{topology.name} has {len(topology)} places"
+        raise ConfigError(problem, key="underlay.topology", allowed=[f"<= {MOST_PLACES}"])
+    indptr, route_edge = _routes(topology, _weights(config, topology, seeds))
+    edges = len(topology.src)
     return Underlay(
         topology=topology,
-        capacity=config.capacity * np.exp(config.capacity_spread * _normal(seeds, "underlay/capacity", len(topology.src))),
+        capacity=config.capacity * np.exp(config.capacity_spread * _normal(seeds, "underlay/capacity", edges)),
         propagation=topology.length * config.fibre_stretch / geo.FIBRE_SPEED + config.hop_delay,
-        utilisation=_utilisation(config, seeds, len(topology.src)),
-        loss=_loss(config, seeds, len(topology.src)),
+        utilisation=_utilisation(config, seeds, edges),
+        loss=_loss(config, seeds, edges),
         route_indptr=indptr,
-        route_edge=edges,
+        route_edge=route_edge,
     )
 
 
@@ -50,8 +52,8 @@ def _normal(seeds: SeedTree, name: str, edges: int) -> NDArray[np.float64]:
 
 def _utilisation(config: UnderlayConfig, seeds: SeedTree, edges: int) -> NDArray[np.float64]:
     """Mean utilisation of each edge: normal on the logit scale around the configured median."""
-    odds = config.utilisation_mean / (1.0 - config.utilisation_mean)
-    odds = odds * np.exp(config.utilisation_spread * _normal(seeds, "underlay/utilisation", edges))
+    median = config.utilisation_mean / (1.0 - config.utilisation_mean)
+    odds = median * np.exp(config.utilisation_spread * _normal(seeds, "underlay/utilisation", edges))
     return np.asarray(np.minimum(odds / (1.0 + odds), _MOST_UTILISATION))
 
 

@@ -1,4 +1,4 @@
-"""Which link graphs may train, which may validate, and which are only for evaluation. The lists are the project's rule."""
+"""Which link graphs may train, which may validate, which are only for evaluation. The lists are the project's rule."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Literal
 Use = Literal["train", "validate", "evaluate"]
 
 _SNDLIB_TRAIN = frozenset(
-    (
-        "abilene atlanta dfn-bwin dfn-gwin di-yuan france geant giul39 india35 janos-us janos-us-ca newyork nobel-eu "
-        "nobel-germany nobel-us norway pdh pioro40 polska sun zib54"
-    ).split()
+    [
+        *("abilene", "atlanta", "dfn-bwin", "dfn-gwin", "di-yuan", "france", "geant", "giul39", "india35", "janos-us"),
+        *("janos-us-ca", "newyork", "nobel-eu", "nobel-germany", "nobel-us", "norway", "pdh", "pioro40", "polska"),
+        *("sun", "zib54"),
+    ]
 )
 _TOPOZOO_TRAIN = frozenset("ABCEFGHIJK")
 _TOPOZOO_VALIDATE = frozenset("MNOPQR")

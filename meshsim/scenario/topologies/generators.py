@@ -62,10 +62,10 @@ def ring(seed: int, *, places: int = 12, spacing: float = 500e3) -> Topology:
 
 @_generator
 def waxman(seed: int, *, places: int = 30, alpha: float = 0.2, beta: float = 0.6, extent: float = 4000e3) -> Topology:
-    """Places in a square of side `extent`; a pair is joined with probability beta exp(-d / (alpha L)), L the largest distance.
+    """Places in a square of side `extent`; a pair d apart is joined with probability beta exp(-d / (alpha L)).
 
-    Source: Waxman, "Routing of multipoint connections", IEEE JSAC 6(9) 1988. Parts left apart are joined by their shortest
-    gaps.
+    L is the largest distance; parts left apart are joined by their shortest gaps.
+    Source: Waxman, "Routing of multipoint connections", IEEE JSAC 6(9) 1988.
     """
     at = _scatter(seed, "waxman", places, extent)
     gap = _gaps(at)
@@ -76,7 +76,7 @@ def waxman(seed: int, *, places: int = 30, alpha: float = 0.2, beta: float = 0.6
 
 @_generator
 def geometric(seed: int, *, places: int = 30, radius: float = 0.3, extent: float = 4000e3) -> Topology:
-    """Places in a square of side `extent`; pairs nearer than `radius` times the side are joined, parts left apart likewise."""
+    """Places in a square of side `extent`; pairs nearer than `radius` times the side are joined, then separate parts."""
     at = _scatter(seed, "geometric", places, extent)
     return _topology("geometric", at, _pairs(_gaps(at) < radius * extent))
 
@@ -133,7 +133,7 @@ def _joined(gap: NDArray[np.float64], pairs: list[tuple[int, int]]) -> list[tupl
     bridges = []
     while len(np.unique(part)) > 1:
         here = part == part[0]
-        a, b = np.unravel_index(np.argmin(np.where(here[:, None] & ~here, gap, np.inf)), gap.shape)
-        bridges.append((int(a), int(b)))
-        part[part == part[b]] = part[0]
+        start, end = np.unravel_index(np.argmin(np.where(here[:, None] & ~here, gap, np.inf)), gap.shape)
+        bridges.append((int(start), int(end)))
+        part[part == part[end]] = part[0]
     return pairs + bridges
