@@ -54,7 +54,11 @@ if [ -x "$venv/bin/meshsim" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; 
   touch "$stamp"
   exit 0
 fi
-"$venv/bin/python" -c '' 2>/dev/null || "$(find_python)" -m venv --clear "$venv"
+# An environment whose Python is gone, or that was made for another folder, is made anew.
+if ! "$venv/bin/python" -c '' 2>/dev/null || ! grep -qsF "$PWD/$venv" "$venv/bin/activate"; then
+  python=$(find_python)
+  "$python" -m venv --clear "$venv"
+fi
 echo "make setup: installing meshsim[$extras] into $venv (a few minutes the first time)"
 install_with_uv || install_with_pip
 echo "$wanted" >"$stamp"

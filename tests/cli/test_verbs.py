@@ -1,0 +1,69 @@
+"""Verbs against the real functions below them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshsim.cli import main
+from meshsim.scenario import presets
+
+Capture = pytest.CaptureFixture[str]
+
+
+def answer(capture: Capture, *words: str) -> Any:
+    assert main([*words]) == 0
+    return json.loads(capture.readouterr().out)
+
+
+def test_topo_list_keeps_to_the_family(capsys: Capture) -> None:
+    names = answer(capsys, "topo", "list", "--family", "sndlib/", "--json")["topologies"]
+    assert "sndlib/geant" in names
+    assert all(name.startswith("sndlib/") for name in names)
+
+
+def test_topo_show_counts_places_and_links(capsys: Capture) -> None:
+    shown = answer(capsys, "topo", "show", "sndlib/polska", "--json")
+    assert shown["nodes"] == len(shown["places"]) == 12
+    assert shown["links"] == 36
+    assert 0 < shown["link_length_mean_km"] <= shown["link_length_max_km"]
+
+
+def test_an_unknown_topology_is_answered_with_the_nearest(capsys: Capture) -> None:
+    assert main(["topo", "show", "sndlib/polskaa"]) == 2
+    assert "sndlib/polska" in capsys.readouterr().err
+
+
+def test_config_schema_is_a_json_schema(capsys: Capture) -> None:
+    schema = answer(capsys, "config", "schema")
+    assert schema["type"] == "object"
+    assert "calls" in schema["properties"]
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_is_valid_and_can_be_shown(name: str, capsys: Capture) -> None:
+    assert answer(capsys, "config", "validate", name, "--json") == {"scenario": name, "valid": True}
+    assert answer(capsys, "config", "show", name)["name"] == name
+
+
+def test_a_wrong_scenario_key_names_file_line_key_and_nearest(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text("name: mine\nduratoin: 60s\n", encoding="utf-8")
+    assert main(["config", "validate", str(file)]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"{file}:2: duratoin" in told.err
+    assert "did you mean: duration" in told.err
+
+
+def test_an_override_is_checked_like_a_file(capsys: Capture) -> None:
+    assert main(["config", "validate", presets()[0], "-o", "calls.rat=1"]) == 2
+    assert "rate" in capsys.readouterr().err
+
+
+def test_an_unknown_model_is_refused(capsys: Capture) -> None:
+    assert main(["models", "verify", "no-such-scorer"]) == 2
+    assert "no-such-scorer" in capsys.readouterr().err
