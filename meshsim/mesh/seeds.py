@@ -41,7 +41,7 @@ class Stream:
         """
         first, skip = divmod(n, 4)
         raw = np.random.Philox(key=self.key, counter=first).random_raw(skip + size)
-        return (raw[skip:] >> np.uint64(11)) * _TO_UNIT
+        return (raw[skip:] >> np.uint64(11)).astype(np.float64) * _TO_UNIT
 
     def at(self, n: int) -> float:
         """Draw n alone."""

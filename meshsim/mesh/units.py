@@ -31,10 +31,11 @@ def parse(value: float | str, kind: str) -> float:
     >>> parse("20ms", "duration"), parse("5 Mbps", "rate"), parse("1.2%", "probability")
     (0.02, 5000000.0, 0.012)
     """
-    if isinstance(value, (int, float)):
-        return float(value)
-    match = _QUANTITY.fullmatch(value)
     factors = _FACTORS[kind]
+    # YAML's `yes` is a bool, and Python's bools are numbers.
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    match = _QUANTITY.fullmatch(str(value))
     if match is None or (match[2] and match[2] not in factors):
         raise ConfigError(f"not a {kind}: {value!r}", allowed=[f"<number>{unit}" for unit in factors])
     return float(match[1]) * (factors[match[2]] if match[2] else 1.0)
