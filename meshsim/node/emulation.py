@@ -234,6 +234,12 @@ class EmulatorClient:
         reader, writer = await asyncio.open_connection(host, port)
         return cls(reader, writer, asyncio.Lock())
 
+    @property
+    def address(self) -> Address:
+        """Host and TCP port of the emulator's control socket, for further clients."""
+        host, port = self._writer.get_extra_info("peername")
+        return host, port
+
     async def map(self, src: str, dst: str, address: Address) -> Address:
         """The address that `dst` must use to reach `address` of node `src`."""
         return (await self._ask(MapAddress(src, dst, address), Mapped)).address

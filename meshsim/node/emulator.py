@@ -1,8 +1,8 @@
 """Emulated links for real datagrams, in a process of their own: `python -m meshsim.node.emulator`.
 
 For each node that another one may see stands an alias: a UDP socket of the emulator. What node a sends to b's alias
-goes through `links.step` with the parameters of a -> b and leaves, in its time, from the alias that b knows as a. Neither
-node ever learns the other's real address.
+goes through `links.step` with the parameters of a -> b and leaves, in its time, from the alias that b knows as a:
+neither node ever learns the other's real address.
 """
 
 from __future__ import annotations

@@ -10,21 +10,26 @@ import asyncio
 import contextvars
 import enum
 import ipaddress
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from aioice import ice
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import InvalidAccessError, InvalidStateError, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from meshsim.mesh.errors import LocalProtocolError, RemoteProtocolError
 from meshsim.node.rtp import MediaPort
 from meshsim.node.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from types import TracebackType
 
     from aiortc import RTCDataChannel
+
+_AIORTC_ERRORS = (InvalidAccessError, InvalidStateError)
+_MEDIA_LINES = re.compile(r"^m=(\S*)", re.MULTILINE)
 
 SETTLE_STEPS = 4
 """Turns of the event loop that aiortc's own tasks need to end after `close`."""
@@ -171,7 +176,7 @@ class PeerLink:
         link = cls(config=config or LinkConfig(), handlers=handlers or LinkHandlers(), traffic=traffic or Traffic())
         async with _Opening(link):
             await link._apply("offer", offer)
-            await link._describe(await link._pc.createAnswer())
+            await link._describe(await link._answer())
             await reply(link._pc.localDescription.sdp)
             await link._connected
         return link
@@ -258,11 +263,24 @@ class PeerLink:
             _gathering.reset(token)
 
     async def _apply(self, kind: str, sdp: str) -> None:
+        if _MEDIA_LINES.findall(sdp) != ["application"]:
+            raise RemoteProtocolError(f"an SDP {kind} must have one section, for data channels")
         sdp = await self._config.rewrite(keep_addresses(sdp))
-        try:
+        with _reading_sdp():
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp=sdp, type=kind))
-        except (ValueError, IndexError, KeyError, AttributeError) as error:  # what aiortc's SDP parser may raise
-            raise RemoteProtocolError(f"unusable SDP {kind}: {error}") from error
+
+    async def _answer(self) -> RTCSessionDescription:
+        with _reading_sdp():
+            return await self._pc.createAnswer()
+
+
+@contextmanager
+def _reading_sdp() -> Iterator[None]:
+    """Whatever aiortc's parser raises on a peer's SDP, asserts among it, is the peer's fault."""
+    try:
+        yield
+    except (ValueError, LookupError, AttributeError, TypeError, AssertionError, *_AIORTC_ERRORS) as error:
+        raise RemoteProtocolError(f"unusable SDP: {error!r}") from error
 
 
 class _Opening:
