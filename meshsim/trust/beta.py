@@ -107,10 +107,14 @@ class Beta:
     ) -> ReputationTable:
         kept = np.exp2(-np.maximum(now - padded(at, n, now), 0.0) / self.half_life)
         good, bad = padded(good, n, 0.0) * kept, padded(bad, n, 0.0) * kept
-        a, b = good + self.prior[0], bad + self.prior[1]
+        # Most nodes of a large mesh were never judged: they share one row, the prior's, and its interval.
+        judged = np.flatnonzero(good + bad)
+        row = np.full(n, len(judged))
+        row[judged] = np.arange(len(judged))
+        a, b = np.append(good[judged], 0.0) + self.prior[0], np.append(bad[judged], 0.0) + self.prior[1]
         tail = (1.0 - self.confidence) / 2.0
-        low, high = beta_quantiles(a, b, (tail, 1.0 - tail))
-        mean, low, high = (100.0 * share**EXPONENT for share in (a / (a + b), low, high))
+        shares = (a / (a + b), *beta_quantiles(a, b, (tail, 1.0 - tail)))
+        mean, low, high = (100.0 * share[row] ** EXPONENT for share in shares)
         return ReputationTable(mean, low, high, good + bad)
 
 

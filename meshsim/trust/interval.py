@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _POINTS = 256
 _DROP = 24.0  # the grid ends where the density has fallen by exp(-24); beyond, the tails are exponential
 _HALF = 0.5
-_NEWTON_STEPS = 12
+_NEWTON_STEPS = 10
 
 
 def beta_quantiles(
@@ -38,8 +38,8 @@ def beta_quantiles(
     (0.25, 0.75)
     """
     mode = np.log(a / b)
-    start = mode - _reach(a, b)
-    width = (mode + _reach(b, a) - start) / (_POINTS - 1)
+    left, right = np.split(_reach(np.concatenate([a, b]), np.concatenate([b, a])), 2)
+    start, width = mode - left, (left + right) / (_POINTS - 1)
     y = start[:, None] + width[:, None] * np.arange(_POINTS)
     density, slope = _density(y, mode, a[:, None], b[:, None])
     tail_left, tail_right = density[:, 0] / (a * width), density[:, -1] / (b * width)
@@ -51,13 +51,14 @@ def beta_quantiles(
 
 def _reach(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far left of its mode the density has fallen by `_DROP`; with a and b exchanged, how far right; shape (N,)."""
-    total, p, q = a + b, a / (a + b), b / (a + b)
+    total = a + b
+    p, q = a / total, b / total
     # The fall at distance d is a d + total log(q + p e^-d): convex and rising, so Newton from above cannot overshoot.
     d = (_DROP - total * np.log(q)) / a
     for _ in range(_NEWTON_STEPS):
         shrunk = p * np.exp(-d)
-        fall = a * d + total * np.log(q + shrunk)
-        d = d - (fall - _DROP) / (a - total * shrunk / (q + shrunk))
+        left = q + shrunk
+        d -= (a * d + total * np.log(left) - _DROP) / (a - total * shrunk / left)
     return d
 
 

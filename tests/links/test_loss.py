@@ -59,6 +59,14 @@ def test_a_gilbert_channel_has_the_loss_and_the_burst_length_it_was_made_for(
     assert lost.mean() == pytest.approx(loss, rel=0.05)
 
 
+def test_losses_of_a_gilbert_channel_are_correlated_as_its_chain_is(lost_packets: Callable[..., np.ndarray]) -> None:
+    p, r = gilbert_for(0.2, 4.0)
+    lost = lost_packets(8, p, r, 0.0, 1.0).astype(float)
+    for lag in (1, 3, 6):
+        found = np.corrcoef(lost[:-lag], lost[lag:])[0, 1]
+        assert found == pytest.approx((1.0 - p - r) ** lag, abs=0.01)
+
+
 def test_burst_one_means_independent_losses(lost_packets: Callable[..., np.ndarray]) -> None:
     lost = lost_packets(9, *gilbert_for(0.2, 1.0), 0.0, 1.0)
     after_a_loss = lost[1:][lost[:-1]].mean()

@@ -38,8 +38,8 @@ def test_parts_are_found_by_name_and_listed_in_order() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="unknown test shape 'sqare'") as refused:
-        shapes()["sqare"]
+    with pytest.raises(ConfigError, match="unknown test shape 'squared'") as refused:
+        shapes()["squared"]
     assert (refused.value.allowed, refused.value.nearest) == (("circle", "square"), "square")
 
 
