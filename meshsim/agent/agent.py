@@ -1,0 +1,432 @@
+"""The whole node without IO: messages, time and intents go in, effects come out. Here the parts are put together.
+
+links: neighbours     belief: linktable, reputation, receipts     calls: desk (its own), relaying (others'), routes
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshsim.agent.core import AgentConfig, Core
+from meshsim.agent.desk import Desk
+from meshsim.agent.linktable import LinkTable
+from meshsim.agent.messages import (
+    DIGEST_ENTRIES,
+    RECEIPT_ENTRIES,
+    CallAccept,
+    CallEnd,
+    CallKeepalive,
+    CallReject,
+    CallReport,
+    CallSetup,
+    Digest,
+    Hello,
+    LinkState,
+    Ping,
+    Pong,
+    Receipt,
+    Told,
+    is_signed,
+)
+from meshsim.agent.neighbours import Neighbour, Neighbourhood
+from meshsim.agent.receipts import Ledger
+from meshsim.agent.relaying import Relay
+from meshsim.agent.reputation import TrustBook
+from meshsim.agent.routes import Router
+from meshsim.agent.samples import EventSample
+from meshsim.mesh.ids import CallId, NodeId
+from meshsim.mesh.time import to_nanoseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshsim.agent.adversary import Interceptor
+    from meshsim.agent.calls import CallRequest, CallState
+    from meshsim.agent.core import AlarmKey
+    from meshsim.agent.effects import Effect, MediaReport
+    from meshsim.agent.messages import Message
+    from meshsim.identity.keys import Signer, Verifier
+    from meshsim.identity.records import NodeRecord
+    from meshsim.mesh.errors import IdentityError
+    from meshsim.mesh.seeds import Stream
+    from meshsim.mesh.time import Instant
+    from meshsim.mesh.view import NetworkView
+    from meshsim.routing.engine import RoutingEngine
+    from meshsim.trust import Reputation, ReputationModel
+
+DIGESTS_PER_ROUND = 6
+"""Most digests to one neighbour in one round; what is left waits for the next."""
+
+FIRST_DIGEST = 1.0
+"""Seconds after which a node that just started gossips for the first time, so that it is known soon."""
+
+SEEN_SETUPS = 4096
+
+
+class MeshAgent:
+    """A mesh node.
+
+    Args:
+        config: How it behaves.
+        record: What it says of itself, signed.
+        signer: Its key.
+        verifier: Checks others' signatures.
+        engine: Decides about routes.
+        trust: Its reputation model, for it alone.
+        neighbours: Nodes it keeps links to; the driver tells when they are up.
+        stream: Its random draws.
+        interceptors: Misbehaviour, if it is not honest.
+    """
+
+    def __init__(  # noqa: PLR0913 - an agent is put together from all its parts
+        self,
+        config: AgentConfig,
+        record: NodeRecord,
+        signer: Signer,
+        verifier: Verifier,
+        engine: RoutingEngine,
+        trust: ReputationModel,
+        neighbours: Sequence[NodeId],
+        stream: Stream,
+        *,
+        interceptors: Sequence[Interceptor] = (),
+    ) -> None:
+        self._core = Core(config=config, record=record, signer=signer, verifier=verifier, stream=stream)
+        self._interceptors = tuple(interceptors)
+        self._trust = TrustBook(trust)
+        self._neighbourhood = Neighbourhood(self._core, neighbours)
+        self._table = LinkTable(self._core, self._neighbourhood, self._trust)
+        self._ledger = Ledger(self._core)
+        self._relay = Relay(self._core, self._neighbourhood, self._ledger)
+        router = Router(self._core, self._neighbourhood, self._table, engine)
+        self._desk = Desk(self._core, self._neighbourhood, self._table, self._ledger, router, self._absorb)
+        self._seen: dict[tuple[CallId, int], None] = {}
+        self._begun = False
+
+    # What a driver reads ----------------------------------------------------------------------------------------------
+
+    @property
+    def node(self) -> NodeId:
+        """Its id."""
+        return self._core.node
+
+    @property
+    def record(self) -> NodeRecord:
+        """What it says of itself."""
+        return self._core.record
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Bad messages so far, by reason."""
+        return dict(self._core.rejected)
+
+    @property
+    def load(self) -> float:
+        """Share of its call capacity in use."""
+        return self._relay.load
+
+    def wake_at(self) -> float | None:
+        """When `handle_timer` wants to be called, monotonic seconds; None before the first input."""
+        return self._core.alarms.next()
+
+    def effects(self) -> list[Effect]:
+        """What is to be done; each effect is handed out once."""
+        effects: list[Effect] = []
+        for effect in self._core.outbox:
+            passed: Effect | None = effect
+            for interceptor in self._interceptors:
+                passed = interceptor.outgoing(passed) if passed is not None else None
+            effects += [passed] if passed is not None else []
+        self._core.outbox.clear()
+        return effects
+
+    def view(self, now: Instant) -> NetworkView:
+        """What it believes of its area."""
+        return self._table.view(now)
+
+    def reputation(self, node: NodeId, now: Instant) -> Reputation:
+        """What it holds of `node`."""
+        return self._trust.score(node, now.mono)
+
+    def call_state(self, call: CallId) -> CallState:
+        """Where one of its own calls stands."""
+        return self._desk.state(call)
+
+    def neighbours(self) -> list[Neighbour]:
+        """Its links as measured, by node id: for display; not to be changed."""
+        return self._neighbourhood.all()
+
+    # Intents and answers ----------------------------------------------------------------------------------------------
+
+    def place_call(self, request: CallRequest, now: Instant) -> CallId:
+        """Begins a call.
+
+        Raises:
+            LocalProtocolError: If the caller is not this node's identity.
+        """
+        self._begin(now)
+        return self._desk.place(request, now)
+
+    def hang_up(self, call: CallId, now: Instant) -> None:
+        """Ends a call from this side; one that has ended already stays as it is."""
+        self._begin(now)
+        self._desk.hang_up(call, now)
+
+    def resolved(self, token: int, answer: Sequence[NodeRecord] | IdentityError, now: Instant) -> None:
+        """The directory's answer to a `Resolve`."""
+        self._begin(now)
+        self._desk.resolved(token, answer, now)
+        self._arm_pulse(now)
+
+    def media_report(self, call: CallId, report: MediaReport, now: Instant) -> None:
+        """What the driver measured of a call's media here; about once a second."""
+        self._begin(now)
+        self._desk.media_report(call, report, now)
+
+    def link_up(self, node: NodeId, now: Instant) -> None:
+        """There is a link to `node`, made from either side."""
+        self._begin(now)
+        self._table.clear(node)
+        for setup in self._neighbourhood.open(node, now):
+            self._core.send(node, setup)
+        if node in self._neighbourhood:
+            self._gossip(self._neighbourhood[node], now)
+
+    def link_down(self, node: NodeId, now: Instant) -> None:
+        """There is no link to `node` any more, or none could be made."""
+        self._begin(now)
+        was_up = self._neighbourhood.is_up(node)
+        self._drop_waiting(self._neighbourhood.close(node), now)
+        if was_up:
+            self._lose(node, now)
+
+    def receive_invalid(self, source: NodeId, now: Instant) -> None:  # noqa: ARG002 - who it was may count one day
+        """Bytes came from `source` that are no message."""
+        self._begin(now)
+        self._core.reject("malformed")
+
+    def receive(self, message: Message, source: NodeId, now: Instant) -> None:
+        """A message came from the neighbour `source`, whom the link has authenticated."""
+        self._begin(now)
+        passed: Message | None = message
+        for interceptor in self._interceptors:
+            passed = interceptor.incoming(passed, source) if passed is not None else None
+        if passed is None:
+            return
+        if not self._neighbourhood.hear(source, now):
+            self._core.reject("stranger")
+            return
+        self._table.clear(source)
+        self._dispatch(passed, source, now)
+        self._arm_pulse(now)
+
+    def _dispatch(self, message: Message, source: NodeId, now: Instant) -> None:
+        match message:
+            case Ping():
+                self._neighbourhood.answer(message, source)
+            case Pong():
+                self._neighbourhood.measure(message, source, now)
+            case Hello():
+                record = self._neighbourhood.greet(message, source, now)
+                if record is not None:
+                    self._table.learn(record, now)
+            case Digest():
+                for told in message.entries:
+                    self._table.accept(told, source, now)
+                self._absorb(message.receipts, now)
+            case LinkState():
+                self._table.accept(Told(0, message), source, now)
+            case Receipt():
+                self._absorb([message], now)
+            case _:
+                self._dispatch_call(message, source, now)
+
+    def _dispatch_call(
+        self,
+        message: CallSetup | CallAccept | CallReject | CallKeepalive | CallReport | CallEnd,
+        source: NodeId,
+        now: Instant,
+    ) -> None:
+        if isinstance(message, CallSetup):
+            self._receive_setup(message, source, now)
+        elif (message.call, message.attempt) in self._relay:
+            if isinstance(message, CallEnd):
+                self._absorb(message.receipts, now)
+            self._relay.receive(message, source, now)
+        else:
+            self._dispatch_own(message, source, now)
+
+    def _dispatch_own(
+        self, message: CallAccept | CallReject | CallKeepalive | CallReport | CallEnd, source: NodeId, now: Instant
+    ) -> None:
+        match message:
+            case CallAccept():
+                self._desk.accept(message, source, now)
+            case CallReject():
+                self._desk.reject(message, source, now)
+            case CallKeepalive():
+                self._desk.keepalive(message, source, now)
+            case CallReport():
+                self._desk.report(message, source)
+            case CallEnd():
+                self._desk.end(message, source, now)
+
+    def _receive_setup(self, setup: CallSetup, source: NodeId, now: Instant) -> None:
+        fault = self._fault(setup, source, now)
+        if fault:
+            self._core.reject(fault)
+            return
+        self._seen[setup.call, setup.attempt] = None
+        if len(self._seen) > SEEN_SETUPS:
+            del self._seen[next(iter(self._seen))]
+        if setup.path[-1] == self.node:
+            self._desk.invite(setup, now)
+        else:
+            self._relay.invite(setup, setup.path.index(self.node), now)
+
+    def _fault(self, setup: CallSetup, source: NodeId, now: Instant) -> str:
+        """Why a set-up is not taken; "" if it is good. Nobody is answered who may have forged it."""
+        lifetime = setup.expires_ns - to_nanoseconds(now.unix)
+        if len(set(setup.path)) != len(setup.path):
+            return "looped"
+        if self.node not in setup.path[1:] or setup.path[setup.path.index(self.node) - 1] != source:
+            return "off_path"
+        if not 0 < lifetime <= 2 * to_nanoseconds(self._core.config.statement_lifetime):
+            return "expired"
+        if (setup.call, setup.attempt) in self._seen:
+            return "replayed"
+        return "" if is_signed(setup, setup.path[0], self._core.verifier) else "forged"
+
+    def _absorb(self, receipts: Sequence[Receipt], now: Instant) -> None:
+        """Takes receipts in, and judges what can be judged by now."""
+        for receipt in receipts:
+            self._ledger.add(receipt, now)
+        self._settle(now)
+
+    def _settle(self, now: Instant) -> None:
+        for verdict in self._ledger.settle(now):
+            for sample in self._trust.observe(verdict, now.mono):
+                self._core.emit(sample)
+            self._table.touch()
+        due = self._ledger.next_settling()
+        if due is not None:
+            self._core.alarms.set(("settle", b"", 0), due)
+
+    # Time -------------------------------------------------------------------------------------------------------------
+
+    def _begin(self, now: Instant) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        config, set_alarm = self._core.config, self._core.alarms.set
+        set_alarm(("probe", b"", 0), now.mono + config.probe_period * (0.5 + 0.5 * self._core.draw()))
+        set_alarm(("heartbeat", b"", 0), now.mono + config.heartbeat * (0.5 + 0.5 * self._core.draw()))
+        set_alarm(("digest", b"", 0), now.mono + FIRST_DIGEST * (0.5 + self._core.draw()))
+
+    def handle_timer(self, now: Instant) -> None:
+        """Does what is due by `now`."""
+        for key in self._core.alarms.take_due(now.mono):
+            self._ring(key, now)
+        self._arm_pulse(now)
+
+    def _ring(self, key: AlarmKey, now: Instant) -> None:
+        kind, entity, number = key
+        match kind:
+            case "probe":
+                self._probe(now)
+            case "heartbeat":
+                self._greet(now)
+            case "digest":
+                self._gossip_round(now)
+            case "pulse":
+                self._pulse(now)
+            case "settle":
+                self._settle(now)
+            case "dial":
+                self._drop_waiting(self._neighbourhood.close(NodeId(entity)), now)
+            case _:
+                self._ring_call(kind, CallId(entity), number, now)
+
+    def _ring_call(self, kind: str, call: CallId, attempt: int, now: Instant) -> None:
+        match kind:
+            case "setup":
+                self._desk.time_out(call, attempt, now)
+            case "resolve":
+                self._desk.stay_unresolved(call, now)
+            case "failover":
+                self._desk.despair(call, now)
+            case "linger":
+                self._relay.forget(call, attempt)
+                self._desk.forget(call, attempt)
+
+    def _probe(self, now: Instant) -> None:
+        config = self._core.config
+        self._core.alarms.set(("probe", b"", 0), now.mono + config.probe_period)
+        for node in self._neighbourhood.silent(now, config.dead_after * config.probe_period):
+            self._neighbourhood.mark_down(node)
+            self._lose(node, now)
+        for neighbour in self._neighbourhood.all():
+            self._neighbourhood.probe(neighbour, now)
+
+    def _greet(self, now: Instant) -> None:
+        self._core.alarms.set(("heartbeat", b"", 0), now.mono + self._core.config.heartbeat)
+        for neighbour in self._neighbourhood.alive():
+            self._core.send(neighbour.node, Hello(self._core.record, self._core.config.epoch))
+
+    def _gossip_round(self, now: Instant) -> None:
+        period = self._core.config.digest_period
+        self._core.alarms.set(("digest", b"", 0), now.mono + period * (0.95 + 0.1 * self._core.draw()))
+        self._table.age(now)
+        self._table.state(self._relay.load, self._relay.carried, now)
+        for neighbour in self._neighbourhood.alive():
+            self._gossip(neighbour, now)
+
+    def _gossip(self, neighbour: Neighbour, now: Instant) -> None:
+        """Tells one neighbour what is new since it was told last."""
+        news = self._table.news(neighbour, now)
+        told = news[: DIGESTS_PER_ROUND * DIGEST_ENTRIES]
+        neighbour.told = self._table.revision if len(told) == len(news) else told[-1][0]
+        for start in range(0, len(told), DIGEST_ENTRIES):
+            entries = tuple(entry for _, entry in told[start : start + DIGEST_ENTRIES])
+            self._core.send(neighbour.node, Digest(entries))
+        receipts = self._ledger.since(neighbour.shown)[: DIGESTS_PER_ROUND * RECEIPT_ENTRIES]
+        neighbour.shown = receipts[-1][0] if receipts else neighbour.shown
+        for start in range(0, len(receipts), RECEIPT_ENTRIES):
+            shown = tuple(receipt for _, receipt in receipts[start : start + RECEIPT_ENTRIES])
+            self._core.send(neighbour.node, Digest((), shown))
+
+    def _arm_pulse(self, now: Instant) -> None:
+        """While calls go through or from here, the beat is faster."""
+        key = ("pulse", b"", 0)
+        if key not in self._core.alarms and (self._relay.legs() or self._desk.legs()):
+            self._core.alarms.set(key, now.mono + self._core.config.keepalive)
+
+    def _pulse(self, now: Instant) -> None:
+        since: dict[NodeId, float] = {}
+        for leg in (*self._relay.legs(), *self._desk.legs()):
+            for node in leg.neighbours():
+                since[node] = min(leg.opened, since.get(node, leg.opened))
+        silent = self._neighbourhood.silent(now, self._core.config.silence)
+        for node in silent:
+            if node in since and now.mono - since[node] > self._core.config.silence:
+                self._neighbourhood.mark_down(node)
+                self._lose(node, now)
+        self._desk.pulse(now)
+        self._relay.sweep(now)
+        for node in sorted(since):
+            if self._neighbourhood.is_up(node):
+                self._neighbourhood.probe(self._neighbourhood[node], now)
+
+    def _lose(self, node: NodeId, now: Instant) -> None:
+        """The neighbour `node` is gone, and with it all that went through it."""
+        self._core.emit(EventSample(at=now.mono, kind="neighbour_lost", node=node))
+        self._table.suspect(node, now)
+        self._relay.lose(node, now)
+        self._desk.lose(node, now)
+
+    def _drop_waiting(self, setups: Sequence[CallSetup], now: Instant) -> None:
+        for setup in setups:
+            if setup.path[0] == self.node:
+                self._desk.undeliverable(setup, now)
+            else:
+                self._relay.undeliverable(setup, now)

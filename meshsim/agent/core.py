@@ -1,0 +1,162 @@
+"""What all parts of an agent share: its configuration, keys, outbox, alarms and counters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from meshsim.agent.effects import Channel, Emit, Send
+from meshsim.mesh.time import to_nanoseconds
+
+if TYPE_CHECKING:
+    from meshsim.agent.effects import Effect
+    from meshsim.agent.messages import Message
+    from meshsim.agent.samples import Sample
+    from meshsim.identity.keys import Signer, Verifier
+    from meshsim.identity.records import NodeRecord
+    from meshsim.mesh.ids import NodeId
+    from meshsim.mesh.seeds import Stream
+    from meshsim.mesh.time import Instant
+
+AlarmKey = tuple[str, bytes, int]
+"""What an alarm is for: its kind, whom it concerns, and a number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """How an agent behaves. Spans are seconds.
+
+    Attributes:
+        epoch: Grows whenever the node starts anew (the Unix second of its start will do).
+        heartbeat: Between Hellos to neighbours.
+        probe_period: Between pings of idle neighbours.
+        digest_period: Between rounds of gossip.
+        keepalive: Between keepalives of a call, and pings of the neighbours that carry it.
+        dead_after: Missed keepalives or pings after which a neighbour or a path counts as dead.
+        probe_timeout: A ping unanswered for so long is lost.
+        setup_timeout: For the callee's answer.
+        dial_timeout: For a link to come up.
+        failover_timeout: For a lost call to find another route.
+        linger: A finished route is remembered so long, to pass late receipts on.
+        max_attempts: Routes tried for one call.
+        max_nodes: Nodes an agent keeps in mind.
+        max_neighbours: Neighbours an agent has at most.
+        max_own_calls: Calls of its own at once.
+        stale_after: A node unheard of for so long is not believed online; after thrice that it is forgotten.
+        suspicion: A node found dead is taken for offline so long, whatever others say.
+        statement_lifetime: Validity of a signed statement or set-up.
+        receipt_lifetime: Validity of a receipt, and the replay window.
+        receipt_wait: For the other end's receipt.
+        one_sided_weight: Weight of a failure that only one end reports.
+        pair_cap: Most evidence weight that one pair of ends can give one relay within `receipt_lifetime`.
+    """
+
+    epoch: int = 0
+    heartbeat: float = 30.0
+    probe_period: float = 5.0
+    digest_period: float = 20.0
+    keepalive: float = 0.5
+    dead_after: int = 3
+    probe_timeout: float = 1.5
+    setup_timeout: float = 3.0
+    dial_timeout: float = 5.0
+    failover_timeout: float = 12.0
+    linger: float = 5.0
+    max_attempts: int = 6
+    max_nodes: int = 250
+    max_neighbours: int = 64
+    max_own_calls: int = 4
+    stale_after: float = 120.0
+    suspicion: float = 60.0
+    statement_lifetime: float = 600.0
+    receipt_lifetime: float = 900.0
+    receipt_wait: float = 10.0
+    one_sided_weight: float = 0.4
+    pair_cap: float = 6.0
+
+    @property
+    def silence(self) -> float:
+        """Seconds of silence after which a path or neighbour in use is dead."""
+        return self.dead_after * self.keepalive
+
+
+class Alarms:
+    """Deadlines by key."""
+
+    def __init__(self) -> None:
+        self._at: dict[AlarmKey, float] = {}
+
+    def __contains__(self, key: AlarmKey) -> bool:
+        return key in self._at
+
+    def set(self, key: AlarmKey, at: float) -> None:
+        """Rings `key` at the monotonic second `at`, whatever was set before."""
+        self._at[key] = at
+
+    def cancel(self, key: AlarmKey) -> None:
+        """Forgets `key`; one that was not set is no error."""
+        self._at.pop(key, None)
+
+    def next(self) -> float | None:
+        """When the first alarm rings."""
+        return min(self._at.values(), default=None)
+
+    def take_due(self, now: float) -> list[AlarmKey]:
+        """Takes out all alarms whose time has come, in order of time, then key."""
+        due = sorted((at, key) for key, at in self._at.items() if at <= now)
+        for _, key in due:
+            del self._at[key]
+        return [key for _, key in due]
+
+
+@dataclass(slots=True, kw_only=True)
+class Core:
+    """The common ground of an agent's parts.
+
+    Attributes:
+        config: How the agent behaves.
+        record: Its own record.
+        signer: Its key.
+        verifier: Checks others' signatures.
+        stream: Its random draws.
+        outbox: Effects not yet taken by the driver.
+        alarms: What to wake up for.
+        rejected: Bad messages, counted by reason.
+        draws: How many draws were taken from `stream`.
+    """
+
+    config: AgentConfig
+    record: NodeRecord
+    signer: Signer
+    verifier: Verifier
+    stream: Stream
+    outbox: list[Effect] = field(default_factory=list)
+    alarms: Alarms = field(default_factory=Alarms)
+    rejected: dict[str, int] = field(default_factory=dict)
+    draws: int = 0
+
+    @property
+    def node(self) -> NodeId:
+        """The agent's own id."""
+        return self.signer.node_id
+
+    def send(self, to: NodeId, message: Message, channel: Channel = Channel.CONTROL) -> None:
+        """Puts a message into the outbox."""
+        self.outbox.append(Send(to=to, message=message, channel=channel))
+
+    def emit(self, sample: Sample) -> None:
+        """Puts a sample into the outbox."""
+        self.outbox.append(Emit(sample=sample))
+
+    def reject(self, reason: str) -> None:
+        """Counts a bad message."""
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+
+    def draw(self) -> float:
+        """The next uniform draw in [0, 1)."""
+        self.draws += 1
+        return self.stream.at(self.draws - 1)
+
+    def expiry_ns(self, now: Instant, lifetime: float) -> int:
+        """Unix nanoseconds, `lifetime` seconds from now."""
+        return to_nanoseconds(now.unix + lifetime)

@@ -1,0 +1,361 @@
+"""What nodes say to each other: typed, versioned, strictly limited. Bytes exist only at a node's seam.
+
+Times on the wire are int64 nanoseconds, so that no NaN, no infinity and no rounding comes in with them. What is signed
+is signed over `signed_bytes`, which names the message's kind and version.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+
+import msgspec
+
+from meshsim.identity.records import NodeRecord
+from meshsim.mesh.errors import RemoteProtocolError
+from meshsim.mesh.ids import CALL_ID_BYTES, NODE_ID_BYTES, CallId, NodeId
+from meshsim.mesh.media import AicPolicy, MediaType
+
+if TYPE_CHECKING:
+    from meshsim.identity.keys import Signer, Verifier
+
+VERSION = 1
+"""First byte of every encoded message."""
+
+MESSAGE_BYTES = 60_000
+"""No encoded message is longer: a data channel takes 64 KiB."""
+
+PATH_NODES = 6
+"""Most nodes of a path: five hops."""
+
+LINK_ENTRIES = 48
+"""Most links in one statement."""
+
+DIGEST_ENTRIES = 12
+"""Most statements in one digest; a full one stays below `MESSAGE_BYTES`."""
+
+RECEIPT_ENTRIES = 24
+"""Most receipts in one message."""
+
+FULL, UNREACHABLE, LOST, ABANDONED = "full", "unreachable", "lost", "abandoned"
+"""Reasons of rejects: no capacity left, no way to the next hop, the next hop was lost, the route was given up."""
+
+Node = Annotated[NodeId, msgspec.Meta(min_length=NODE_ID_BYTES, max_length=NODE_ID_BYTES)]
+Call = Annotated[CallId, msgspec.Meta(min_length=CALL_ID_BYTES, max_length=CALL_ID_BYTES)]
+Signature = Annotated[bytes, msgspec.Meta(max_length=64)]
+Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Attempt = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
+Mos = Annotated[float, msgspec.Meta(ge=1.0, le=5.0)]
+Text = Annotated[str, msgspec.Meta(max_length=160)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+Path = Annotated[tuple[Node, ...], msgspec.Meta(min_length=2, max_length=PATH_NODES)]
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
+    """To a neighbour, when a link opens and as a heartbeat: who I am.
+
+    Attributes:
+        record: The sender's own record.
+        epoch: Grows whenever the sender starts anew.
+    """
+
+    record: NodeRecord
+    epoch: Count
+
+
+class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
+    """A probe of one link; the answer repeats `sequence`."""
+
+    sequence: Count
+
+
+class Pong(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
+    """The answer to a `Ping`."""
+
+    sequence: Count
+
+
+class LinkEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One link of a statement.
+
+    Attributes:
+        to: The neighbour.
+        delay_ns: One-way.
+        jitter_ns: RFC 3550.
+        loss: Probability.
+        rate_bps: Spare rate.
+    """
+
+    to: Node
+    delay_ns: Nanoseconds
+    jitter_ns: Nanoseconds
+    loss: Share
+    rate_bps: Rate
+
+
+class LinkState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=4):
+    """What a node says of itself and its links. Reputation is never part of it: each node judges by evidence.
+
+    Attributes:
+        record: The origin's record; the origin is its node.
+        epoch: The origin's epoch.
+        sequence: Grows with each statement within an epoch.
+        load: Share of the call capacity in use.
+        calls: Calls carried for others.
+        links: Its measured links, by neighbour.
+        expires_ns: Unix time from which the statement is void.
+        signature: The origin's.
+    """
+
+    record: NodeRecord
+    epoch: Count
+    sequence: Count
+    load: Share
+    calls: Count
+    links: Annotated[tuple[LinkEntry, ...], msgspec.Meta(max_length=LINK_ENTRIES)]
+    expires_ns: Nanoseconds
+    signature: Signature = b""
+
+    @property
+    def origin(self) -> NodeId:
+        """The node that states."""
+        return self.record.node_id
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Statements of one origin are ordered by it."""
+        return self.epoch, self.sequence
+
+
+class Outcome(StrEnum):
+    """How one route of a call ended."""
+
+    COMPLETED = "completed"
+    DROPPED = "dropped"
+    TIMEOUT = "timeout"
+
+
+class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=5):
+    """How one route of a call went, in the words of one node of its path.
+
+    Attributes:
+        call: Which call.
+        attempt: Which of its routes.
+        path: The route.
+        signer: One node of it.
+        outcome: How it ended.
+        mos: Mean opinion score, 1 when there was no media.
+        poor: Whether the quality target was missed.
+        expires_ns: Unix time from which the receipt counts no more.
+        signature: The signer's.
+    """
+
+    call: Call
+    attempt: Attempt
+    path: Path
+    signer: Node
+    outcome: Outcome
+    mos: Mos
+    poor: bool
+    expires_ns: Nanoseconds
+    signature: Signature = b""
+
+
+class Told(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A statement passed on.
+
+    Attributes:
+        age_ns: How long ago it was made, as far as the teller knows.
+        statement: As signed by its origin.
+    """
+
+    age_ns: Nanoseconds
+    statement: LinkState
+
+
+class Digest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=6):
+    """What changed since the last digest to this neighbour."""
+
+    entries: Annotated[tuple[Told, ...], msgspec.Meta(max_length=DIGEST_ENTRIES)]
+    receipts: Annotated[tuple[Receipt, ...], msgspec.Meta(max_length=RECEIPT_ENTRIES)] = ()
+
+
+class CallSetup(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=7):
+    """A call's way, source-routed and signed by the caller; each node of the path passes it on unchanged.
+
+    Attributes:
+        call: Which call.
+        attempt: 0 for the first route, growing with each further one.
+        path: From the caller's node to the callee's.
+        caller: AuraID that calls.
+        callee: AuraID that is called.
+        media: What the call carries.
+        aic: How AIC is treated.
+        expires_ns: Unix time from which the set-up is void.
+        signature: The first node's.
+    """
+
+    call: Call
+    attempt: Attempt
+    path: Path
+    caller: Name
+    callee: Name
+    media: MediaType
+    aic: AicPolicy
+    expires_ns: Nanoseconds
+    signature: Signature = b""
+
+
+class CallAccept(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=8):
+    """The callee's yes; goes back along the path. `signature` is the callee's, over the set-up it answers."""
+
+    call: Call
+    attempt: Attempt
+    signature: Signature
+
+
+class CallReject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=9):
+    """A node of the path cannot carry the call, or can no longer.
+
+    Attributes:
+        call: Which call.
+        attempt: Which route.
+        onward: Towards the callee; else towards the caller.
+        by: Who says so.
+        reason: Why.
+    """
+
+    call: Call
+    attempt: Attempt
+    onward: bool
+    by: Node
+    reason: Text
+
+
+class CallKeepalive(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=10):
+    """From end to end along the path: this way still works.
+
+    Attributes:
+        call: Which call.
+        attempt: Which route.
+        onward: Towards the callee; else towards the caller.
+        sequence: Counts the sender's keepalives on this route.
+        echo: The last sequence heard from the other end plus one, 0 for none.
+        held_ns: How long ago it was heard.
+    """
+
+    call: Call
+    attempt: Attempt
+    onward: bool
+    sequence: Count
+    echo: Count
+    held_ns: Nanoseconds
+
+
+class CallReport(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=11):
+    """What an end receives of the other's media.
+
+    Attributes:
+        call: Which call.
+        attempt: Which route.
+        onward: Towards the callee; else towards the caller.
+        jitter_ns: RFC 3550.
+        loss: Share of packets that never came.
+    """
+
+    call: Call
+    attempt: Attempt
+    onward: bool
+    jitter_ns: Nanoseconds
+    loss: Share
+
+
+class CallEnd(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=12):
+    """The call is over. Each node that passes it on adds its receipt; the other end answers with all of them.
+
+    Attributes:
+        call: Which call.
+        attempt: Which route.
+        onward: Towards the callee; else towards the caller.
+        answer: Whether it answers the other end's.
+        reason: Why.
+        receipts: Of this route, and of the call's earlier ones.
+    """
+
+    call: Call
+    attempt: Attempt
+    onward: bool
+    answer: bool
+    reason: Text
+    receipts: Annotated[tuple[Receipt, ...], msgspec.Meta(max_length=RECEIPT_ENTRIES)] = ()
+
+
+Message: TypeAlias = (
+    Hello
+    | Ping
+    | Pong
+    | LinkState
+    | Receipt
+    | Digest
+    | CallSetup
+    | CallAccept
+    | CallReject
+    | CallKeepalive
+    | CallReport
+    | CallEnd
+)
+
+Signed = TypeVar("Signed", LinkState, Receipt, CallSetup)
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_HEAD = bytes([VERSION])
+
+
+def encode(message: Message) -> bytes:
+    """`message` for the wire: one byte of version, then MessagePack.
+
+    >>> decode(encode(Ping(7)))
+    Ping(sequence=7)
+    """
+    return _HEAD + _ENCODER.encode(message)
+
+
+def decode(data: bytes) -> Message:
+    """The message in `data`. Its signature, sender and sense are the agent's to check.
+
+    Raises:
+        RemoteProtocolError: If `data` is no message of this version within the limits.
+    """
+    if len(data) > MESSAGE_BYTES:
+        raise RemoteProtocolError(f"a message has at most {MESSAGE_BYTES} bytes, not {len(data)}")
+    if data[:1] != _HEAD:
+        raise RemoteProtocolError(f"not a message of version {VERSION}: it begins with {data[:1]!r}")
+    try:
+        return _DECODER.decode(memoryview(data)[1:])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"not a message: {error}") from error
+
+
+def signed_bytes(message: LinkState | Receipt | CallSetup) -> bytes:
+    """What a signature of `message` covers: its kind, version and every other field."""
+    context = f"meshsim/{type(message).__name__}/{VERSION}\0".encode()
+    return context + _ENCODER.encode(msgspec.structs.replace(message, signature=b""))
+
+
+def acceptance_bytes(setup: CallSetup) -> bytes:
+    """What the callee signs to accept `setup`."""
+    return b"meshsim/CallAccept/1\0" + signed_bytes(setup) + setup.signature
+
+
+def sign(message: Signed, signer: Signer) -> Signed:
+    """`message` with the signature of `signer`."""
+    return msgspec.structs.replace(message, signature=signer.sign(signed_bytes(message)))
+
+
+def is_signed(message: LinkState | Receipt | CallSetup, by: NodeId, verifier: Verifier) -> bool:
+    """Whether `message` carries the signature of node `by`."""
+    return verifier.verify(by, signed_bytes(message), message.signature)

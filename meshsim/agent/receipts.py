@@ -1,0 +1,186 @@
+"""From receipts to evidence. Both ends and the relays of a route sign how it went; each route is settled once.
+
+- Success counts only when both ends report it.
+- Failure counts in full when both ends report it, with a lower weight when one does.
+- What a route did is shared among its relays, for nobody can tell from outside which of them failed.
+- One pair of ends can move one relay only so far within the replay window.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from meshsim.agent.messages import Outcome, Receipt, is_signed, sign
+from meshsim.mesh.time import to_nanoseconds
+from meshsim.trust import events_from_outcome
+
+if TYPE_CHECKING:
+    from meshsim.agent.core import Core
+    from meshsim.agent.messages import CallSetup
+    from meshsim.mesh.ids import CallId, NodeId
+    from meshsim.mesh.time import Instant
+    from meshsim.trust import EventKind
+
+OPEN_ROUTES = 512
+SETTLED_ROUTES = 4096
+RECENT_RECEIPTS = 512
+PAIRS = 4096
+
+RouteKey = tuple["CallId", int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one route says of one of its relays.
+
+    Attributes:
+        node: The relay.
+        events: The brief's events.
+        weight: In (0, 1].
+    """
+
+    node: NodeId
+    events: tuple[EventKind, ...]
+    weight: float
+
+
+@dataclass(slots=True)
+class _Case:
+    path: tuple[NodeId, ...]
+    since: float
+    receipts: dict[NodeId, Receipt] = field(default_factory=dict)
+
+    def ends(self) -> tuple[Receipt | None, Receipt | None]:
+        return self.receipts.get(self.path[0]), self.receipts.get(self.path[-1])
+
+
+class Ledger:
+    """The receipts an agent has seen.
+
+    Args:
+        core: The agent's common ground.
+
+    Attributes:
+        revision: How many receipts were taken in.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self.revision = 0
+        self._core = core
+        self._open: dict[RouteKey, _Case] = {}
+        self._settled: dict[RouteKey, float] = {}
+        self._pairs: dict[tuple[NodeId, NodeId, NodeId], tuple[float, float]] = {}
+        self._recent: deque[tuple[int, Receipt]] = deque(maxlen=RECENT_RECEIPTS)
+
+    def write(self, setup: CallSetup, outcome: Outcome, mos: float, *, poor: bool, now: Instant) -> Receipt:
+        """This node's own receipt for the route of `setup`."""
+        core = self._core
+        receipt = Receipt(
+            call=setup.call,
+            attempt=setup.attempt,
+            path=setup.path,
+            signer=core.node,
+            outcome=outcome,
+            mos=float(mos),
+            poor=poor,
+            expires_ns=core.expiry_ns(now, core.config.receipt_lifetime),
+        )
+        return sign(receipt, core.signer)
+
+    def add(self, receipt: Receipt, now: Instant) -> bool:
+        """Takes in anybody's receipt; False if it was known, came too late or does not hold (then it is counted)."""
+        key = (receipt.call, receipt.attempt)
+        case = self._open.get(key)
+        if key in self._settled or (case is not None and receipt.signer in case.receipts):
+            return False
+        if not self._holds(receipt, case, now):
+            return False
+        if case is None:
+            case = self._open[key] = _Case(receipt.path, now.mono)
+            if len(self._open) > OPEN_ROUTES:
+                del self._open[next(iter(self._open))]
+        case.receipts[receipt.signer] = receipt
+        self.revision += 1
+        self._recent.append((self.revision, receipt))
+        return True
+
+    def _holds(self, receipt: Receipt, case: _Case | None, now: Instant) -> bool:
+        lifetime = receipt.expires_ns - to_nanoseconds(now.unix)
+        if not 0 < lifetime <= 2 * to_nanoseconds(self._core.config.receipt_lifetime):
+            self._core.reject("expired")
+        elif receipt.signer not in receipt.path or len(set(receipt.path)) != len(receipt.path):
+            self._core.reject("off_path")
+        elif case is not None and case.path != receipt.path:
+            self._core.reject("contradiction")
+        elif not is_signed(receipt, receipt.signer, self._core.verifier):
+            self._core.reject("forged")
+        else:
+            return True
+        return False
+
+    def settle(self, now: Instant) -> list[Verdict]:
+        """What can be judged by now: routes with both ends' receipts, and those that waited long enough for one."""
+        verdicts = []
+        for key, case in list(self._open.items()):
+            caller, callee = case.ends()
+            late = now.mono - case.since >= self._core.config.receipt_wait
+            if late or (caller is not None and callee is not None):
+                del self._open[key]
+                self._settled[key] = now.mono
+                verdicts += self._judge(case, caller, callee, now)
+        self._forget(now)
+        return verdicts
+
+    def next_settling(self) -> float | None:
+        """When the first open route will have waited long enough, monotonic seconds."""
+        first = min((case.since for case in self._open.values()), default=None)
+        return None if first is None else first + self._core.config.receipt_wait
+
+    def since(self, revision: int) -> list[tuple[int, Receipt]]:
+        """Receipts taken in after `revision`, oldest first, each with its own."""
+        return [entry for entry in self._recent if entry[0] > revision]
+
+    def _judge(self, case: _Case, caller: Receipt | None, callee: Receipt | None, now: Instant) -> list[Verdict]:
+        relays = case.path[1:-1]
+        reports = [report for report in (caller, callee) if report is not None]
+        failures = [report for report in reports if report.outcome is not Outcome.COMPLETED]
+        if not relays or (len(reports) < 2 and not failures):  # noqa: PLR2004 - a route has two ends
+            return []
+        events = _events(failures or reports, failed=bool(failures))
+        share = 1.0 if not failures and not any(report.poor for report in reports) else 1 / len(relays)
+        weight = share * (self._core.config.one_sided_weight if len(failures) == 1 else 1.0)
+        verdicts = [(relay, self._capped(case.path, relay, weight, now)) for relay in relays]
+        return [Verdict(node=relay, events=events, weight=capped) for relay, capped in verdicts if capped > 0]
+
+    def _capped(self, path: tuple[NodeId, ...], relay: NodeId, weight: float, now: Instant) -> float:
+        """As much of `weight` as the ends of `path` may still give `relay`."""
+        a, b = sorted((path[0], path[-1]))
+        began, used = self._pairs.pop((a, b, relay), (now.mono, 0.0))
+        if now.mono - began > self._core.config.receipt_lifetime:
+            began, used = now.mono, 0.0
+        granted = min(weight, self._core.config.pair_cap - used)
+        self._pairs[a, b, relay] = (began, used + granted)
+        return granted
+
+    def _forget(self, now: Instant) -> None:
+        """Drops what can no longer be replayed: a settled route's receipts have expired by then."""
+        horizon = now.mono - 2 * self._core.config.receipt_lifetime
+        while self._settled:
+            key = next(iter(self._settled))
+            if self._settled[key] > horizon and len(self._settled) <= SETTLED_ROUTES:
+                break
+            del self._settled[key]
+        while len(self._pairs) > PAIRS:
+            del self._pairs[next(iter(self._pairs))]
+
+
+def _events(reports: list[Receipt], *, failed: bool) -> tuple[EventKind, ...]:
+    return events_from_outcome(
+        completed=not failed,
+        connected=not all(report.outcome is Outcome.TIMEOUT for report in reports),
+        mos=min(report.mos for report in reports),
+        poor=any(report.poor for report in reports),
+        relayed=True,
+    )

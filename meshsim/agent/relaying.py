@@ -1,0 +1,173 @@
+"""Calls that pass through this node.
+
+A relay passes a set-up on if it has room, lets media flow once the callee accepted, and passes on all that goes from
+end to end. It never changes what it passes on, except that it adds its receipt at the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshsim.agent.calls import CallEvent, CallState, Leg
+from meshsim.agent.effects import Channel, CloseMedia
+from meshsim.agent.messages import (
+    FULL,
+    LOST,
+    RECEIPT_ENTRIES,
+    UNREACHABLE,
+    CallAccept,
+    CallEnd,
+    CallKeepalive,
+    CallReject,
+    CallReport,
+    Outcome,
+)
+from meshsim.agent.samples import EventSample
+
+if TYPE_CHECKING:
+    from meshsim.agent.core import Core
+    from meshsim.agent.messages import CallSetup
+    from meshsim.agent.neighbours import Neighbourhood
+    from meshsim.agent.receipts import Ledger
+    from meshsim.mesh.ids import CallId, NodeId
+    from meshsim.mesh.time import Instant
+
+EndToEnd = CallKeepalive | CallReport
+Passing = CallAccept | CallReject | CallKeepalive | CallReport | CallEnd
+
+
+class Relay:
+    """The routes that pass through this node.
+
+    Args:
+        core: The agent's common ground.
+        neighbourhood: Its links.
+        ledger: Its receipts.
+    """
+
+    def __init__(self, core: Core, neighbourhood: Neighbourhood, ledger: Ledger) -> None:
+        self._core = core
+        self._neighbourhood = neighbourhood
+        self._ledger = ledger
+        self._legs: dict[tuple[CallId, int], Leg] = {}
+
+    def __contains__(self, key: tuple[CallId, int]) -> bool:
+        return key in self._legs
+
+    def legs(self) -> list[Leg]:
+        """All routes that are in use or being set up."""
+        return [leg for leg in self._legs.values() if leg.state is not CallState.ENDED]
+
+    @property
+    def carried(self) -> int:
+        """How many calls pass through, or are about to."""
+        return len({leg.setup.call for leg in self.legs()})
+
+    @property
+    def load(self) -> float:
+        """Share of the call capacity in use."""
+        capacity = self._core.record.max_calls
+        return min(1.0, self.carried / capacity) if capacity else 0.0
+
+    def invite(self, setup: CallSetup, place: int, now: Instant) -> None:
+        """Takes a set-up (already found valid) to pass it on; refuses when full or when there is no way on."""
+        leg = Leg(setup=setup, place=place, opened=now.mono, heard=now.mono)
+        carries = any(other.setup.call == setup.call for other in self.legs())
+        if not carries and self.carried >= self._core.record.max_calls:
+            self._refuse(leg, FULL, now)
+        elif not self._neighbourhood.reach(setup.path[place + 1], setup, now):
+            self._refuse(leg, UNREACHABLE, now)
+        else:
+            leg.advance(CallEvent.INVITE)
+            self._legs[leg.key] = leg
+
+    def _refuse(self, leg: Leg, reason: str, now: Instant) -> None:
+        back = CallReject(*leg.key, onward=False, by=self._core.node, reason=reason)
+        self._core.send(leg.path[leg.place - 1], back)
+        self._core.emit(
+            EventSample(at=now.mono, kind="reject", node=self._core.node, call=leg.setup.call, detail=reason)
+        )
+
+    def undeliverable(self, setup: CallSetup, now: Instant) -> None:
+        """No link came up for a set-up that was to be passed on."""
+        leg = self._legs.get((setup.call, setup.attempt))
+        if leg is not None and leg.state is CallState.SETUP:
+            self._close(leg, CallEvent.GIVE_UP, now)
+            self._refuse(leg, UNREACHABLE, now)
+
+    def receive(self, message: Passing, source: NodeId, now: Instant) -> None:
+        """Passes on what goes from end to end; drops and counts what comes from the wrong side."""
+        leg = self._legs[message.call, message.attempt]
+        onward = not isinstance(message, CallAccept) and message.onward
+        came_from, goes_to = (leg.upstream, leg.downstream) if onward else (leg.downstream, leg.upstream)
+        if source != came_from or goes_to is None:
+            self._core.reject("wrong_side")
+        elif isinstance(message, CallEnd):
+            self._end(leg, message, goes_to, now)
+        elif leg.state is CallState.ENDED:
+            self._core.reject("route_ended")
+        else:
+            self._pass(leg, message, goes_to, now)
+
+    def _pass(self, leg: Leg, message: CallAccept | CallReject | EndToEnd, goes_to: NodeId, now: Instant) -> None:
+        leg.heard = now.mono
+        if isinstance(message, CallAccept):
+            self._accept(leg)
+        if isinstance(message, CallReject):
+            self._close(leg, _ending(leg), now)
+        channel = Channel.REALTIME if isinstance(message, CallKeepalive) else Channel.CONTROL
+        self._core.send(goes_to, message, channel)
+
+    def _accept(self, leg: Leg) -> None:
+        if leg.state is not CallState.SETUP:
+            return
+        leg.advance(CallEvent.ACCEPT)
+        leg.flowing = True
+        self._core.outbox.append(leg.opening())
+
+    def _end(self, leg: Leg, message: CallEnd, goes_to: NodeId, now: Instant) -> None:
+        """The first CallEnd closes the route here; each carries this node's receipt on."""
+        if leg.state is not CallState.ENDED:
+            self._close(leg, _ending(leg), now)
+        own = self._ledger.write(leg.setup, Outcome.COMPLETED, 1.0, poor=False, now=now)
+        known = [receipt for receipt in message.receipts if receipt.signer != own.signer or receipt.call != own.call]
+        receipts = (*known[: RECEIPT_ENTRIES - 1], own)
+        self._core.send(goes_to, msgspec.structs.replace(message, receipts=receipts))
+
+    def _close(self, leg: Leg, event: CallEvent, now: Instant) -> None:
+        leg.advance(event)
+        if leg.flowing:
+            leg.flowing = False
+            self._core.outbox.append(CloseMedia(call=leg.setup.call, label=leg.label))
+        call, attempt = leg.key
+        self._core.alarms.set(("linger", call, attempt), now.mono + self._core.config.linger)
+
+    def forget(self, call: CallId, attempt: int) -> None:
+        """Drops a route that ended a while ago."""
+        self._legs.pop((call, attempt), None)
+
+    def lose(self, node: NodeId, now: Instant) -> None:
+        """The neighbour `node` is gone: every route through it is, and its other side is told."""
+        for leg in self.legs():
+            if node in leg.neighbours():
+                self._close(leg, _ending(leg), now)
+                onward = node == leg.upstream
+                other = leg.downstream if onward else leg.upstream
+                back = CallReject(*leg.key, onward=onward, by=self._core.node, reason=LOST)
+                if other is not None and self._neighbourhood.is_up(other):
+                    self._core.send(other, back)
+
+    def sweep(self, now: Instant) -> None:
+        """Closes routes of which nothing was heard for long: their ends are gone or use another."""
+        config = self._core.config
+        for leg in self.legs():
+            setting_up = leg.state is CallState.SETUP
+            patience = config.setup_timeout + config.dial_timeout if setting_up else 4 * config.silence
+            if now.mono - leg.heard > patience:
+                self._close(leg, _ending(leg), now)
+
+
+def _ending(leg: Leg) -> CallEvent:
+    return CallEvent.GIVE_UP if leg.state is CallState.SETUP else CallEvent.END

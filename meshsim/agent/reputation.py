@@ -1,0 +1,60 @@
+"""An agent's reputations: verdicts on nodes become evidence for its reputation model, in the model's own numbering."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meshsim.agent.samples import TrustSample
+from meshsim.trust import Evidence, ReputationTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshsim.agent.receipts import Verdict
+    from meshsim.mesh.ids import NodeId
+    from meshsim.trust import EventKind, Reputation, ReputationModel
+
+
+class TrustBook:
+    """Reputations by node id; what is known of a node outlives its place in the link table.
+
+    Args:
+        model: The reputation model, of this agent alone.
+    """
+
+    def __init__(self, model: ReputationModel) -> None:
+        self._model = model
+        self._rows: dict[NodeId, int] = {}
+
+    def _row(self, node: NodeId) -> int:
+        return self._rows.setdefault(node, len(self._rows))
+
+    def observe(self, verdict: Verdict, now: float) -> list[TrustSample]:
+        """Takes in a verdict; how the reputation moved with each of its events."""
+        return [self._observe(verdict, event, now) for event in verdict.events]
+
+    def _observe(self, verdict: Verdict, event: EventKind, now: float) -> TrustSample:
+        row = self._row(verdict.node)
+        self._model.observe(row, Evidence(kind=event, node=row, t=now, weight=verdict.weight))
+        score = self._model.score(row, now)
+        return TrustSample(
+            at=now,
+            node=verdict.node,
+            event=str(event),
+            score=score.mean,
+            low=score.low,
+            high=score.high,
+            status=score.status,
+        )
+
+    def score(self, node: NodeId, now: float) -> Reputation:
+        """The reputation of `node`."""
+        return self._model.score(self._row(node), now)
+
+    def table(self, nodes: Sequence[NodeId], now: float) -> ReputationTable:
+        """The reputations of `nodes`, in their order; arrays of shape (N,)."""
+        rows = np.array([self._row(node) for node in nodes], dtype=np.int64)
+        whole = self._model.table(len(self._rows), now)
+        return ReputationTable(*(column[rows] for column in whole))

@@ -1,0 +1,74 @@
+"""Which route a call tries next: what is left of the last decision, else a new one without the nodes that failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshsim.agent.samples import RouteSample
+from meshsim.mesh.errors import NoRoute
+from meshsim.routing.request import RouteRequest
+
+if TYPE_CHECKING:
+    from meshsim.agent.calls import Call
+    from meshsim.agent.core import Core
+    from meshsim.agent.linktable import LinkTable
+    from meshsim.agent.neighbours import Neighbourhood
+    from meshsim.mesh.ids import NodeId
+    from meshsim.mesh.time import Instant
+    from meshsim.routing.engine import RoutingEngine
+
+
+class Router:
+    """Finds routes for an agent's calls.
+
+    Args:
+        core: The agent's common ground.
+        neighbourhood: Its links.
+        table: Its belief.
+        engine: What decides.
+    """
+
+    def __init__(self, core: Core, neighbourhood: Neighbourhood, table: LinkTable, engine: RoutingEngine) -> None:
+        self._core = core
+        self._neighbourhood = neighbourhood
+        self._table = table
+        self._engine = engine
+
+    def next_path(self, call: Call, now: Instant) -> tuple[NodeId, ...] | None:
+        """The next route to try; None when there is none, with the reason in `call.reason`."""
+        if call.attempts >= self._core.config.max_attempts:
+            return None
+        return self._take(call) or (self._take(call) if self._decide(call, now) else None)
+
+    def _take(self, call: Call) -> tuple[NodeId, ...] | None:
+        while call.options:
+            path = call.options.pop(0)
+            if path not in call.tried and call.failed.isdisjoint(path[1:-1]) and self._may_start(path):
+                return path
+        return None
+
+    def _may_start(self, path: tuple[NodeId, ...]) -> bool:
+        """Whether the first hop is up, or not linked yet."""
+        return path[1] not in self._neighbourhood or self._neighbourhood.is_up(path[1])
+
+    def _decide(self, call: Call, now: Instant) -> bool:
+        request = RouteRequest(
+            source=self._core.node,
+            destinations=call.destinations,
+            media=call.request.media,
+            aic=call.request.aic,
+            exclude=frozenset(call.failed),
+        )
+        view = self._table.view(now)
+        try:
+            ranking = self._engine.rank(request, view)
+            decision = self._engine.decide(ranking, request, view)
+        except NoRoute as none:
+            call.reason = str(none)
+            return False
+        call.decision = call.decision or decision
+        call.options = [decision.path, *decision.fallbacks]
+        self._core.emit(
+            RouteSample(call=call.id, at=now.mono, request=request, view=view, ranking=ranking, decision=decision)
+        )
+        return True
