@@ -22,7 +22,7 @@ EXTRAS: dict[str, dict[str, str]] = {
         "simpy": "simpy",
         "topohub": "topohub",
     },
-    "learn": {"onnx": "onnx", "pyarrow": "pyarrow", "ruamel.yaml": "ruamel.yaml", "torch": "torch"},
+    "learn": {"onnx": "onnx", "torch": "torch"},
     "node": {
         "aiortc": "aiortc",
         "httpx": "httpx",
