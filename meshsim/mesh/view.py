@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -233,7 +233,7 @@ def make_view(
     1
     """
     rows = list(nodes)
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         name: np.array([getattr(row, name) for row in rows], dtype=_NODE_TYPES.get(name, np.float64))
         for name in NodeEntry.__slots__
         if name != "id"

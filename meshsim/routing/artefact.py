@@ -92,8 +92,9 @@ def current_columns() -> FeatureColumns:
     return FeatureColumns(version=features.VERSION, node=features.NODE, hop=features.HOP, path=features.PATH)
 
 
-def shelves(package: Path = PACKAGE) -> tuple[Path, ...]:
+def shelves(package: Path | None = None) -> tuple[Path, ...]:
     """Folders that hold scorers by name: `models/` of the checkout around `package`, and the one inside the package."""
+    package = PACKAGE if package is None else package
     checkout = (parent / "models" for parent in package.parents if (parent / "pyproject.toml").is_file())
     return tuple(folder for folder in (*checkout, package / "_models") if folder.is_dir())
 

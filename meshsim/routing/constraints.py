@@ -39,7 +39,7 @@ class Limits:
     """
 
     trust_floor: float = 30.0
-    newcomer_evidence: float = 5.0
+    newcomer_evidence: float = 20.0
     permits: Callable[[NodeId], bool] | None = None
 
 

@@ -67,11 +67,6 @@ class Graph:
             rank[node] = place
         return rank
 
-    @cached_property
-    def relay(self) -> NDArray[np.bool_]:
-        """Nodes whose role is to carry others' calls; shape (N,)."""
-        return np.asarray(self.nodes.role > 0)
-
     def find(self, src: NDArray[np.int32], dst: NDArray[np.int32]) -> NDArray[np.int64]:
         """Rows of the links from `src` to `dst`, -1 where there is none; (K,) -> (K,)."""
         return find_key(self.key, src.astype(np.int64) * len(self.nodes) + dst)

@@ -1,0 +1,176 @@
+"""Every policy keeps the contract, and each does what it is named for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshsim.mesh.errors import ConfigError
+from meshsim.mesh.ids import NodeId
+from meshsim.mesh.media import MediaType
+from meshsim.mesh.seeds import SeedTree
+from meshsim.mesh.view import LinkEntry, NetworkView, NodeEntry, Role, make_view
+from meshsim.routing import RouteRequest, RoutingEngine
+from meshsim.routing.policies import Direct, Exploring, Learned, Policy, Shortest, Weighted, make, margins
+from meshsim.testing import PolicyContract
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALICE, BOB, NEAR, FAR = (NodeId(bytes([i] * 32)) for i in range(4))
+REQUEST = RouteRequest(source=ALICE, destinations=(BOB,), media=MediaType.AUDIO)
+
+
+class TestDirect(PolicyContract):
+    def make_policy(self) -> Policy:
+        return Direct()
+
+
+class TestShortest(PolicyContract):
+    def make_policy(self) -> Policy:
+        return Shortest()
+
+
+class TestWeighted(PolicyContract):
+    def make_policy(self) -> Policy:
+        return Weighted()
+
+
+class TestExploring(PolicyContract):
+    def make_policy(self) -> Policy:
+        return Exploring("shortest", epsilon=0.5, stream=SeedTree(3).stream("exploring"))
+
+
+class TestLearned(PolicyContract):
+    folder: ClassVar[Path]
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _use(cls, scorer: Path) -> None:
+        cls.folder = scorer
+
+    def make_policy(self) -> Policy:
+        return Learned(self.folder)
+
+
+def diamond(
+    *, near: float = 80.0, far: float = 80.0, direct_delay: float = 0.1, longitude: float = 10.0, load: float = 0.0
+) -> NetworkView:
+    return make_view(
+        [
+            NodeEntry(id=ALICE),
+            NodeEntry(id=BOB, longitude=longitude),
+            NodeEntry(id=NEAR, role=Role.RELAY, reputation=near, load=load),
+            NodeEntry(id=FAR, role=Role.RELAY, reputation=far),
+        ],
+        [
+            LinkEntry(src=0, dst=1, delay=direct_delay),
+            LinkEntry(src=0, dst=2, delay=0.02),
+            LinkEntry(src=2, dst=1, delay=0.03),
+            LinkEntry(src=0, dst=3, delay=0.05),
+            LinkEntry(src=3, dst=1, delay=0.04),
+        ],
+    )
+
+
+def choice(policy: str, view: NetworkView) -> tuple[NodeId, ...]:
+    return RoutingEngine(policy).find(REQUEST, view).path
+
+
+def test_direct_ignores_faster_relays() -> None:
+    assert choice("direct", diamond(direct_delay=0.5)) == (ALICE, BOB)
+
+
+def test_shortest_takes_the_least_delay() -> None:
+    assert choice("shortest", diamond(direct_delay=0.5)) == (ALICE, NEAR, BOB)
+    assert choice("shortest", diamond(direct_delay=0.01)) == (ALICE, BOB)
+
+
+def test_weighted_connects_directly_up_to_5000_km_unless_a_relay_earns_it() -> None:
+    assert choice("weighted", diamond(direct_delay=0.09)) == (ALICE, BOB)
+    assert choice("weighted", diamond(direct_delay=0.6)) == (ALICE, NEAR, BOB)
+
+
+def test_weighted_prefers_a_relay_beyond_5000_km() -> None:
+    assert choice("weighted", diamond(direct_delay=0.06, longitude=60.0)) == (ALICE, NEAR, BOB)
+
+
+def test_weighted_ranks_relays_below_70_last() -> None:
+    assert choice("weighted", diamond(direct_delay=0.6, near=69.0)) == (ALICE, FAR, BOB)
+    assert choice("weighted", diamond(direct_delay=0.6, near=69.0, far=69.0)) == (ALICE, BOB)
+
+
+def test_weighted_is_the_weighted_sum_of_the_brief() -> None:
+    ranking = RoutingEngine("weighted").rank(REQUEST, diamond(direct_delay=0.1))
+    assert ranking.candidates.path(1) == (0, 2, 1)
+    expected = -0.4 * 0.1 / 0.8 + 0.25 * 1.0 + 0.15 * 0.8 - 0.1 * 2 / 5 + 0.05 + 0.05
+    assert ranking.scores.utility[1] == pytest.approx(expected)
+
+
+@given(
+    utility=st.lists(st.floats(-10, 10), min_size=1, max_size=20),
+    epsilon=st.floats(0, 1),
+    temperature=st.floats(0.01, 10),
+)
+def test_exploring_propensities_sum_to_one_and_favour_the_best(
+    utility: list[float], epsilon: float, temperature: float
+) -> None:
+    values = np.array(utility)
+    odds = Exploring("shortest", epsilon=epsilon, temperature=temperature).propensity(values)
+    assert odds.sum() == pytest.approx(1.0, abs=1e-12)
+    assert np.all(odds >= 0)
+    assert odds[np.argmax(values)] == odds.max()
+
+
+def test_exploring_chooses_as_often_as_it_says() -> None:
+    engine = RoutingEngine(Exploring("shortest", epsilon=0.6, temperature=1.0, stream=SeedTree(1).stream("x")))
+    view = diamond()
+    chosen = np.zeros(3)
+    for _ in range(800):
+        ranking = engine.rank(REQUEST, view)
+        chosen[ranking.order[0]] += 1
+    assert np.abs(chosen / 800 - ranking.propensity).max() < 0.05
+
+
+def test_exploring_says_with_what_probability_it_drew() -> None:
+    engine = RoutingEngine(Exploring("shortest", epsilon=1.0, stream=SeedTree(1).stream("x")))
+    assert "drawn with probability" in engine.find(REQUEST, diamond()).reasons[0]
+
+
+def test_exploring_draws_by_request_counter_alone() -> None:
+    stream = SeedTree(7).stream("exploring")
+    first = Exploring("shortest", stream=stream)
+    draws = [first.draw() for _ in range(5)]
+    assert draws == stream.uniform(0, 5).tolist()
+    assert Exploring("shortest", stream=stream, count=3).draw() == draws[3]
+
+
+def test_exploring_without_epsilon_is_its_base() -> None:
+    odds = Exploring("shortest", epsilon=0.0).propensity(np.array([0.1, 0.5, 0.3]))
+    assert odds.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_exploring_passes_on_its_bases_confidence(scorer: Path) -> None:
+    margin = np.array([-1.0, 0.01, 1.0])
+    assert Exploring(Learned(scorer)).confidence(margin).tolist() == [0.2, 0.6, 0.9]
+    assert np.isnan(Exploring("shortest").confidence(margin)).all()
+
+
+@pytest.mark.parametrize("options", [{"epsilon": 1.5}, {"epsilon": float("nan")}, {"temperature": 0.0}])
+def test_exploring_refuses_impossible_odds(options: dict[str, float]) -> None:
+    with pytest.raises(ConfigError):
+        Exploring("shortest", **options)
+
+
+def test_a_lone_candidate_has_no_rival() -> None:
+    assert margins(np.array([0.3])).tolist() == [np.inf]
+    assert margins(np.array([])).tolist() == []
+
+
+def test_an_unknown_policy_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean: weighted"):
+        make("wieghted")
