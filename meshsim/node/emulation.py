@@ -303,8 +303,10 @@ async def emulator_process(config: EmulatorConfig) -> AsyncIterator[EmulatorClie
     try:
         host, port = await _start(process, config)
         client = await EmulatorClient.connect(host, port)
-        yield client
-        await client.close()
+        try:
+            yield client
+        finally:
+            await client.close()
     finally:
         await _end(process)
 

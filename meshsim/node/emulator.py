@@ -58,7 +58,6 @@ HEADER_BYTES = 28
 
 _SPIN = 150e-6  # a sleeping process wakes up late by about this much, so the last stretch is polled
 _IDLE_WAIT = 0.5
-_BATCH = 64
 _BUFFER_BYTES = 1 << 22
 _ALIASES_PER_LINK = 128
 _LATENESS_KEPT = 1 << 14
@@ -241,10 +240,15 @@ class Emulator:
         self._selector.unregister(sock)
         sock.close()
 
+    def _drain(self) -> None:
+        """Takes all that was sent before now, so that counts asked for after a send include it."""
+        for alias in [alias for known in self._aliases.values() for alias in known.values()]:
+            self._take(alias)
+
     def _take(self, alias: Alias) -> None:
         """Takes what a node sent to the alias of another one."""
         pipe = self._pipes[alias.viewer, alias.owner]
-        for _ in range(_BATCH):
+        while True:
             try:
                 data, sender, age = receive_stamped(alias.sock)
             except BlockingIOError:
@@ -297,7 +301,8 @@ class Emulator:
                 self._set_link(link)
                 return Done()
             case ReadCounts():
-                return Counted(tuple(pipe.counts() for link, pipe in self._pipes.items() if link != _CALIBRATION))
+                self._drain()
+                return Counted(tuple(pipe.counts() for pipe in self._pipes.values() if pipe.src not in _CALIBRATION))
             case ReadPrecision():
                 return _precision(np.abs(np.asarray(self._lateness)), 0)
             case Calibrate(packets, delay):
@@ -319,7 +324,8 @@ class Emulator:
     def _calibrate(self, session: _Session, packets: int, delay: float) -> None:
         """Sends datagrams over a link of its own, as a node would; the reply comes when the last one is due."""
         source, target = _CALIBRATION
-        self._set_link(EmulatedLink(source, target, LinkParameters(rate_bps=1e9, propagation=delay)))
+        for link in (_CALIBRATION, _CALIBRATION[::-1]):
+            self._set_link(EmulatedLink(*link, LinkParameters(rate_bps=1e9, propagation=delay)))
         sender, receiver = open_socket(self._config.host), open_socket(self._config.host)
         alias = self._alias(target, source, receiver.getsockname())
         errors: list[float] = []

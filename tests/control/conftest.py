@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from meshsim.identity import Ed25519Signer, NodeRecord, sign_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture

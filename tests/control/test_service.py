@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -12,6 +12,9 @@ from meshsim.control.service import MAILBOX_SIZE, FileStore, Mailbox, RegistrySe
 from meshsim.identity import Ed25519Signer, NodeRecord, sign_record
 from meshsim.mesh.errors import IdentityError
 from meshsim.mesh.ids import AuraID, NodeId
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Sign = Callable[..., NodeRecord]
 

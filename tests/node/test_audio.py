@@ -139,7 +139,7 @@ async def test_playing_keeps_the_pace_of_real_time() -> None:
 async def test_playing_ends_when_its_task_is_cancelled() -> None:
     source = AudioSource(7)
     spoken = asyncio.Event()
-    task = asyncio.create_task(source.play(lambda data: spoken.set()))
+    task = asyncio.create_task(source.play(lambda _: spoken.set()))
     await spoken.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -9,7 +10,6 @@ from hypothesis import strategies as st
 
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.mesh.errors import RemoteProtocolError
-from meshsim.mesh.ids import NodeId
 from meshsim.node import signaling
 from meshsim.node.signaling import (
     LIFETIME,
@@ -23,6 +23,9 @@ from meshsim.node.signaling import (
     read_fingerprint,
     sign_signal,
 )
+
+if TYPE_CHECKING:
+    from meshsim.mesh.ids import NodeId
 
 ALICE, BOB, EVE = (Ed25519Signer.from_seed(bytes([number]) * 32) for number in range(1, 4))
 FINGERPRINT = ":".join(["AB"] * 32)

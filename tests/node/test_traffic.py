@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from meshsim.mesh.errors import LocalProtocolError
 from meshsim.node.traffic import Mismatch, Traffic, TrafficBook, compare_counts
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 counts = st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), st.integers(1, 9))
 
