@@ -1,7 +1,8 @@
 """Decayed Beta evidence: outcomes counted, forgotten by half-life, scored with an interval.
 
-The expected share of outcomes in which a node did its part is E = (r + 1) / (r + s + 2) (A. Josang, R. Ismail, "The
-Beta Reputation System", 15th Bled Conference, 2002), with r successes and s failures after forgetting.
+The expected share of outcomes in which a node did its part is E = (r + a) / (r + s + a + b) (A. Josang, R. Ismail, "The
+Beta Reputation System", 15th Bled Conference, 2002), with r successes and s failures after forgetting. The prior (a, b) is
+worth two outcomes, as their (1, 1) is, but starts everybody at the brief's score of 50: most strangers are honest.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ EXPONENT = math.log(0.70) / math.log(0.92)
 """Maps a share p of good outcomes to the score 100 p^EXPONENT: 8 % failures score 70, the threshold of `trusted`."""
 
 DAY = 86400.0
+
+_START = 0.5 ** (1.0 / EXPONENT)
+PRIOR = (2.0 * _START, 2.0 * (1.0 - _START))
+"""Two outcomes that score 50."""
 
 
 class Beta:
@@ -49,7 +54,7 @@ class Beta:
         self,
         *,
         half_life: float = DAY,
-        prior: tuple[float, float] = (1.0, 1.0),
+        prior: tuple[float, float] = PRIOR,
         confidence: float = 0.95,
         minimum: float = 20.0,
     ) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from meshsim.trust import Beta, EventKind, Evidence, Severity
-from meshsim.trust.beta import EXPONENT
+from meshsim.trust.beta import EXPONENT, PRIOR
 
 GOOD, BAD = EventKind.SUCCESSFUL_CALL, EventKind.CALL_DROPPED
 
@@ -23,11 +23,15 @@ def fed(good: int, bad: int, model: Beta | None = None) -> Beta:
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_the_score_is_that_of_the_beta_posterior(good: int, bad: int) -> None:
     score = fed(good, bad).score(0, 0.0)
-    posterior = stats.beta(good + 1, bad + 1)
-    assert score.mean == pytest.approx(100 * ((good + 1) / (good + bad + 2)) ** EXPONENT)
-    assert score.low == pytest.approx(100 * posterior.ppf(0.025) ** EXPONENT, abs=1e-3)
-    assert score.high == pytest.approx(100 * posterior.ppf(0.975) ** EXPONENT, abs=1e-3)
+    posterior = stats.beta(good + PRIOR[0], bad + PRIOR[1])
+    assert score.mean == pytest.approx(100 * ((good + PRIOR[0]) / (good + bad + 2)) ** EXPONENT)
+    assert score.low == pytest.approx(100 * posterior.ppf(0.025) ** EXPONENT, abs=5e-3)
+    assert score.high == pytest.approx(100 * posterior.ppf(0.975) ** EXPONENT, abs=5e-3)
     assert score.evidence == good + bad
+
+
+def test_everybody_starts_at_50() -> None:
+    assert Beta().table(1, 0.0).mean[0] == pytest.approx(50.0)
 
 
 def test_eight_percent_failures_are_worth_70() -> None:
@@ -38,7 +42,7 @@ def test_eight_percent_failures_are_worth_70() -> None:
 def test_evidence_halves_in_a_half_life() -> None:
     score = fed(8, 4, Beta(half_life=60.0)).score(0, 60.0)
     assert score.evidence == pytest.approx(6.0)
-    assert score.mean == pytest.approx(100 * (5 / 8) ** EXPONENT)
+    assert score.mean == pytest.approx(100 * ((4 + PRIOR[0]) / 8) ** EXPONENT)
 
 
 @given(st.lists(st.tuples(st.sampled_from([GOOD, BAD]), st.floats(0.0, 500.0)), max_size=20), st.randoms())
@@ -65,7 +69,7 @@ def test_a_question_about_the_past_does_not_magnify_evidence() -> None:
     [
         (19, 0, "new"),  # whatever the score, until there is enough evidence
         (0, 19, "new"),
-        (40, 0, "new"),
+        (30, 0, "trusted"),
         (60, 0, "trusted"),
         (200, 0, "verified"),
         (195, 5, "trusted"),
@@ -89,7 +93,7 @@ def test_weight_and_severity_weigh() -> None:
     model = Beta()
     model.observe(0, Evidence(kind=GOOD, node=0, t=0.0, weight=0.5, severity=Severity.CRITICAL))
     model.observe(0, Evidence(kind=BAD, node=0, t=0.0, weight=0.5, severity=Severity.CRITICAL))
-    assert model.score(0, 0.0).mean == pytest.approx(100 * (1.5 / 3.5) ** EXPONENT)
+    assert model.score(0, 0.0).mean == pytest.approx(100 * ((0.5 + PRIOR[0]) / 3.5) ** EXPONENT)
 
 
 def test_a_model_can_be_asked_about_fewer_nodes_than_it_knows() -> None:
