@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,7 +43,7 @@ def common(*, out_default: str | None, out_help: str) -> Callable[[F], F]:
 
 
 def plain(value: object) -> Any:
-    """`value` as JSON knows it: dataclasses and mappings become objects, arrays lists, paths text."""
+    """`value` as JSON knows it: dataclasses and mappings become objects, arrays lists, paths text, NaN null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -51,18 +52,30 @@ def plain(value: object) -> Any:
         return plain(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def emit(answer: object, *, json_wanted: bool) -> None:
-    """Prints an answer: one line of JSON, or `key  value` lines for people."""
+    """Prints an answer: one line of JSON for machines, or indented `key: value` lines for people."""
     content = plain(answer)
-    if json_wanted:
-        click.echo(json.dumps(content))
-        return
-    rows = content.items() if isinstance(content, dict) else enumerate(content)
-    for key, value in rows:
-        click.echo(f"{key}: {value if isinstance(value, str | int | float) else json.dumps(value)}")
+    click.echo(json.dumps(content) if json_wanted else "\n".join(_lines(content)))
+
+
+def _lines(content: Any, indent: str = "") -> Iterator[str]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if isinstance(value, dict | list) and value:
+                yield f"{indent}{key}:"
+                yield from _lines(value, indent + "  ")
+            else:
+                yield f"{indent}{key}: {value}"
+    elif isinstance(content, list):
+        for value in content:
+            yield from _lines(value, indent)
+    else:
+        yield f"{indent}{content}"
 
 
 def goals_code(answer: Mapping[str, Any]) -> int:

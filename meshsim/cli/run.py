@@ -29,5 +29,4 @@ def command(
     from meshsim.lab.run import run
 
     result = run(scenario, seed=seed, overrides=overrides, out=out, policy=policy, progress=not as_json)
-    answer = {"trace_sha256": result.trace_sha256, "path": str(result.path), "summary": result.summary}
-    options.emit(answer, json_wanted=as_json)
+    options.emit(result.summary, json_wanted=as_json)

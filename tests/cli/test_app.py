@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -158,3 +159,19 @@ def test_goals_decide_the_exit_code() -> None:
 def test_version_is_that_of_the_package(capsys: Capture) -> None:
     assert main(["--version"]) == 0
     assert meshsim.__version__ in capsys.readouterr().out
+
+
+def test_answers_are_printed_as_strict_json(capsys: Capture) -> None:
+    answer = {"mean": float("nan"), "path": Path("a"), "counts": np.array([1, 2]), "rows": [{"x": (1.5, None)}]}
+    options.emit(answer, json_wanted=True)
+    assert json.loads(capsys.readouterr().out) == {
+        "mean": None,
+        "path": "a",
+        "counts": [1, 2],
+        "rows": [{"x": [1.5, None]}],
+    }
+
+
+def test_answers_are_printed_for_people_as_indented_lines(capsys: Capture) -> None:
+    options.emit({"calls": 3, "rates": {"a": 0.5}, "places": ["x", "y"], "none": []}, json_wanted=False)
+    assert capsys.readouterr().out == "calls: 3\nrates:\n  a: 0.5\nplaces:\n  x\n  y\nnone: []\n"
