@@ -1,0 +1,54 @@
+"""Draws for pairs of nodes: a pure function of stream, step and pair, so that a new node or link shifts nobody's draws.
+
+The mixing is SplitMix64's finaliser (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), applied
+to the key and then to each coordinate, vectorised over pairs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from meshsim.mesh.seeds import SeedTree
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_TO_UNIT = 2.0**-53
+_LOW_BITS = (1 << 64) - 1
+
+
+def _mix(state: NDArray[np.uint64], word: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    z = (state ^ word) + _GAMMA
+    z = (z ^ (z >> np.uint64(30))) * _FIRST
+    z = (z ^ (z >> np.uint64(27))) * _SECOND
+    return np.asarray(z ^ (z >> np.uint64(31)))
+
+
+def uniform(
+    seeds: SeedTree, name: str, step: int, src: NDArray[np.int32], dst: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """One draw in (0, 1) for each pair, shape (K,).
+
+    Args:
+        seeds: Root of the draws.
+        name: Name of the stream.
+        step: Which draw of the stream.
+        src: (K,) node indices.
+        dst: (K,) node indices.
+    """
+    state = np.full(len(src), seeds.stream(name, step).key & _LOW_BITS, dtype=np.uint64)
+    for word in (src, dst):
+        state = _mix(state, np.asarray(word).astype(np.uint64))
+    return ((state >> np.uint64(11)).astype(np.float64) + 0.5) * _TO_UNIT
+
+
+def normal(
+    seeds: SeedTree, name: str, step: int, src: NDArray[np.int32], dst: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """One standard normal draw for each pair, shape (K,)."""
+    return np.asarray(ndtri(uniform(seeds, name, step, src, dst)))

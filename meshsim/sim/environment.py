@@ -1,0 +1,115 @@
+"""SimPy's clock with events that are records: `(t, priority, seq, (kind, entity, arg))`, dispatched through a handler table.
+
+The simulator's own events own no closure and no generator, so a queue of them is plain data that can be saved and copied.
+Ordinary SimPy processes run beside them on the same clock; `processes()` tells whether any does.
+
+    env = Environment()
+    env.on("call.start", handler)                 # handler(entity, arg), env.now is the time
+    env.schedule_record(12.5, "call.start", 7)
+    env.run(until=60.0)
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import simpy
+from simpy.core import EmptySchedule
+
+from meshsim.mesh.errors import LocalProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NORMAL = 1
+LATE = 2
+"""Priority of what must see everything else that happens at the same instant."""
+
+
+class Record(NamedTuple):
+    """What happens: plain data.
+
+    Attributes:
+        kind: Which handler takes it.
+        entity: Index of the node, link or call it concerns.
+        arg: Anything plain.
+    """
+
+    kind: str
+    entity: int
+    arg: Any
+
+
+class Environment(simpy.Environment):
+    """A SimPy environment whose queue also holds records.
+
+    Records and SimPy events at one instant are taken by priority, then in the order scheduled.
+
+    >>> env = Environment()
+    >>> seen = []
+    >>> env.on("tick", lambda entity, arg: seen.append((env.now, entity, arg)))
+    >>> env.schedule_record(2.0, "tick", 5, "late")
+    >>> env.schedule_record(1.0, "tick", 4)
+    >>> env.run(until=10.0)
+    >>> seen
+    [(1.0, 4, None), (2.0, 5, 'late')]
+    """
+
+    def __init__(self, initial_time: float = 0.0) -> None:
+        super().__init__(initial_time)
+        self._handlers: dict[str, Callable[[int, Any], None]] = {}
+
+    def on(self, kind: str, handler: Callable[[int, Any], None]) -> None:
+        """Gives all records of `kind` to `handler(entity, arg)`.
+
+        Raises:
+            LocalProtocolError: If `kind` has a handler already.
+        """
+        if kind in self._handlers:
+            raise LocalProtocolError(f"records {kind!r} have a handler already")
+        self._handlers[kind] = handler
+
+    def schedule_record(self, at: float, kind: str, entity: int, arg: Any = None, priority: int = NORMAL) -> None:
+        """Puts a record into the queue.
+
+        Args:
+            at: Seconds; not in the past.
+            kind: A kind with a handler.
+            entity: Index of what it concerns.
+            arg: Plain data for the handler.
+            priority: Lower is taken first at one instant.
+
+        Raises:
+            LocalProtocolError: If `at` lies in the past or nobody handles `kind`.
+        """
+        if at < self._now:
+            raise LocalProtocolError(f"record {kind!r} at {at} s lies before now ({self._now} s)")
+        if kind not in self._handlers:
+            raise LocalProtocolError(f"no handler for records {kind!r}; there are: {', '.join(sorted(self._handlers))}")
+        # SimPy's queue is typed for events; records share it so that one sequence number orders both
+        queue = cast("list[Any]", self._queue)
+        heappush(queue, (at, priority, next(self._eid), Record(kind, entity, arg)))
+
+    def step(self) -> None:
+        """Takes the next record or SimPy event.
+
+        Raises:
+            EmptySchedule: If there is none.
+        """
+        if not self._queue:
+            raise EmptySchedule
+        if type(self._queue[0][3]) is not Record:
+            super().step()
+            return
+        self._now, _, _, record = heappop(self._queue)
+        kind, entity, arg = cast("Record", record)
+        self._handlers[kind](entity, arg)
+
+    def records(self) -> list[tuple[float, int, int, Record]]:
+        """The records still to come, in order of time."""
+        return sorted(entry for entry in cast("list[Any]", self._queue) if type(entry[3]) is Record)
+
+    def processes(self) -> int:
+        """How many ordinary SimPy events wait in the queue: they can be neither saved nor copied."""
+        return len(self._queue) - len(self.records())

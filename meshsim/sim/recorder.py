@@ -1,0 +1,261 @@
+"""Writes an episode into the trace tables. Rows wait in memory as columns and are handed to the writer in large pieces.
+
+Measures are rounded to single precision, so that traces of equal runs are equal bytes on machines whose last bits differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from meshsim.mesh.time import to_nanoseconds
+from meshsim.routing.features import believed_hops
+from meshsim.sim.control import single
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from meshsim.measure.trace import TraceWriter
+    from meshsim.mesh.ids import NodeId
+    from meshsim.mesh.view import NetworkView
+    from meshsim.routing.engine import Ranking
+    from meshsim.scenario.plan import Plan
+    from meshsim.sim.world import LinkTruth, PathTruth
+    from meshsim.trust import EventKind, Reputation
+
+FLUSH_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRow:
+    """One call as it went; columns as in `measure.records`, times in seconds."""
+
+    call: int
+    start: float
+    end: float
+    caller: int
+    callee: int
+    media: str
+    policy: str
+    path: tuple[int, ...]
+    final_path: tuple[int, ...]
+    ai_score: float
+    confidence: float
+    predicted_rtt_seconds: float
+    outcome: str
+    reason: str
+    failovers: int
+    rtt_seconds: float
+    jitter_seconds: float
+    loss: float
+    mos: float
+    poor: bool
+
+
+class Recorder:
+    """Everything that is written of one episode.
+
+    Args:
+        writer: The open trace.
+        plan: The episode.
+    """
+
+    def __init__(self, writer: TraceWriter, plan: Plan) -> None:
+        self._writer, self._plan = writer, plan
+        self._record = plan.scenario.record
+        self._columns: dict[str, dict[str, list[Any]]] = {}
+        self._views: dict[tuple[int, int], int] = {}
+        self.counts: dict[str, int] = {}
+
+    def mesh(self, ids: Sequence[NodeId]) -> None:
+        """Writes who and what there is: nodes and links."""
+        nodes, links = self._plan.nodes, self._plan.links
+        self._append(
+            "nodes",
+            node=np.arange(len(nodes), dtype=np.int32),
+            node_id=[bytes(node) for node in ids],
+            name=nodes.names,
+            aura=nodes.auras,
+            domain=nodes.domains,
+            role=nodes.role.astype(np.int32),
+            nat=nodes.nat.astype(np.int32),
+            latitude_degrees=nodes.latitude,
+            longitude_degrees=nodes.longitude,
+            aic=nodes.aic,
+            capacity_bps=single(np.minimum(nodes.access_up, nodes.access_down)),
+            max_calls=nodes.max_calls.astype(np.int32),
+            behaviour=nodes.behaviour,
+            strength=nodes.strength,
+        )
+        self._append("links", link=np.arange(len(links), dtype=np.int32), src=links.src, dst=links.dst)
+
+    def view(self, view: NetworkView) -> int:
+        """Writes a belief, unless it stands there already; returns its number in the trace."""
+        key = view.owner, view.version
+        if key in self._views:
+            return self._views[key]
+        number = self._views[key] = len(self._views)
+        if self._record.views:
+            self._append("views", view=[number], owner=[view.owner], time_ns=[to_nanoseconds(view.at)])
+            self._view_nodes(number, view)
+            self._view_links(number, view)
+        return number
+
+    def _view_nodes(self, number: int, view: NetworkView) -> None:
+        nodes = view.nodes
+        self._append(
+            "view_nodes",
+            view=np.full(len(nodes), number),
+            node=np.arange(len(nodes), dtype=np.int32),
+            online=nodes.online,
+            load=nodes.load,
+            reputation=nodes.reputation,
+            reputation_low=nodes.reputation_low,
+            reputation_high=nodes.reputation_high,
+            evidence=nodes.evidence,
+            age_seconds=nodes.age,
+        )
+
+    def _view_links(self, number: int, view: NetworkView) -> None:
+        links = view.links
+        self._append(
+            "view_links",
+            view=np.full(len(links), number),
+            src=links.src,
+            dst=links.dst,
+            delay_seconds=links.delay,
+            jitter_seconds=links.jitter,
+            loss=links.loss,
+            rate_bps=links.rate,
+            age_seconds=links.age,
+            observed=links.observed,
+        )
+
+    def call(self, row: CallRow) -> None:
+        """Writes how a call went."""
+        columns = {field.name: getattr(row, field.name) for field in fields(row)}
+        columns["start_ns"] = to_nanoseconds(columns.pop("start"))
+        columns["end_ns"] = to_nanoseconds(columns.pop("end"))
+        for name in ("rtt_seconds", "jitter_seconds", "loss", "mos", "predicted_rtt_seconds", "ai_score", "confidence"):
+            columns[name] = float(np.float32(columns[name]))
+        self._row("calls", **columns)
+
+    def routes(
+        self, call: int, t: float, view: NetworkView, ranking: Ranking, chosen: int, truth: PathTruth
+    ) -> None:
+        """Writes all P candidates of a call, what was believed of them, and how they truly were.
+
+        Args:
+            call: Number of the call.
+            t: When the choice was made, seconds.
+            view: What it was made on.
+            ranking: What the engine made of it.
+            chosen: Row of the candidate that was taken, -1 for none.
+            truth: From the ghost probe, arrays (P,).
+        """
+        number = self.view(view)
+        if not self._record.candidates:
+            return
+        count = len(ranking.candidates)
+        taken = np.arange(count) == chosen
+        self._extend(
+            "routes",
+            call=[call] * count,
+            candidate=list(range(count)),
+            time_ns=[to_nanoseconds(t)] * count,
+            view=[number] * count,
+            path=[list(path) for path in ranking.candidates],
+            **_hop_columns(view, ranking),
+            feasible=ranking.feasibility.ok.tolist(),
+            refusal=list(ranking.feasibility.reason),
+            utility=single(np.where(ranking.feasibility.ok, ranking.scores.utility, np.nan)).tolist(),
+            propensity=single(ranking.propensity).tolist(),
+            chosen=taken.tolist(),
+            connected=truth.connected.tolist(),
+            rtt_seconds=single(truth.rtt).tolist(),
+            jitter_seconds=single(truth.jitter).tolist(),
+            loss=single(truth.loss).tolist(),
+            mos=single(truth.mos).tolist(),
+            poor=truth.poor.tolist(),
+        )
+
+    def trust(self, node: int, event: EventKind, reputation: Reputation, t: float, observer: int = -1) -> None:
+        """Writes where a score has moved to."""
+        self._row(
+            "trust",
+            time_ns=to_nanoseconds(t),
+            node=node,
+            observer=observer,
+            event=str(event),
+            score=float(np.float32(reputation.mean)),
+            low=float(np.float32(reputation.low)),
+            high=float(np.float32(reputation.high)),
+            status=str(reputation.status),
+        )
+
+    def event(self, t: float, kind: str, *, node: int = -1, call: int = -1, detail: str = "") -> None:
+        """Writes that something happened."""
+        self._row("events", time_ns=to_nanoseconds(t), kind=kind, node=node, call=call, detail=detail)
+
+    def links(self, t: float, truth: LinkTruth) -> None:
+        """Writes what all planned links are truly like."""
+        links = self._plan.links
+        self._append(
+            "link_samples",
+            time_ns=np.full(len(links), to_nanoseconds(t)),
+            src=links.src,
+            dst=links.dst,
+            delay_seconds=single(truth.delay),
+            jitter_seconds=single(truth.jitter),
+            loss=single(truth.loss),
+            rate_bps=single(truth.rate),
+        )
+
+    def flush(self) -> None:
+        """Hands what waits to the writer."""
+        for table in list(self._columns):
+            self._hand_over(table)
+
+    # --- buffers ------------------------------------------------------------------------------------------------------
+
+    def _row(self, table: str, **values: Any) -> None:
+        self._extend(table, **{name: [value] for name, value in values.items()})
+
+    def _extend(self, table: str, **columns: list[Any]) -> None:
+        waiting = self._columns.setdefault(table, {name: [] for name in columns})
+        for name, values in columns.items():
+            waiting[name].extend(values)
+        if len(next(iter(waiting.values()))) >= FLUSH_ROWS:
+            self._hand_over(table)
+
+    def _hand_over(self, table: str) -> None:
+        self._append(table, **self._columns.pop(table))
+
+    def _append(self, table: str, **columns: Sequence[Any] | NDArray[Any]) -> None:
+        self.counts[table] = self.counts.get(table, 0) + len(next(iter(columns.values())))
+        self._writer.append(table, **columns)
+
+
+def _hop_columns(view: NetworkView, ranking: Ranking) -> dict[str, list[Any]]:
+    """What was believed of the hops of each candidate, as the policy saw it."""
+    candidates = ranking.candidates
+    hops = believed_hops(view, candidates.hop_src, candidates.hop_dst)
+    bounds = candidates.hop_indptr.tolist()
+    spans = list(zip(bounds[:-1], bounds[1:], strict=True))
+
+    def split(values: NDArray[Any]) -> list[list[Any]]:
+        flat = values.tolist()
+        return [flat[start:stop] for start, stop in spans]
+
+    return {
+        "hop_delay_seconds": split(hops.delay),
+        "hop_jitter_seconds": split(hops.jitter),
+        "hop_loss": split(hops.loss),
+        "hop_rate_bps": split(hops.rate),
+        "hop_age_seconds": split(hops.age),
+        "hop_observed": split(hops.observed),
+    }

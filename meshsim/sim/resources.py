@@ -1,0 +1,260 @@
+"""What paths are made of: one index space for everything that carries load, and paths flattened onto it. No state.
+
+R = M + 5 N resources: the M underlay edges, then for each of the N nodes its access link up and down, its transit up and down,
+and its relaying itself. A hop from i to j crosses the access link of i (up), the underlay route, the access link of j (down); a
+node inside a path adds its relaying. Loads are bits per second, for relaying calls.
+
+Transit is the port between an access network and the rest of the world. Traffic between two homes crosses it at both ends, and
+there congestion sits (Dhamdhere et al., "Inferring persistent interdomain congestion", SIGCOMM 2018); relays stand in data
+centres that access networks peer with directly, so a hop to or from a relay does not. Ports are as wide as the underlay's edges
+and run hotter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from meshsim.scenario.plan import Plan, PlannedNodes, Underlay
+
+EDGE_BURST = 8.0 * 16_384
+"""Bits of a burst on an underlay edge: what a TCP sender puts on the wire back to back, 16 KiB."""
+
+ACCESS_BURST = 8.0 * 3_000
+"""Bits of a burst on an access link: two full packets."""
+
+RELAY_SERVICE = 0.0004
+"""Seconds a relay works on a packet that it forwards."""
+
+EDGE_BUFFER, ACCESS_BUFFER, RELAY_BUFFER = 0.100, 0.200, 0.020
+"""Seconds that full buffers take to drain."""
+
+TRANSIT_HEAT = 2.3
+"""Odds of a busy moment on a transit port over those on the median underlay edge."""
+
+MANY = 1e9
+"""Capacity for relaying of a node that relays no calls: it is never loaded."""
+
+DIRECTIONS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """The fixed properties of R resources; arrays have shape (R,), float64.
+
+    Attributes:
+        edges: M, number of underlay edges.
+        nodes: N, number of overlay nodes.
+        capacity: Bits per second; calls for relaying.
+        delay: Propagation and forwarding, seconds, one way.
+        jitter: Without load, seconds.
+        loss: Without load, probability.
+        utilisation: Mean background utilisation.
+        service: Mean service time of a burst, seconds.
+        buffer: Seconds that a full buffer takes to drain.
+    """
+
+    edges: int
+    nodes: int
+    capacity: NDArray[np.float64]
+    delay: NDArray[np.float64]
+    jitter: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    utilisation: NDArray[np.float64]
+    service: NDArray[np.float64]
+    buffer: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.capacity)
+
+    @property
+    def up(self) -> int:
+        """First access link towards the network."""
+        return self.edges
+
+    @property
+    def down(self) -> int:
+        """First access link from the network."""
+        return self.edges + self.nodes
+
+    @property
+    def transit_up(self) -> int:
+        """First transit towards the world."""
+        return self.edges + 2 * self.nodes
+
+    @property
+    def transit_down(self) -> int:
+        """First transit from the world."""
+        return self.edges + 3 * self.nodes
+
+    @property
+    def relay(self) -> int:
+        """First relaying."""
+        return self.edges + 4 * self.nodes
+
+    @classmethod
+    def of(cls, plan: Plan, access_utilisation: NDArray[np.float64]) -> Self:
+        """The resources of `plan`.
+
+        Args:
+            plan: An episode.
+            access_utilisation: (N,) mean background utilisation of each node's access link, both ways.
+        """
+        nodes, underlay, config = plan.nodes, plan.underlay, plan.scenario.underlay
+        m, n, nothing = len(underlay.capacity), len(nodes), np.zeros(len(nodes))
+        slots = np.where(nodes.max_calls > 0, nodes.max_calls, MANY).astype(np.float64)
+        port = np.full(n, config.capacity)
+        capacity = np.concatenate([underlay.capacity, nodes.access_up, nodes.access_down, port, port, slots])
+        burst = np.repeat([EDGE_BURST, ACCESS_BURST, EDGE_BURST], [m, 2 * n, 2 * n])
+        odds = TRANSIT_HEAT * config.utilisation_mean / (1.0 - config.utilisation_mean)
+        shares = (access_utilisation, access_utilisation, *[np.full(n, odds / (1.0 + odds))] * 2, nothing)
+        return cls(
+            edges=m,
+            nodes=n,
+            capacity=capacity,
+            delay=np.concatenate([underlay.propagation, *[nodes.access_delay] * 2, *[nothing] * 3]),
+            jitter=np.concatenate([np.zeros(m), *[nodes.access_jitter] * 2, *[nothing] * 3]),
+            loss=np.concatenate([underlay.loss, *[nodes.access_loss] * 2, *[np.full(n, config.loss)] * 2, nothing]),
+            utilisation=np.concatenate([underlay.utilisation, *shares]),
+            service=np.concatenate([burst / capacity[: len(burst)], np.full(n, RELAY_SERVICE)]),
+            buffer=np.repeat([EDGE_BUFFER, ACCESS_BUFFER, EDGE_BUFFER, RELAY_BUFFER], [m, 2 * n, 2 * n, n]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hops:
+    """K directed overlay hops laid onto resources.
+
+    Attributes:
+        resource: (rows,) int64, in order of the way.
+        indptr: (K + 1,) int64: rows of each hop; every hop has at least two.
+    """
+
+    resource: NDArray[np.int64]
+    indptr: NDArray[np.int64]
+
+    @property
+    def hop(self) -> NDArray[np.int64]:
+        """(rows,) the hop of each row."""
+        return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """P paths, both directions, laid onto resources: the rows that a probe or a flow touches.
+
+    Attributes:
+        count: P.
+        nodes: Node indices of all paths, one after the other, int64.
+        indptr: (P + 1,) int64 into `nodes`.
+        way: (rows,) int64: 2 p for the direction from first to last node of path p, 2 p + 1 for the other.
+        resource: (rows,) int64.
+        own: (rows,) float64: what a call on the row's path puts on the row's resource, all its crossings together.
+        amount: (rows,) float64: what this one crossing puts there.
+    """
+
+    count: int
+    nodes: NDArray[np.int64]
+    indptr: NDArray[np.int64]
+    way: NDArray[np.int64]
+    resource: NDArray[np.int64]
+    own: NDArray[np.float64]
+    amount: NDArray[np.float64]
+
+
+def lay_hops(
+    resources: Resources, nodes: PlannedNodes, underlay: Underlay, src: NDArray[np.int64], dst: NDArray[np.int64]
+) -> Hops:
+    """The resources that hops from `src` to `dst` cross.
+
+    Args:
+        resources: Of the same plan.
+        nodes: Of the same plan.
+        underlay: Routes between places.
+        src: (K,) node indices.
+        dst: (K,) node indices.
+    """
+    row = nodes.router[src].astype(np.int64) * len(underlay.topology) + nodes.router[dst]
+    first, edges = underlay.route_indptr[row], underlay.route_indptr[row + 1] - underlay.route_indptr[row]
+    homes = ((nodes.max_calls[src] == 0) & (nodes.max_calls[dst] == 0)).astype(np.int64)
+    indptr = np.concatenate([[0], np.cumsum(edges + 2 + 2 * homes)])
+    out = np.empty(indptr[-1], dtype=np.int64)
+    out[indptr[1:] - 1 - homes] = resources.transit_down + dst  # overwritten below where the hop has no transit
+    out[indptr[:-1] + homes] = resources.transit_up + src
+    out[indptr[:-1]] = resources.up + src
+    out[indptr[1:] - 1] = resources.down + dst
+    middle = np.arange(edges.sum()) - np.repeat(np.cumsum(edges) - edges, edges)
+    out[np.repeat(indptr[:-1] + 1 + homes, edges) + middle] = underlay.route_edge[np.repeat(first, edges) + middle]
+    return Hops(resource=out, indptr=indptr)
+
+
+def flatten(paths: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Paths as (nodes, indptr).
+
+    >>> flatten([(0, 1), (0, 2, 1)])[1].tolist()
+    [0, 2, 5]
+    """
+    indptr = np.cumsum([0, *(len(path) for path in paths)])
+    return np.array([node for path in paths for node in path], dtype=np.int64), indptr
+
+
+def lay_paths(
+    resources: Resources,
+    nodes: PlannedNodes,
+    underlay: Underlay,
+    flat: NDArray[np.int64],
+    indptr: NDArray[np.int64],
+    rate: float | NDArray[np.float64],
+) -> Paths:
+    """Paths laid onto resources, in both directions.
+
+    Args:
+        resources: Of the same plan.
+        nodes: Of the same plan.
+        underlay: Of the same plan.
+        flat: Node indices of all paths, one after the other.
+        indptr: (P + 1,) into `flat`.
+        rate: Bits per second of one direction of the call: one number, or (P,).
+    """
+    count = len(indptr) - 1
+    owner = np.repeat(np.arange(count), np.diff(indptr))
+    joined = owner[:-1] == owner[1:]
+    src, dst, path = flat[:-1][joined], flat[1:][joined], owner[:-1][joined]
+    hops = lay_hops(resources, nodes, underlay, np.concatenate([src, dst]), np.concatenate([dst, src]))
+    way_of_hop = np.concatenate([DIRECTIONS * path, DIRECTIONS * path + 1])
+    inner = np.ones(len(flat), dtype=bool)
+    inner[indptr[:-1]] = False
+    inner[indptr[1:] - 1] = False
+    relays, relayed = resources.relay + flat[inner], DIRECTIONS * owner[inner]
+    way = np.concatenate([way_of_hop[hops.hop], relayed, relayed + 1])
+    resource = np.concatenate([hops.resource, relays, relays])
+    rates = np.broadcast_to(np.asarray(rate, dtype=np.float64), (count,))[way[: len(hops.resource)] // DIRECTIONS]
+    amount = np.concatenate([rates, np.full(2 * len(relays), 1.0 / DIRECTIONS)])
+    _, at = np.unique(way // DIRECTIONS * len(resources) + resource, return_inverse=True)
+    own = np.bincount(at, weights=amount)[at]
+    return Paths(count=count, nodes=flat, indptr=indptr, way=way, resource=resource, own=own, amount=amount)
+
+
+def join(parts: Sequence[Paths]) -> Paths:
+    """All paths of `parts`, one after the other."""
+    counts = np.array([part.count for part in parts])
+    rows = np.array([len(part.way) for part in parts])
+    sizes = np.array([len(part.nodes) for part in parts])
+    before = DIRECTIONS * (np.cumsum(counts) - counts)
+    shift = np.repeat(np.cumsum(sizes) - sizes, counts)
+    return Paths(
+        count=int(counts.sum()),
+        nodes=np.concatenate([part.nodes for part in parts]),
+        indptr=np.concatenate([[0], np.concatenate([part.indptr[1:] for part in parts]) + shift]),
+        way=np.concatenate([part.way for part in parts]) + np.repeat(before, rows),
+        resource=np.concatenate([part.resource for part in parts]),
+        own=np.concatenate([part.own for part in parts]),
+        amount=np.concatenate([part.amount for part in parts]),
+    )

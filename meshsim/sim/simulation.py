@@ -1,0 +1,203 @@
+"""One episode from plan to trace."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from meshsim.identity.keys import Ed25519Signer
+from meshsim.measure.trace import TraceWriter, trace_sha256
+from meshsim.mesh.seeds import SeedTree
+from meshsim.routing.engine import RoutingEngine
+from meshsim.routing.policies import Policy, make
+from meshsim.scenario import canonical
+from meshsim.sim.calls import BEFORE, Switchboard
+from meshsim.sim.control import ControlPlane
+from meshsim.sim.environment import LATE, Environment
+from meshsim.sim.ledger import Ledger, make_model
+from meshsim.sim.recorder import Recorder
+from meshsim.sim.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from meshsim.mesh.ids import NodeId
+    from meshsim.scenario.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationResult:
+    """What an episode left behind.
+
+    Attributes:
+        trace: The folder.
+        trace_sha256: Equal for equal plans and policies.
+        counts: Calls by outcome (`started`, `completed`, `dropped`, `failed`, `running`), and rows by table.
+    """
+
+    trace: Path
+    trace_sha256: str
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def simulate(
+    plan: Plan,
+    out: Path,
+    *,
+    policy: str | Policy | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> SimulationResult:
+    """Runs the episode `plan` and writes its trace.
+
+    Args:
+        plan: Compiled from a scenario.
+        out: Folder of the trace; must hold none yet.
+        policy: Instead of the scenario's: a name, or a policy.
+        progress: Told the share of the episode that is done, in [0, 1], as it goes.
+
+    Raises:
+        TraceError: If `out` holds a trace.
+        ConfigError: If the policy is unknown or its model cannot be loaded.
+    """
+    engine = make_engine(plan, policy)
+    with TraceWriter(out, header(plan, engine.policy.name)) as writer:
+        recorder = Recorder(writer, plan)
+        episode = Episode(plan, recorder, engine, progress)
+        episode.run()
+        recorder.flush()
+    counts = {**episode.counts, **{f"rows_{table}": rows for table, rows in sorted(recorder.counts.items())}}
+    return SimulationResult(trace=Path(out), trace_sha256=trace_sha256(out), counts=counts)
+
+
+def header(plan: Plan, policy: str) -> dict[str, Any]:
+    """What the trace says of how it came about: scenario, seed, topology, policy."""
+    return {
+        "source": "sim",
+        "scenario": json.loads(canonical(plan.scenario)),
+        "seed": plan.seed,
+        "topology": plan.underlay.topology.name,
+        "policy": policy,
+    }
+
+
+def make_engine(plan: Plan, policy: str | Policy | None = None) -> RoutingEngine:
+    """The routing engine that a scenario asks for, with `policy` in place of its own if given."""
+    config = plan.scenario.routing
+    chosen = config.policy if policy is None else policy
+    return RoutingEngine(
+        make_policy(plan, chosen) if isinstance(chosen, str) else chosen,
+        candidates=config.candidates,
+        trust_floor=config.trust_floor,
+        fallbacks=config.fallbacks,
+    )
+
+
+def make_policy(plan: Plan, name: str) -> Policy:
+    """The policy `name` with the scenario's options: the model of `learned`, the rate and draws of `exploring`."""
+    config = plan.scenario.routing
+    if name == "exploring":
+        return make(name, epsilon=config.exploration, stream=SeedTree(plan.seed).stream("exploring"))
+    if name == "learned" and config.model is not None:
+        return make(name, model=config.model)
+    return make(name)
+
+
+def node_ids(plan: Plan) -> tuple[NodeId, ...]:
+    """The public key of every node, in index order."""
+    return tuple(Ed25519Signer.from_seed(seed.tobytes()).node_id for seed in plan.nodes.key_seed)
+
+
+class Episode:
+    """An episode under way: the clock, the truth, the belief, and the calls.
+
+    Args:
+        plan: What is to happen.
+        recorder: Where it is written.
+        engine: Who chooses paths.
+        progress: Told the share that is done.
+
+    Attributes:
+        env: The clock.
+        world: The truth.
+        control: The belief.
+        board: The calls.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        recorder: Recorder,
+        engine: RoutingEngine,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self._plan, self._recorder, self._progress = plan, recorder, progress
+        ids = node_ids(plan)
+        recorder.mesh(ids)
+        self.env = Environment()
+        self.world = World(plan)
+        ledger = Ledger(make_model(plan.scenario.trust), len(plan.nodes), recorder)
+        self.control = ControlPlane(self.world, ids, ledger)
+        self.board = Switchboard(self.env, self.world, self.control, ledger, engine, recorder, ids)
+        self._every_link = self.world.lay_links(plan.links.src, plan.links.dst)
+        self._schedule()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Calls by outcome, those of the warm-up included."""
+        return dict(self.board.counts)
+
+    def run(self) -> None:
+        """To the end of the episode."""
+        self.env.run(until=self._plan.scenario.duration)
+        self.board.close()
+
+    def _schedule(self) -> None:
+        env, scenario, faults = self.env, self._plan.scenario, self._plan.faults
+        for kind, handler in (
+            ("drift", self._drift),
+            ("measure", self._measure),
+            ("digest", self._digest),
+            ("sample", self._sample),
+            ("down", self._down),
+            ("up", self._up),
+        ):
+            env.on(kind, handler)
+        env.schedule_record(scenario.underlay.drift.period, "drift", 1, priority=BEFORE)
+        env.schedule_record(scenario.control.digest_period / 2, "measure", 1)
+        env.schedule_record(scenario.control.digest_period, "digest", 1)
+        env.schedule_record(0.0, "sample", 0, priority=LATE)
+        for at, kind, node in zip(faults.at.tolist(), faults.kind, faults.node.tolist(), strict=True):
+            env.schedule_record(at, kind, node, priority=BEFORE)
+        self.board.schedule()
+
+    def _drift(self, step: int, _: Any) -> None:
+        period = self._plan.scenario.underlay.drift.period
+        self.world.advance(self.env.now)
+        self.board.settle()
+        # products, not sums: the n-th step is at the same instant however it is reached
+        self.env.schedule_record((step + 1) * period, "drift", step + 1, priority=BEFORE)
+        if self._progress is not None:
+            self._progress(min(self.env.now / self._plan.scenario.duration, 1.0))
+
+    def _measure(self, step: int, _: Any) -> None:
+        self.control.measure(self.env.now)
+        self.env.schedule_record((step + 0.5) * self._plan.scenario.control.digest_period, "measure", step + 1)
+
+    def _digest(self, step: int, _: Any) -> None:
+        self.control.digest(self.env.now)
+        self.env.schedule_record((step + 1) * self._plan.scenario.control.digest_period, "digest", step + 1)
+
+    def _sample(self, step: int, _: Any) -> None:
+        self._recorder.links(self.env.now, self.world.hop_truth(self._every_link))
+        self.env.schedule_record((step + 1) * self._plan.scenario.record.link_period, "sample", step + 1, priority=LATE)
+
+    def _down(self, node: int, _: Any) -> None:
+        self.world.online[node] = False
+        self._recorder.event(self.env.now, "down", node=node)
+        self.board.node_down(node)
+
+    def _up(self, node: int, _: Any) -> None:
+        self.world.online[node] = True
+        self._recorder.event(self.env.now, "up", node=node)
