@@ -1,0 +1,219 @@
+"""A node's media plane: what `OpenMedia` and `CloseMedia` mean on real links. Ends speak and hear, relays only pass on.
+
+A route's label is the SSRC of its RTP and the head of its data frames; the neighbour a packet comes from tells the direction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from meshsim.agent.effects import MediaReport
+from meshsim.mesh.errors import RemoteProtocolError
+from meshsim.mesh.time import to_seconds
+from meshsim.node.rtp import Forwarder, read_ssrc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshsim.agent.effects import CloseMedia, OpenMedia
+    from meshsim.mesh.ids import CallId, NodeId
+    from meshsim.mesh.seeds import Stream
+    from meshsim.node.audio import AudioReport, AudioSink
+
+REPORT_PERIOD = 1.0
+"""Seconds between reports of an end to its agent."""
+DATA_PERIOD = 0.1
+"""Seconds between data messages of a talking end."""
+DATA_BYTES = 1200
+"""No data frame is longer."""
+_LABEL_BYTES, _TIME_BYTES = 4, 8
+_FRAME_BYTES = _LABEL_BYTES + 1 + _TIME_BYTES
+_ASK, _ECHO = 0, 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Heard:
+    """What one end of a call has received over all routes of the call.
+
+    Attributes:
+        arrivals: Monotonic seconds of every audio packet.
+        audio: The ear of each route, by label.
+        data_received: Data messages that came in.
+        data_rtts: Seconds from a data message to its echo.
+    """
+
+    arrivals: list[float] = field(default_factory=list)
+    audio: dict[int, AudioReport] = field(default_factory=dict)
+    data_received: int = 0
+    data_rtts: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class _End:
+    call: CallId
+    neighbour: NodeId
+    sink: AudioSink
+    tasks: list[asyncio.Task[None]]
+    seen: tuple[int, int] = (0, 0)
+
+
+class MediaPlane:
+    """All routes of all calls that touch this node.
+
+    Args:
+        send_media: Hands an RTP packet to a neighbour; False if it cannot take it.
+        send_data: Hands a data frame to a neighbour; False if it cannot take it.
+        report: Tells the agent what an end received.
+        stream: Draws for packets dropped on purpose.
+        group: Where the speaking and reporting tasks of an end live.
+
+    Attributes:
+        heard: Per call that ends here.
+        unroutable: Packets and frames of no known route.
+    """
+
+    def __init__(
+        self,
+        *,
+        send_media: Callable[[NodeId, bytes], bool],
+        send_data: Callable[[NodeId, bytes], bool],
+        report: Callable[[CallId, MediaReport], None],
+        stream: Stream,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self.heard: dict[CallId, Heard] = {}
+        self.unroutable = 0
+        self._send_media = send_media
+        self._send_data = send_data
+        self._report = report
+        self._stream = stream
+        self._group = group
+        self._draws = 0
+        self._forwarder: Forwarder[NodeId] = Forwarder(send_media)
+        self._onward: dict[tuple[NodeId, int], NodeId] = {}
+        self._drop: dict[int, float] = {}
+        self._ends: dict[int, _End] = {}
+
+    @property
+    def forwarded(self) -> int:
+        """RTP packets passed on for others, on routes that are still open."""
+        return sum(hop.forwarded for hop in self._forwarder.hops.values())
+
+    def open(self, effect: OpenMedia) -> None:
+        """Lets media flow as the agent asks: end here, or pass both ways."""
+        if effect.upstream is not None and effect.downstream is not None:
+            self._drop[effect.label] = effect.drop
+            for source, out in ((effect.upstream, effect.downstream), (effect.downstream, effect.upstream)):
+                self._forwarder.add(effect.label, source, out)
+                self._onward[source, effect.label] = out
+            return
+        neighbour = effect.downstream or effect.upstream
+        if neighbour is None:
+            raise RemoteProtocolError("a route of one node carries nothing")
+        self._open_end(effect.call, effect.label, neighbour)
+
+    def close(self, effect: CloseMedia) -> None:
+        """Stops one route."""
+        self._forwarder.remove(effect.label)
+        self._onward = {key: out for key, out in self._onward.items() if key[1] != effect.label}
+        self._drop.pop(effect.label, None)
+        end = self._ends.pop(effect.label, None)
+        if end is not None:
+            for task in end.tasks:
+                task.cancel()
+            self.heard[end.call].audio[effect.label] = end.sink.report()
+
+    def receive(self, source: NodeId, packet: bytes) -> None:
+        """An RTP packet came from a neighbour.
+
+        Raises:
+            RemoteProtocolError: If it is no RTP.
+        """
+        label = read_ssrc(packet)
+        end = self._ends.get(label)
+        if end is not None and end.neighbour == source:
+            now = time.monotonic_ns()
+            if end.sink.receive(packet, now):
+                self.heard[end.call].arrivals.append(to_seconds(now))
+        elif not self._swallows(label) and not self._forwarder.forward(source, packet):
+            self.unroutable += 1
+
+    def receive_data(self, source: NodeId, frame: bytes) -> None:
+        """A data frame came from a neighbour.
+
+        Raises:
+            RemoteProtocolError: If it is none.
+        """
+        if not _FRAME_BYTES <= len(frame) <= DATA_BYTES:
+            raise RemoteProtocolError(f"a data frame of {len(frame)} bytes")
+        label = int.from_bytes(frame[:_LABEL_BYTES], "big")
+        end = self._ends.get(label)
+        if end is not None and end.neighbour == source:
+            self._take_data(end, frame)
+        elif (source, label) in self._onward:
+            self._send_data(self._onward[source, label], frame)
+        else:
+            self.unroutable += 1
+
+    def is_open(self, call: CallId) -> bool:
+        """Whether a route of `call` still ends here."""
+        return any(end.call == call for end in self._ends.values())
+
+    def settle(self) -> None:
+        """Closes what is open, so that `heard` is whole."""
+        for label in list(self._ends):
+            end = self._ends.pop(label)
+            for task in end.tasks:
+                task.cancel()
+            self.heard[end.call].audio[label] = end.sink.report()
+
+    def _swallows(self, label: int) -> bool:
+        """Whether this packet is dropped on purpose: the misbehaviour of a gray or black hole."""
+        share = self._drop.get(label, 0.0)
+        if share <= 0.0:
+            return False
+        self._draws += 1
+        return self._stream.at(self._draws - 1) < share
+
+    def _open_end(self, call: CallId, label: int, neighbour: NodeId) -> None:
+        from meshsim.node.audio import AudioSink, AudioSource  # noqa: PLC0415 - a relay never loads a codec
+
+        heard = self.heard.setdefault(call, Heard())
+        source = AudioSource(label)
+        tasks = [
+            self._group.create_task(source.play(lambda packet: self._send_media(neighbour, packet))),
+            self._group.create_task(self._talk(label, neighbour)),
+            self._group.create_task(self._watch(label)),
+        ]
+        self._ends[label] = _End(call=call, neighbour=neighbour, sink=AudioSink(label), tasks=tasks)
+        heard.audio[label] = self._ends[label].sink.report()
+
+    async def _talk(self, label: int, neighbour: NodeId) -> None:
+        while True:
+            stamp = time.monotonic_ns().to_bytes(_TIME_BYTES, "big")
+            self._send_data(neighbour, label.to_bytes(_LABEL_BYTES, "big") + bytes([_ASK]) + stamp)
+            await asyncio.sleep(DATA_PERIOD)
+
+    def _take_data(self, end: _End, frame: bytes) -> None:
+        heard, kind = self.heard[end.call], frame[_LABEL_BYTES]
+        if kind == _ASK:
+            heard.data_received += 1
+            self._send_data(end.neighbour, frame[:_LABEL_BYTES] + bytes([_ECHO]) + frame[_LABEL_BYTES + 1 :])
+        else:
+            sent = int.from_bytes(frame[_LABEL_BYTES + 1 : _FRAME_BYTES], "big")
+            heard.data_rtts.append(to_seconds(time.monotonic_ns() - sent))
+
+    async def _watch(self, label: int) -> None:
+        """Reports to the agent what came in since the last report."""
+        while True:
+            await asyncio.sleep(REPORT_PERIOD)
+            end = self._ends[label]
+            heard, audio = self.heard[end.call], end.sink.report()
+            expected, received = audio.expected - end.seen[0], audio.received - end.seen[1]
+            end.seen = (audio.expected, audio.received)
+            loss = min(1.0, max(0.0, 1.0 - received / expected)) if expected else 1.0
+            rtt = heard.data_rtts[-1] if heard.data_rtts else float("nan")
+            self._report(end.call, MediaReport(label=label, jitter=audio.jitter, loss=loss, rtt=rtt))

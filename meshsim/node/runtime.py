@@ -1,0 +1,429 @@
+"""One real node: registry, links, agent and media under one TaskGroup. What it does, it tells as JSON lines.
+
+The agent decides; this file connects wires. Commands come as JSON lines on standard input when the configuration says so:
+`{"do": "call", "callee": "@bob.aura", "media": "audio", "seconds": 8}` and `{"do": "stop"}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from meshsim.agent import CallRequest, CallSample, EventSample, MeshAgent, RouteSample, TrustSample
+from meshsim.agent.adversary import adversaries
+from meshsim.control.client import RegistryClient
+from meshsim.identity import Ed25519Signer, Ed25519Verifier, NodeRecord, sign_record
+from meshsim.mesh.errors import ConfigError, IdentityError, RemoteProtocolError
+from meshsim.mesh.ids import AuraID, CallId, NodeId, did_key
+from meshsim.mesh.media import AicPolicy, MediaType
+from meshsim.mesh.seeds import SeedTree
+from meshsim.node.config import NodeConfig, load_config
+from meshsim.node.driver import NodeDriver
+from meshsim.node.emulation import EmulatorClient
+from meshsim.node.media import Heard, MediaPlane
+from meshsim.node.neighbours import NeighbourHandlers, Neighbours
+from meshsim.node.trace import NodeTrace
+from meshsim.node.traffic import TrafficBook
+from meshsim.node.transport import Channel, LinkConfig
+from meshsim.routing import RoutingEngine
+from meshsim.routing.policies import load_model
+from meshsim.trust import models
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from meshsim.agent import CloseMedia, OpenMedia, Sample
+
+REDIAL_FIRST, REDIAL_LONGEST = 0.3, 5.0
+RECORD_LIFETIME = 3600.0
+SAMPLE_PERIOD = 1.0
+RESOLVE_TIMEOUT = 3.0
+
+
+class Node:
+    """The running node. Its methods are the driver's wires; `run` is its life.
+
+    Args:
+        config: What it was told.
+        tell: Takes what it does, as JSON values.
+    """
+
+    def __init__(self, config: NodeConfig, tell: Callable[[dict[str, Any]], None]) -> None:
+        self.config = config
+        self.signer = Ed25519Signer.from_file(Path(config.key))
+        self._tell = tell
+        self._stopped = asyncio.Event()
+        self._verifier = Ed25519Verifier()
+        self._trace = NodeTrace(config, self.signer.node_id) if config.trace is not None else None
+        self._hang_ups: dict[CallId, float] = {}
+        self._finished: dict[CallId, asyncio.Future[CallSample]] = {}
+
+    async def run(self, then: Callable[[Node], Awaitable[None]] | None = None) -> None:
+        """Lives until told to stop; with `then`, until that is done."""
+        async with AsyncExitStack() as stack:
+            self._client = await stack.enter_async_context(RegistryClient(self.config.registry, self.signer))
+            emulator = await self._find_emulator(stack)
+            self._group = await stack.enter_async_context(asyncio.TaskGroup())
+            self._assemble(emulator)
+            await self._client.wait_online()
+            await self._client.register(self._record)
+            self._tell({"event": "ready", "node": did_key(self.signer.node_id), "aura": self.config.aura})
+            life = [self._neighbours.run(), self._keep_neighbours(), self._sample_links()]
+            tasks = [self._group.create_task(part) for part in life]
+            if self.config.stdio and then is None:
+                tasks.append(self._group.create_task(self._obey()))
+            try:
+                await (then(self) if then is not None else self._stopped.wait())
+            finally:
+                await self._leave(tasks)
+
+    def stop(self) -> None:
+        """Ends `run`."""
+        self._stopped.set()
+
+    async def call(self, callee: AuraID, media: MediaType, seconds: float) -> CallSample:
+        """Calls `callee`, talks for `seconds` once the media flow, hangs up, and returns what the agent says of it."""
+        caller = AuraID.parse(self.config.aura)
+        request = CallRequest(caller=caller, callee=callee, media=media, aic=AicPolicy.OFF, duration=seconds)
+        call = self._driver.place_call(request)
+        self._hang_ups.setdefault(call, seconds)
+        finished = self._finished.setdefault(call, asyncio.get_running_loop().create_future())
+        return await finished
+
+    def heard(self, call: CallId) -> Heard | None:
+        """What was received of a call here."""
+        return self._media.heard.get(call)
+
+    # Wires: what the driver performs effects with ---------------------------------------------------------------------
+
+    def send(self, to: NodeId, channel: str, data: bytes) -> None:
+        """Sends to a neighbour; lost without a link."""
+        self._neighbours.send(to, Channel(channel), data)
+
+    def dial(self, node: NodeId) -> None:
+        """Makes a link; the driver is told when it is up or cannot be made."""
+        self._group.create_task(self._dial(node))
+
+    def resolve(self, token: int, aura: AuraID) -> None:
+        """Asks the registry; the driver is told the answer."""
+        self._group.create_task(self._resolve(token, aura))
+
+    def open_media(self, effect: OpenMedia) -> None:
+        """Lets media flow."""
+        self._media.open(effect)
+        if effect.call in self._hang_ups and effect.upstream is None:
+            seconds = self._hang_ups.pop(effect.call)
+            asyncio.get_running_loop().call_later(seconds, self._driver.hang_up, effect.call)
+        self._tell_media("media_open", effect.call, effect.label)
+
+    def close_media(self, effect: CloseMedia) -> None:
+        """Stops media."""
+        self._media.close(effect)
+        self._tell_media("media_closed", effect.call, effect.label)
+        if not self._media.is_open(effect.call):
+            self._tell_heard(effect.call)
+
+    def emit(self, sample: Sample) -> None:
+        """Tells and keeps what the agent wants known."""
+        told = told_of(sample)
+        if isinstance(sample, RouteSample):
+            self._paths[sample.call] = sample.decision.path
+        self._tell(told)
+        if self._trace is not None:
+            self._trace.keep(sample)
+        if isinstance(sample, CallSample):
+            finished = self._finished.pop(sample.call, None)
+            if finished is not None and not finished.done():
+                finished.set_result(sample)
+
+    # Putting together -------------------------------------------------------------------------------------------------
+
+    async def _find_emulator(self, stack: AsyncExitStack) -> EmulatorClient | None:
+        if self.config.emulator is None:
+            return None
+        host, _, port = self.config.emulator.rpartition(":")
+        client = await EmulatorClient.connect(host, int(port))
+        stack.push_async_callback(client.close)
+        return client
+
+    def _assemble(self, emulator: EmulatorClient | None) -> None:
+        config = self.config
+        self._paths: dict[CallId, tuple[NodeId, ...]] = {}
+        self._record = self._describe()
+        self._driver = NodeDriver(self._make_agent(), self)
+        self._neighbours = Neighbours(
+            self._client,
+            self.signer,
+            self._verifier,
+            handlers=NeighbourHandlers(
+                on_message=self._receive,
+                on_media=self._receive_media,
+                on_open=self._link_up,
+                on_closed=self._link_down,
+            ),
+            config=LinkConfig(addresses=config.addresses),
+            emulator=emulator,
+            name=did_key(self.signer.node_id),
+            name_of=did_key,
+            traffic=TrafficBook(Path(config.traffic)) if config.traffic is not None else None,
+        )
+        self._media = MediaPlane(
+            send_media=self._neighbours.send_media,
+            send_data=lambda to, frame: self._neighbours.send(to, Channel.DATA, frame),
+            report=self._driver.media_report,
+            stream=SeedTree(config.seed).stream("node/drop", int.from_bytes(self.signer.node_id[:6], "big")),
+            group=self._group,
+        )
+
+    def _describe(self) -> NodeRecord:
+        config = self.config
+        record = NodeRecord(
+            node=self.signer.node_id,
+            aura=config.aura,
+            role=config.role,
+            nat=config.nat,
+            latitude=config.latitude,
+            longitude=config.longitude,
+            aic=config.aic,
+            capacity_bps=config.capacity_bps,
+            max_calls=config.max_calls,
+            expires_unix=time.time() + RECORD_LIFETIME,
+        )
+        return sign_record(record, self.signer)
+
+    def _make_agent(self) -> MeshAgent:
+        config = self.config
+        seeds, entity = SeedTree(config.seed), int.from_bytes(self.signer.node_id[:6], "big")
+        policy = load_model(config.model) if config.policy == "learned" and config.model is not None else config.policy
+        interceptors = (
+            []
+            if config.misbehaviour == "honest"
+            else [adversaries[config.misbehaviour](config.strength, seeds.stream("node/adversary", entity))]
+        )
+        return MeshAgent(
+            config.agent,
+            self._record,
+            self.signer,
+            self._verifier,
+            RoutingEngine(policy),
+            models[config.reputation](),
+            config.neighbour_ids,
+            seeds.stream("node/agent", entity),
+            interceptors=interceptors,
+        )
+
+    # Life -------------------------------------------------------------------------------------------------------------
+
+    def _link_up(self, peer: NodeId) -> None:
+        self._tell({"event": "link", "peer": did_key(peer), "up": True})
+        self._driver.link_up(peer)
+
+    def _link_down(self, peer: NodeId) -> None:
+        self._tell({"event": "link", "peer": did_key(peer), "up": False})
+        self._driver.link_down(peer)
+
+    def _receive(self, peer: NodeId, channel: Channel, data: bytes) -> None:
+        if channel is Channel.DATA:
+            self._media.receive_data(peer, data)
+        else:
+            self._driver.receive(peer, data)
+
+    def _receive_media(self, peer: NodeId, packet: bytes) -> None:
+        self._media.receive(peer, packet)
+
+    async def _dial(self, node: NodeId) -> None:
+        try:
+            await self._neighbours.dial(node)
+        except ConnectionError:
+            self._driver.link_down(node)
+
+    async def _resolve(self, token: int, aura: AuraID) -> None:
+        answer: list[NodeRecord] | IdentityError
+        try:
+            async with asyncio.timeout(RESOLVE_TIMEOUT):
+                answer = await self._client.resolve(aura)
+        except IdentityError as unknown:
+            answer = unknown
+        except (ConnectionError, TimeoutError, RemoteProtocolError) as failed:
+            answer = IdentityError(f"{aura} cannot be resolved: {failed}")
+        self._driver.resolved(token, answer)
+
+    async def _keep_neighbours(self) -> None:
+        """Dials the neighbours that are this node's to dial, and dials again when a link is gone."""
+        own = self.signer.node_id
+        async with asyncio.TaskGroup() as group:
+            for peer in self.config.neighbour_ids:
+                if own < peer:
+                    group.create_task(self._keep(peer))
+
+    async def _keep(self, peer: NodeId) -> None:
+        pause = REDIAL_FIRST
+        while True:
+            if peer not in self._neighbours.links:
+                try:
+                    await self._neighbours.dial(peer)
+                    pause = REDIAL_FIRST
+                except ConnectionError:
+                    pause = min(2 * pause, REDIAL_LONGEST)
+            await asyncio.sleep(pause)
+
+    async def _sample_links(self) -> None:
+        """Each second, what the agent has measured of its own links."""
+        while True:
+            await asyncio.sleep(SAMPLE_PERIOD)
+            fresh = self._driver.view().fresh
+            if fresh is None or self._trace is None:
+                continue
+            self._trace.links(self._driver.view(), fresh)
+
+    async def _obey(self) -> None:
+        """Carries out commands from standard input; its end is the end of this node."""
+        reader = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        async for line in reader:
+            try:
+                command = msgspec.json.decode(line, type=Command)
+            except msgspec.DecodeError as wrong:
+                self._tell({"event": "error", "reason": f"not a command: {wrong}"})
+                continue
+            if command.do == "stop":
+                break
+            self._group.create_task(self._make_call(command))
+        self.stop()
+
+    async def _make_call(self, command: Command) -> None:
+        try:
+            await self.call(AuraID.parse(command.callee), MediaType(command.media), command.seconds)
+        except (IdentityError, ValueError) as wrong:
+            self._tell({"event": "error", "reason": str(wrong)})
+
+    async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        self._media.settle()
+        self._driver.close()
+        await self._neighbours.close()
+        if self._trace is not None:
+            self._trace.close()
+        self._tell({"event": "left", "rejected": self._driver.rejected, "unroutable": self._media.unroutable})
+
+    def _tell_media(self, event: str, call: CallId, label: int) -> None:
+        path = [did_key(node) for node in self._paths.get(call, ())]
+        self._tell({"event": event, "call": call.hex(), "label": label, "at": time.monotonic(), "path": path})
+
+    def _tell_heard(self, call: CallId) -> None:
+        heard = self._media.heard.get(call)
+        if heard is None:
+            return
+        routes = [
+            {"received": r.received, "lost": r.lost, "jitter": r.jitter, "delay_mean": r.delay_mean, "delay_p95": r.delay_p95,
+             "decoded": r.decoded, "frequency": r.frequency, "rms": r.rms}
+            for r in heard.audio.values()
+        ]  # fmt: skip
+        self._tell({
+            "event": "heard", "call": call.hex(), "audio_packets_received": len(heard.arrivals), "arrivals": heard.arrivals,
+            "routes": routes, "data_messages_received": heard.data_received, "data_rtts": heard.data_rtts,
+        })  # fmt: skip
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a line of standard input may say."""
+
+    do: str
+    callee: str = ""
+    media: str = "audio"
+    seconds: float = 10.0
+
+
+def told_of(sample: Sample) -> dict[str, Any]:
+    """A sample as JSON values; the shapes are `meshsim.agent.samples`'."""
+    match sample:
+        case RouteSample(call=call, at=at, decision=decision, ranking=ranking):
+            return {
+                "event": "decision", "call": call.hex(), "at": at, "path": [did_key(n) for n in decision.path],
+                "policy": decision.policy, "ai_score": decision.ai_score, "confidence": decision.confidence,
+                "predicted_rtt": decision.predicted.rtt, "reasons": list(decision.reasons),
+                "candidates": len(ranking.candidates),
+            }  # fmt: skip
+        case CallSample(call=call):
+            return {
+                "event": "call", "call": call.hex(), "start": sample.start, "end": sample.end,
+                "path": [did_key(n) for n in sample.path], "final_path": [did_key(n) for n in sample.final_path],
+                "outcome": sample.outcome, "reason": sample.reason, "rtt": sample.rtt, "jitter": sample.jitter,
+                "loss": sample.loss, "mos": sample.mos, "poor": bool(sample.poor),
+                "failovers": [{"heard": f.heard, "lost": f.lost, "restored": f.restored} for f in sample.failovers],
+            }  # fmt: skip
+        case TrustSample(at=at, node=node):
+            return {
+                "event": "trust", "at": at, "node": did_key(node), "kind": sample.event, "score": sample.score,
+                "low": sample.low, "high": sample.high, "status": str(sample.status),
+            }  # fmt: skip
+        case EventSample(at=at, kind=kind, node=node):
+            return {"event": kind, "at": at, "node": did_key(node), "detail": sample.detail}
+
+
+def _print_line(event: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+async def _live(config: NodeConfig) -> None:
+    node = Node(config, _print_line)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, node.stop)
+    await node.run()
+
+
+def run_node(path: Path) -> int:
+    """Runs the node that the file `path` describes until it is told to stop; the exit code."""
+    config = load_config(path)
+    try:
+        asyncio.run(_live(config))
+    except* ConnectionError as gone:
+        raise ConfigError(f"the registry or emulator cannot be reached: {gone.exceptions[0]}", file=str(path)) from gone
+    return 0
+
+
+def place_call(path: Path, callee: str, seconds: float) -> dict[str, Any]:
+    """Joins the mesh as the node that the file `path` describes, calls `callee`, and returns how it went.
+
+    Raises:
+        ConfigError: If the file, or the callee's name, is wrong.
+    """
+    config = load_config(path)
+    try:
+        name = AuraID.parse(callee)
+    except IdentityError as wrong:
+        raise ConfigError(str(wrong), key="CALLEE") from wrong
+    told: list[dict[str, Any]] = []
+
+    async def talk(node: Node) -> None:
+        await _until_linked(told, len(config.neighbours))
+        await node.call(name, MediaType.AUDIO, seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                while not any(event["event"] == "heard" for event in told):
+                    await asyncio.sleep(0.02)
+
+    asyncio.run(Node(config, told.append).run(talk))
+    ended = next(event for event in told if event["event"] == "call")
+    heard = next((event for event in told if event["event"] == "heard"), {})
+    return {**ended, **{key: value for key, value in heard.items() if key not in ended and key != "arrivals"}}
+
+
+async def _until_linked(told: list[dict[str, Any]], neighbours: int) -> None:
+    """Waits for the links and the first gossip; a node that just came knows nothing yet."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(10.0):
+            while sum(event["event"] == "link" and event["up"] for event in told) < neighbours:
+                await asyncio.sleep(0.02)
+    await asyncio.sleep(2.0)

@@ -1,0 +1,125 @@
+"""What one real node writes down: the same tables as the simulator's, seen from one node. Times count from its start."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meshsim.agent import CallSample, EventSample, RouteSample, TrustSample
+from meshsim.measure.trace import TraceWriter
+from meshsim.mesh.ids import did_key
+from meshsim.mesh.time import to_nanoseconds
+
+if TYPE_CHECKING:
+    from meshsim.agent import Sample
+    from meshsim.mesh.ids import CallId, NodeId
+    from meshsim.mesh.view import LinkBelief, NetworkView
+    from meshsim.node.config import NodeConfig
+
+
+class NodeTrace:
+    """Rows of one node's trace, written when it leaves.
+
+    Args:
+        config: The node's; its `trace` names the folder.
+        own: The node itself, row 0 of its table `nodes`.
+    """
+
+    def __init__(self, config: NodeConfig, own: NodeId) -> None:
+        self._writer = TraceWriter(
+            Path(config.trace or ""), {"source": "node", "node": did_key(own), "aura": config.aura, "policy": config.policy}
+        )
+        self._start = time.monotonic()
+        self._rows: dict[NodeId, int] = {own: 0}
+        self._calls: dict[CallId, int] = {}
+
+    def row(self, node: NodeId) -> int:
+        """The row of a node, in the order in which this node came to know them."""
+        return self._rows.setdefault(node, len(self._rows))
+
+    def keep(self, sample: Sample) -> None:
+        """Writes down what the agent wants known."""
+        match sample:
+            case CallSample():
+                self._keep_call(sample)
+            case TrustSample():
+                self._keep_trust(sample)
+            case EventSample():
+                self._event(sample.at, sample.kind, sample.node, sample.call, sample.detail)
+            case RouteSample():
+                reasons = "; ".join(sample.decision.reasons)
+                self._event(sample.at, "decision", sample.request.source, sample.call, reasons)
+
+    def links(self, view: NetworkView, links: LinkBelief) -> None:
+        """Writes down what is measured of the node's own links now."""
+        rows = np.array([self.row(node) for node in view.nodes.ids], dtype=np.int32)
+        seen = links.observed
+        self._writer.append(
+            "link_samples",
+            time_ns=np.full(int(seen.sum()), self._ns(time.monotonic())),
+            src=rows[links.src[seen]],
+            dst=rows[links.dst[seen]],
+            delay_seconds=links.delay[seen],
+            jitter_seconds=links.jitter[seen],
+            loss=links.loss[seen],
+            rate_bps=links.rate[seen],
+        )
+
+    def close(self) -> None:
+        """Finishes the trace."""
+        self._writer.close()
+
+    def _ns(self, at: float) -> int:
+        return to_nanoseconds(at - self._start)
+
+    def _call(self, call: CallId) -> int:
+        return self._calls.setdefault(call, len(self._calls))
+
+    def _event(self, at: float, kind: str, node: NodeId, call: CallId | None, detail: str) -> None:
+        number = -1 if call is None else self._call(call)
+        self._writer.append(
+            "events", time_ns=[self._ns(at)], kind=[kind], node=[self.row(node)], call=[number], detail=[detail]
+        )
+
+    def _keep_call(self, sample: CallSample) -> None:
+        decision = sample.decision
+        self._writer.append(
+            "calls",
+            call=[self._call(sample.call)],
+            start_ns=[self._ns(sample.start)],
+            end_ns=[self._ns(sample.end)],
+            caller=[self.row(sample.caller)],
+            callee=[-1 if sample.callee is None else self.row(sample.callee)],
+            media=[str(sample.media)],
+            policy=["" if decision is None else decision.policy],
+            path=[[self.row(node) for node in sample.path]],
+            final_path=[[self.row(node) for node in sample.final_path]],
+            ai_score=[math.nan if decision is None else decision.ai_score],
+            confidence=[math.nan if decision is None else decision.confidence],
+            predicted_rtt_seconds=[math.nan if decision is None else decision.predicted.rtt],
+            outcome=[sample.outcome],
+            reason=[sample.reason],
+            failovers=[len(sample.failovers)],
+            rtt_seconds=[sample.rtt],
+            jitter_seconds=[sample.jitter],
+            loss=[sample.loss],
+            mos=[sample.mos],
+            poor=[bool(sample.poor)],
+        )
+
+    def _keep_trust(self, sample: TrustSample) -> None:
+        self._writer.append(
+            "trust",
+            time_ns=[self._ns(sample.at)],
+            node=[self.row(sample.node)],
+            observer=[0],
+            event=[sample.event],
+            score=[sample.score],
+            low=[sample.low],
+            high=[sample.high],
+            status=[str(sample.status)],
+        )
