@@ -20,6 +20,8 @@ def command(config: Path, out: Path, as_json: bool) -> None:
     Example:
       meshsim train training.yaml --out runs/train
     """
-    from meshsim.learn.train import train
+    from meshsim.lab.training import train
 
-    options.emit(train(config, out=out, progress=not as_json), json_wanted=as_json)
+    result = train(config, out=out, progress=not as_json)
+    answer = {"folder": result.folder, "calls": result.calls, "topologies": result.topologies, "parity": result.parity}
+    options.emit(answer, json_wanted=as_json)

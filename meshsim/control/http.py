@@ -51,10 +51,12 @@ def create_app(service: RegistryService) -> FastAPI:
 
     @app.get("/healthz")
     async def health() -> dict[str, object]:
+        """Whether the registry answers, how many nodes it knows and how many are connected."""
         return {"status": "ok", "nodes": len(service.nodes()), "connected": service.connected}
 
     @app.post("/v1/nodes")
     async def register(request: Request) -> Response:
+        """Keeps a signed node record; 422 when malformed, 403 when it does not hold."""
         try:
             service.register(record_from_json(await _read_body(request, RECORD_BYTES)))
         except RemoteProtocolError as error:
@@ -66,10 +68,12 @@ def create_app(service: RegistryService) -> FastAPI:
 
     @app.get("/v1/nodes")
     async def nodes() -> Response:
+        """Every record that is known."""
         return Response(records_to_json(service.nodes()), media_type=_JSON)
 
     @app.get("/v1/resolve/{aura}")
     async def resolve(aura: str) -> Response:
+        """The nodes of an identity; 404 when unknown or withheld."""
         try:
             name = AuraID.parse(aura)
         except IdentityError as error:
@@ -81,6 +85,7 @@ def create_app(service: RegistryService) -> FastAPI:
 
     @app.websocket("/v1/rendezvous")
     async def rendezvous(websocket: WebSocket) -> None:
+        """Carries envelopes between nodes that have proved their keys."""
         await websocket.accept()
         with contextlib.suppress(WebSocketDisconnect):
             await _Visit(service, websocket).run()

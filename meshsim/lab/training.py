@@ -1,4 +1,4 @@
-"""From a training configuration to a scorer: simulates the episodes it asks for, then lets `learn` fit on their traces."""
+"""From a training configuration to a scorer: simulates its episodes, then lets `learn` fit on their traces."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meshsim import learn
 from meshsim.lab.progress import bar
+from meshsim.learn.config import load_config
+from meshsim.learn.train import train as fit_scorer
 from meshsim.scenario import compile_plan, load
 from meshsim.sim import simulate
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from meshsim.learn.config import Split, Wanted
+    from meshsim.learn.train import TrainResult
 
 
-def train(config: Path, *, out: Path, progress: bool = True) -> learn.TrainResult:
+def train(config: Path, *, out: Path, progress: bool = True) -> TrainResult:
     """Simulates the episodes of a training configuration, trains on them and writes the artefact.
 
     Args:
@@ -33,13 +35,13 @@ def train(config: Path, *, out: Path, progress: bool = True) -> learn.TrainResul
         ConfigError: If the configuration or one of its scenarios is wrong.
         TraceError: If a graph must not be trained on.
     """
-    plan = learn.load_config(config)
+    plan = load_config(config)
     wanted = list(plan.wanted())
     with tempfile.TemporaryDirectory(prefix="meshsim-train-") as folder:
         with bar(f"simulating {len(wanted)} episodes", shown=progress) as advance:
             traces = episodes(wanted, Path(folder), advance)
         with bar(f"training {plan.name}", shown=progress) as advance:
-            return learn.train(plan, traces=traces, out=out, progress=advance)
+            return fit_scorer(plan, traces=traces, out=out, progress=advance)
 
 
 def episodes(wanted: Sequence[Wanted], folder: Path, advance: Callable[[float], None]) -> dict[Split, list[Path]]:

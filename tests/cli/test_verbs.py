@@ -67,3 +67,22 @@ def test_an_override_is_checked_like_a_file(capsys: Capture) -> None:
 def test_an_unknown_model_is_refused(capsys: Capture) -> None:
     assert main(["models", "verify", "no-such-scorer"]) == 2
     assert "no-such-scorer" in capsys.readouterr().err
+
+
+def test_run_writes_a_trace_and_prints_its_hash(tmp_path: Path, capsys: Capture) -> None:
+    first = answer(capsys, "run", "tiny", "--seed", "1", "--out", str(tmp_path / "a"), "--json")
+    second = answer(capsys, "run", "tiny", "--seed", "1", "--out", str(tmp_path / "b"), "--json")
+    other = answer(capsys, "run", "tiny", "--seed", "2", "--out", str(tmp_path / "c"), "--json")
+    assert len(first["trace_sha256"]) == 64
+    assert first["trace_sha256"] == second["trace_sha256"] != other["trace_sha256"]
+
+
+def test_run_with_a_wrong_key_leaves_no_half_written_run(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["run", "tiny", "-o", "calls.rat=1", "--out", str(tmp_path / "run")]) == 2
+    assert "rate" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_exp_list_names_the_smoke_experiment(root: Path, capsys: Capture) -> None:
+    found = answer(capsys, "exp", "list", "--root", str(root / "experiments"), "--json")
+    assert "smoke" in [experiment["slug"] for experiment in found]
