@@ -58,7 +58,7 @@ class Post:
         }
         self.offers: asyncio.Queue[Offer] = asyncio.Queue()
 
-    def sender(self, source: NodeId):  # type: ignore[no-untyped-def]  # noqa: ANN201 - a closure for Signaling
+    def sender(self, source: NodeId):  # type: ignore[no-untyped-def]
         async def send(to: NodeId, data: bytes) -> None:
             self.last = data
             received = self.nodes[to].receive(source, data)
