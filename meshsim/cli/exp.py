@@ -16,7 +16,7 @@ _ROOT = click.option(
 
 @click.group("exp")
 def command() -> None:
-    """List and run experiments, report their findings.
+    """List and run experiments.
 
     \b
     Example:
@@ -58,19 +58,3 @@ def run_(name: str, executor: str, out: Path | None, as_json: bool) -> int:
     answer = run_experiment(name, out=out, executor=executor, progress=not as_json)
     options.emit(answer, json_wanted=as_json)
     return FAILED if answer["failures"] else OK
-
-
-@command.command()
-@click.argument("name")
-@options.out(None, "Folder of the run to report; the latest under runs/ when not given.")
-@options.as_json
-def report(name: str, out: Path | None, as_json: bool) -> None:
-    """Report what the experiment NAME found.
-
-    \b
-    Example:
-      meshsim exp report smoke --out runs/smoke
-    """
-    from meshsim.lab.experiment import report_experiment
-
-    options.emit(report_experiment(name, out=out), json_wanted=as_json)

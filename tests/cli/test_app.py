@@ -175,3 +175,11 @@ def test_answers_are_printed_as_strict_json(capsys: Capture) -> None:
 def test_answers_are_printed_for_people_as_indented_lines(capsys: Capture) -> None:
     options.emit({"calls": 3, "rates": {"a": 0.5}, "places": ["x", "y"], "none": []}, json_wanted=False)
     assert capsys.readouterr().out == "calls: 3\nrates:\n  a: 0.5\nplaces:\n  x\n  y\nnone: []\n"
+
+
+def test_the_table_of_verbs_says_what_each_help_says() -> None:
+    for verb, told in cli.VERBS.items():
+        command = cli.app.get_command(click.Context(cli.app), verb)
+        assert command is not None
+        if isinstance(command, click.Group):
+            assert command.get_short_help_str(limit=200) == told
