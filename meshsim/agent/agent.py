@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from meshsim.agent.core import AlarmKey
     from meshsim.agent.effects import Effect, MediaReport
     from meshsim.agent.messages import Message
+    from meshsim.agent.samples import CallSample
     from meshsim.identity.keys import Signer, Verifier
     from meshsim.identity.records import NodeRecord
     from meshsim.mesh.errors import IdentityError
@@ -151,6 +152,10 @@ class MeshAgent:
     def call_state(self, call: CallId) -> CallState:
         """Where one of its own calls stands."""
         return self._desk.state(call)
+
+    def call_so_far(self, call: CallId, now: Instant) -> CallSample | None:
+        """How one of its outgoing calls goes, with outcome `running`; None if it has ended."""
+        return self._desk.so_far(call, now)
 
     def neighbours(self) -> list[Neighbour]:
         """Its links as measured, by node id: for display; not to be changed."""

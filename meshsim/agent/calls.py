@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING
 from meshsim.agent.effects import OpenMedia
 from meshsim.agent.messages import LOST, UNREACHABLE
 from meshsim.agent.samples import CallSample, Failover
-from meshsim.mesh.errors import LocalProtocolError
+from meshsim.mesh.errors import IdentityError, LocalProtocolError
+from meshsim.mesh.ids import AuraID
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.mesh.quality import poor, voice_mos
 
 if TYPE_CHECKING:
     from meshsim.agent.effects import MediaReport
     from meshsim.agent.messages import CallReject, CallSetup, Receipt
-    from meshsim.mesh.ids import AuraID, CallId, NodeId
+    from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant
     from meshsim.routing.request import RouteDecision
 
@@ -335,20 +336,21 @@ class Call:
         return [leg for leg in (self.active, self.pending, *self.older) if leg is not None]
 
 
-def summary(call: Call, caller: NodeId, now: Instant, *, completed: bool) -> CallSample:
+def summary(call: Call, caller: NodeId, now: Instant, *, outcome: str) -> CallSample:
     """How an outgoing call went.
 
     Args:
         call: The call, ended.
         caller: The calling node.
         now: When it ended.
-        completed: Whether it stood when it ended.
+        outcome: How.
     """
     rtt, jitter, loss = call.quality.means()
     mos, poor = call.quality.verdict()
     paths = call.stood or call.tried or [()]
+    failovers = list(call.failovers)
     if not math.isnan(call.lost):
-        call.failovers.append(Failover(heard=call.heard, lost=call.lost, restored=math.nan))
+        failovers.append(Failover(heard=call.heard, lost=call.lost, restored=math.nan))
     return CallSample(
         call=call.id,
         start=call.started,
@@ -359,12 +361,28 @@ def summary(call: Call, caller: NodeId, now: Instant, *, completed: bool) -> Cal
         decision=call.decision,
         path=paths[0],
         final_path=paths[-1],
-        outcome="completed" if completed else "dropped" if call.stood else "failed",
-        reason="" if completed else call.reason,
-        failovers=tuple(call.failovers),
+        outcome=outcome,
+        reason="" if outcome == "completed" else call.reason,
+        failovers=tuple(failovers),
         rtt=rtt,
         jitter=jitter,
         loss=loss,
         mos=mos if call.stood else math.nan,
-        poor=poor or not completed,
+        poor=poor or outcome in {"dropped", "failed"},
     )
+
+
+def incoming(setup: CallSetup, now: Instant) -> Call:
+    """The callee's side of a call, from its first set-up."""
+    request = CallRequest(
+        caller=AuraID.parse(setup.caller), callee=AuraID.parse(setup.callee), media=setup.media, aic=setup.aic
+    )
+    return Call(id=setup.call, outgoing=False, request=request, started=now.mono, destinations=(setup.path[0],))
+
+
+def name_of(text: str) -> str:
+    """The name in an AuraID from the wire; "" if it is none."""
+    try:
+        return AuraID.parse(text).name
+    except IdentityError:
+        return ""

@@ -65,7 +65,7 @@ class AgentConfig:
     max_attempts: int = 6
     max_nodes: int = 250
     max_neighbours: int = 64
-    max_own_calls: int = 4
+    max_own_calls: int = 32
     stale_after: float = 120.0
     suspicion: float = 60.0
     statement_lifetime: float = 600.0

@@ -10,7 +10,7 @@ import hashlib
 import math
 from typing import TYPE_CHECKING
 
-from meshsim.agent.calls import Call, CallEvent, CallRequest, CallState, Leg, summary
+from meshsim.agent.calls import Call, CallEvent, CallRequest, CallState, Leg, incoming, name_of, summary
 from meshsim.agent.effects import Channel, CloseMedia, Resolve
 from meshsim.agent.messages import (
     ABANDONED,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from meshsim.agent.neighbours import Neighbourhood
     from meshsim.agent.receipts import Ledger
     from meshsim.agent.routes import Router
+    from meshsim.agent.samples import CallSample
     from meshsim.identity.records import NodeRecord
     from meshsim.mesh.time import Instant
 
@@ -91,6 +92,11 @@ class Desk:
     def calls(self) -> list[Call]:
         """The calls that go on, by id."""
         return [self._calls[call] for call in sorted(self._calls)]
+
+    def so_far(self, call: CallId, now: Instant) -> CallSample | None:
+        """How an outgoing call goes, as if it ended now; None if it has ended."""
+        known = self._calls.get(call)
+        return None if known is None or not known.outgoing else summary(known, self._core.node, now, outcome="running")
 
     def state(self, call: CallId) -> CallState:
         """Where a call stands; one that is not known (any more) has ended."""
@@ -264,14 +270,14 @@ class Desk:
             self._core.send(setup.path[-2], back)
             return
         if call is None:
-            call = self._calls[setup.call] = _incoming(setup, now)
+            call = self._calls[setup.call] = incoming(setup, now)
         leg.advance(CallEvent.ANSWER)
         call.advance(CallEvent.ANSWER)
         self._core.send(setup.path[-2], CallAccept(*leg.key, self._core.signer.sign(acceptance_bytes(setup))))
         self._use(call, leg, now)
 
     def _refusal(self, setup: CallSetup, call: Call | None) -> str:
-        if _name_of(setup.callee) != AuraID.parse(self._core.record.aura).name or not _name_of(setup.caller):
+        if name_of(setup.callee) != AuraID.parse(self._core.record.aura).name or not name_of(setup.caller):
             return NOT_HERE
         if call is None:
             return BUSY if len(self._calls) >= self._core.config.max_own_calls else ""
@@ -488,23 +494,9 @@ class Desk:
         self._core.alarms.cancel(("resolve", call.id, 0))
         del self._calls[call.id]
         if call.outgoing:
-            self._core.emit(summary(call, self._core.node, now, completed=completed))
+            outcome = "completed" if completed else "dropped" if call.stood else "failed"
+            self._core.emit(summary(call, self._core.node, now, outcome=outcome))
 
     def forget(self, call: CallId, attempt: int) -> None:
         """Drops a route that ended a while ago."""
         self._closing.pop((call, attempt), None)
-
-
-def _incoming(setup: CallSetup, now: Instant) -> Call:
-    request = CallRequest(
-        caller=AuraID.parse(setup.caller), callee=AuraID.parse(setup.callee), media=setup.media, aic=setup.aic
-    )
-    return Call(id=setup.call, outgoing=False, request=request, started=now.mono, destinations=(setup.path[0],))
-
-
-def _name_of(text: str) -> str:
-    """The name in an AuraID from the wire; "" if it is none."""
-    try:
-        return AuraID.parse(text).name
-    except IdentityError:
-        return ""

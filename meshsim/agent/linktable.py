@@ -79,6 +79,7 @@ class LinkTable:
         self._sequence = 0
         self._issued = -math.inf
         self.revision = 1
+        self._base = (int.from_bytes(core.node[:4], "big") >> 1) << 32
         self._built: NetworkView | None = None
 
     def __len__(self) -> int:
@@ -235,13 +236,17 @@ class LinkTable:
     # The view ---------------------------------------------------------------------------------------------------------
 
     def view(self, now: Instant) -> NetworkView:
-        """The belief of this moment.
+        """The belief of this moment; its version is no other agent's, so that agents can share an engine.
 
         Nodes are in order of id. `nodes` and `links` stay as they are, with their version, until belief changes;
         `fresh` holds the agent's own links as last measured.
         """
         built = self._built
-        if built is None or built.version != self.revision or now.mono - built.at > self._core.config.stale_after:
+        if (
+            built is None
+            or built.version != self._base + self.revision
+            or now.mono - built.at > self._core.config.stale_after
+        ):
             self._built = built = self._build(now)
         return NetworkView(
             version=built.version,
@@ -253,12 +258,12 @@ class LinkTable:
         )
 
     def _build(self, now: Instant) -> NetworkView:
-        if self._built is not None and self._built.version == self.revision:
+        if self._built is not None and self._built.version == self._base + self.revision:
             self.touch()
         ids = tuple(sorted(self._known))
         index = {node: i for i, node in enumerate(ids)}
         return NetworkView(
-            version=self.revision,
+            version=self._base + self.revision,
             owner=index[self._core.node],
             at=now.mono,
             nodes=self._nodes(ids, now),

@@ -206,7 +206,10 @@ class Neighbourhood:
             return False
         neighbour.heard = now.mono
         if not neighbour.up:
+            was_linked = neighbour.since > -math.inf
             neighbour.welcome(now.mono)
+            if not was_linked:
+                return True
             self._core.emit(EventSample(at=now.mono, kind="neighbour_back", node=source))
         return True
 

@@ -1,4 +1,4 @@
-"""Runs one agent on asyncio. The twin of `sim/driver.py`: the same four steps, other clocks and wires; nothing is decided here.
+"""Runs one agent on asyncio: the twin of `sim/driver.py`, with other clocks and wires. Nothing is decided here.
 
 Here, and only here, messages become bytes and bytes messages.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Wires(Protocol):
-    """What effects are performed with. Each method returns at once and never calls the driver back before it returns."""
+    """What effects are performed with. Each method returns at once and does not call the driver before it returns."""
 
     def send(self, to: NodeId, channel: str, data: bytes) -> None:
         """Sends `data` to a neighbour; lost when there is no link."""

@@ -1,0 +1,423 @@
+"""Runs the agents of an episode on the simulated clock: the twin of `node/driver.py`, with other clocks and wires.
+
+Nothing is decided here. A `Send` takes as long as the link truly does, or is lost; media load the world, and the world
+reports what both ends receive; samples become rows of the trace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from meshsim.agent import (
+    AgentConfig,
+    CallRequest,
+    Channel,
+    CloseMedia,
+    Dial,
+    Effect,
+    Emit,
+    MediaReport,
+    MeshAgent,
+    OpenMedia,
+    Resolve,
+    Send,
+)
+from meshsim.agent.adversary import adversaries
+from meshsim.identity import Ed25519Signer, Ed25519Verifier, HashSigner, HashVerifier, NodeRecord, sign_record
+from meshsim.identity.directory import Directory
+from meshsim.links.delay import ordered, transit
+from meshsim.mesh.errors import IdentityError
+from meshsim.mesh.ids import AuraID, CallId, NodeId
+from meshsim.mesh.media import MediaType
+from meshsim.mesh.seeds import SeedTree
+from meshsim.mesh.time import Instant
+from meshsim.mesh.view import Nat, Role, connectable
+from meshsim.sim.ledger import make_model
+from meshsim.sim.logbook import Logbook
+from meshsim.sim.streams import MediaFlows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from meshsim.identity import Signer, Verifier
+    from meshsim.mesh.seeds import Stream
+    from meshsim.routing.engine import RoutingEngine
+    from meshsim.sim.environment import Environment
+    from meshsim.sim.recorder import Recorder
+    from meshsim.sim.resources import Hops
+    from meshsim.sim.world import World
+
+UNIX = 1_800_000_000.0
+"""Unix second at which the simulated clock stands at 0; agents use it for expiries only."""
+
+LINK_SPREAD = 1.0
+"""Seconds over which the links of a starting mesh come up."""
+
+LOOKUP = 0.04
+"""Seconds until the directory answers."""
+
+RESEND = 0.1
+"""Seconds, besides a round trip, until a reliable channel sends again what was lost."""
+
+DIAL_TIMEOUT = 2.0
+REPORT_PERIOD = 1.0
+DRAWS = 64
+
+
+@dataclass(slots=True)
+class Wire:
+    """One direction between two nodes.
+
+    Attributes:
+        hops: The link laid onto the world's resources.
+        stream: Its draws.
+        truth: Delay, jitter and loss as last looked up; empty when they may have changed.
+        last: Arrival of the last reliable message.
+    """
+
+    hops: Hops
+    stream: Stream
+    truth: tuple[float, float, float] | tuple[()] = ()
+    last: float = 0.0
+    _drawn: int = 0
+    _draws: list[float] = field(default_factory=list)
+
+    def draw(self) -> float:
+        """The next uniform draw in [0, 1)."""
+        place = self._drawn % DRAWS
+        if place == 0:
+            self._draws = self.stream.uniform(self._drawn, DRAWS).tolist()
+        self._drawn += 1
+        return self._draws[place]
+
+
+class Input(NamedTuple):
+    """Something that was told to an agent, and what it asked for in return.
+
+    Attributes:
+        node: Index of the agent.
+        method: Of `MeshAgent`.
+        args: Its arguments, without the time.
+        now: The time.
+        effects: What the agent then wanted done.
+    """
+
+    node: int
+    method: str
+    args: tuple[Any, ...]
+    now: Instant
+    effects: tuple[Effect, ...]
+
+
+class SimDriver:
+    """All agents of an episode.
+
+    Args:
+        env: The clock.
+        world: The truth.
+        engine: Decides for all agents; it keeps nothing of one that another could see.
+        recorder: Where samples are written.
+        ids: Node ids, in index order: the public keys of the plan's key seeds.
+        real_signatures: Sign with Ed25519, as nodes do, instead of a keyed hash.
+        observer: Told everything that is told to an agent.
+
+    Attributes:
+        agents: In index order.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        world: World,
+        engine: RoutingEngine,
+        recorder: Recorder,
+        ids: Sequence[NodeId],
+        *,
+        real_signatures: bool = False,
+        observer: Callable[[Input], None] | None = None,
+    ) -> None:
+        self._env, self._world, self._engine = env, world, engine
+        self._plan, self._ids = world.plan, tuple(ids)
+        self._seeds = SeedTree(world.plan.seed)
+        self._index = {node: i for i, node in enumerate(self._ids)}
+        self._observer = observer
+        self._secret = self._seeds.stream("agent.secret").key.to_bytes(16, "little")
+        self._verifier: Verifier = Ed25519Verifier() if real_signatures else HashVerifier(self._secret)
+        self._signers = [self._signer(i, real=real_signatures) for i in range(len(self._ids))]
+        self._models = [make_model(world.plan.scenario.trust) for _ in self._ids]
+        self._epochs = [0] * len(self._ids)
+        self._records = [self._describe(i) for i in range(len(self._ids))]
+        self._directory = Directory("")
+        for record in self._records:
+            self._directory.register(record)
+        self._neighbours = self._planned_neighbours()
+        self._linked = {(a, b) for a, peers in enumerate(self._neighbours) for b in peers}
+        self._wires: dict[tuple[int, int], Wire] = {}
+        self._armed = [float("inf")] * len(self._ids)
+        self._flows = MediaFlows(world)
+        self._log = Logbook(env, world, recorder, self._index, self._flows, engine.policy.name)
+        self.agents = [self._start_agent(i) for i in range(len(self._ids))]
+        self._handle()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Calls `started`, and of them `completed`, `dropped`, `failed`, `running` at the end."""
+        return self._log.counts
+
+    # The episode's side -----------------------------------------------------------------------------------------------
+
+    def _handle(self) -> None:
+        for kind, handler in (
+            ("agent.message", self._deliver),
+            ("agent.wake", self._wake),
+            ("agent.links", self._bring_up),
+            ("agent.dialled", self._dialled),
+            ("agent.resolved", self._answer),
+            ("agent.report", self._report),
+            ("call.start", self._start_call),
+            ("call.end", self._end_call),
+        ):
+            self._env.on(kind, handler)
+
+    def schedule(self) -> None:
+        """Puts the start of all agents and calls into the queue."""
+        spread = self._seeds.stream("agent.start").uniform(0, len(self._ids))
+        for node in range(len(self._ids)):
+            self._env.schedule_record(self._env.now + LINK_SPREAD * float(spread[node]), "agent.links", node, node)
+        for number, start in enumerate(self._plan.calls.start.tolist()):
+            self._env.schedule_record(start, "call.start", number)
+
+    def settle(self) -> None:
+        """The world has drifted: what was looked up of links holds no more."""
+        for wire in self._wires.values():
+            wire.truth = ()
+
+    def node_down(self, node: int) -> None:
+        """`node` has vanished without a word; it will remember its reputations and nothing else."""
+        for number in self._log.calls_of(node):
+            self._log.vanish(number)
+        for label in self._flows.opened_by(node):
+            self._flows.close(node, label)
+        self._epochs[node] += 1
+
+    def node_up(self, node: int) -> None:
+        """`node` is back: a new agent with the old key, and its links come up again."""
+        self.agents[node] = self._start_agent(node)
+        self._armed[node] = float("inf")
+        self._env.schedule_record(self._env.now + LINK_SPREAD, "agent.links", node)
+
+    def close(self) -> None:
+        """The episode is over: calls still under way are written as they stand."""
+        self._log.close(self.agents, self._instant())
+
+    # Making agents ----------------------------------------------------------------------------------------------------
+
+    def _signer(self, node: int, *, real: bool) -> Signer:
+        if real:
+            return Ed25519Signer.from_seed(self._plan.nodes.key_seed[node].tobytes())
+        return HashSigner(self._ids[node], self._secret)
+
+    def _describe(self, i: int) -> NodeRecord:
+        nodes = self._plan.nodes
+        record = NodeRecord(
+            node=self._ids[i],
+            aura=nodes.auras[i],
+            role=Role(int(nodes.role[i])).name.lower(),
+            latitude=float(nodes.latitude[i]),
+            longitude=float(nodes.longitude[i]),
+            nat=Nat(int(nodes.nat[i])).name.lower(),
+            aic=bool(nodes.aic[i]),
+            capacity_bps=float(min(nodes.access_up[i], nodes.access_down[i])),
+            max_calls=int(nodes.max_calls[i]),
+            expires_unix=UNIX + 2 * self._plan.scenario.duration + 3600.0,
+        )
+        return sign_record(record, self._signers[i])
+
+    def _planned_neighbours(self) -> list[tuple[int, ...]]:
+        links = self._plan.links
+        pairs = {*zip(links.src.tolist(), links.dst.tolist(), strict=True)}
+        both = pairs | {(b, a) for a, b in pairs}
+        return [tuple(sorted(b for a, b in both if a == node)) for node in range(len(self._ids))]
+
+    def _start_agent(self, i: int) -> MeshAgent:
+        control, nodes = self._plan.scenario.control, self._plan.nodes
+        config = AgentConfig(
+            epoch=self._epochs[i],
+            heartbeat=control.heartbeat,
+            probe_period=control.probe_period,
+            digest_period=control.digest_period,
+            stale_after=6 * control.digest_period,
+        )
+        misbehaviour = []
+        if nodes.behaviour[i] != "honest":
+            make = adversaries[nodes.behaviour[i]]
+            misbehaviour.append(make(float(nodes.strength[i]), self._seeds.stream("agent.adversary", i)))
+        return MeshAgent(
+            config,
+            self._records[i],
+            self._signers[i],
+            self._verifier,
+            self._engine,
+            self._models[i],
+            [self._ids[peer] for peer in self._neighbours[i]],
+            self._seeds.stream(f"agent/{self._epochs[i]}", i),
+            interceptors=misbehaviour,
+        )
+
+    # The four steps ---------------------------------------------------------------------------------------------------
+
+    def _instant(self) -> Instant:
+        return Instant(self._env.now, UNIX + self._env.now)
+
+    def _tell(self, node: int, method: str, *args: Any) -> Any:
+        """Tells an agent something that is online, and does what it then wants done."""
+        if not self._world.online[node]:
+            return None
+        now = self._instant()
+        result = getattr(self.agents[node], method)(*args, now)
+        effects = self.agents[node].effects()
+        if self._observer is not None:
+            self._observer(Input(node, method, args, now, tuple(effects)))
+        self._pump(node, effects)
+        return result
+
+    def _pump(self, node: int, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            self._perform(node, effect)
+        self._arm(node, self.agents[node].wake_at())
+
+    def _perform(self, node: int, effect: Effect) -> None:
+        match effect:
+            case Send():
+                self._send(node, effect)
+            case Dial():
+                self._dial(node, self._index[effect.node])
+            case Resolve():
+                self._env.schedule_record(self._env.now + LOOKUP, "agent.resolved", node, (effect.token, effect.aura))
+            case OpenMedia():
+                self._open(node, effect)
+            case CloseMedia():
+                self._flows.close(node, effect.label)
+            case Emit():
+                self._log.keep(node, effect.sample)
+
+    def _arm(self, node: int, at: float | None) -> None:
+        if at is not None and at < self._armed[node]:
+            self._armed[node] = at
+            self._env.schedule_record(max(at, self._env.now), "agent.wake", node, self._epochs[node])
+
+    def _wake(self, node: int, epoch: int) -> None:
+        if epoch != self._epochs[node]:
+            return
+        self._armed[node] = float("inf")
+        self._tell(node, "handle_timer")
+
+    # Wires ------------------------------------------------------------------------------------------------------------
+
+    def _wire(self, src: int, dst: int) -> Wire:
+        wire = self._wires.get((src, dst))
+        if wire is None:
+            stream = self._seeds.stream(f"agent.wire/{src}", dst)
+            wire = self._wires[src, dst] = Wire(self._world.lay_links([src], [dst]), stream)
+        return wire
+
+    def _truth(self, wire: Wire) -> tuple[float, float, float]:
+        """Delay, jitter and loss of a wire since the world last drifted."""
+        if not wire.truth:
+            truth = self._world.hop_truth(wire.hops)
+            wire.truth = float(truth.delay[0]), float(truth.jitter[0]), float(truth.loss[0])
+        return wire.truth
+
+    def _send(self, src: int, effect: Send) -> None:
+        dst = self._index[effect.to]
+        if (src, dst) not in self._linked:
+            return
+        wire = self._wire(src, dst)
+        delay, jitter, loss = self._truth(wire)
+        lost = wire.draw() < loss
+        if lost and effect.channel is Channel.REALTIME:
+            return
+        # a mean delay of `delay` with exponential jitter around it
+        arrival = transit(self._env.now, max(delay - jitter, 0.0), min(jitter, delay), wire.draw())
+        if effect.channel is not Channel.REALTIME:
+            arrival = wire.last = ordered(arrival + (2 * delay + RESEND if lost else 0.0), wire.last)
+        self._env.schedule_record(arrival, "agent.message", dst, (src, effect.message))
+
+    def _deliver(self, node: int, arg: tuple[int, Any]) -> None:
+        source, message = arg
+        self._tell(node, "receive", message, self._ids[source])
+
+    def _bring_up(self, node: int, after: int | None) -> None:
+        """The links of `node` come up; with `after`, only those to nodes of higher rows, so that each comes up once."""
+        for peer in self._neighbours[node]:
+            wanted = after is None or peer > after
+            if wanted and self._world.online[node] and self._world.online[peer]:
+                self._tell(node, "link_up", self._ids[peer])
+                self._tell(peer, "link_up", self._ids[node])
+
+    def _dial(self, node: int, peer: int) -> None:
+        nat = self._plan.nodes.nat
+        if not (self._world.online[peer] and bool(connectable(int(nat[node]), int(nat[peer])))):
+            self._env.schedule_record(self._env.now + DIAL_TIMEOUT, "agent.dialled", node, (peer, False))
+            return
+        # offer, answer, connectivity check: two round trips
+        delay = 2 * (self._truth(self._wire(node, peer))[0] + self._truth(self._wire(peer, node))[0])
+        self._env.schedule_record(self._env.now + delay, "agent.dialled", node, (peer, True))
+
+    def _dialled(self, node: int, arg: tuple[int, bool]) -> None:
+        peer, made = arg
+        if not made:
+            self._tell(node, "link_down", self._ids[peer])
+            return
+        self._linked |= {(node, peer), (peer, node)}
+        self._tell(peer, "link_up", self._ids[node])
+        self._tell(node, "link_up", self._ids[peer])
+
+    def _answer(self, node: int, arg: tuple[int, AuraID]) -> None:
+        token, aura = arg
+        try:
+            answer: Sequence[NodeRecord] | IdentityError = self._directory.resolve(aura)
+        except IdentityError as unknown:
+            answer = unknown
+        self._tell(node, "resolved", token, answer)
+
+    # Calls and media --------------------------------------------------------------------------------------------------
+
+    def _start_call(self, number: int, _: Any) -> None:
+        calls = self._plan.calls
+        caller = int(calls.caller[number])
+        if not self._log.begin(number, caller, int(calls.callee_node[number])):
+            return
+        request = CallRequest(
+            caller=AuraID.parse(self._plan.nodes.auras[caller]),
+            callee=AuraID.parse(calls.callee[number]),
+            media=MediaType(calls.media[number]),
+            duration=float(calls.duration[number]),
+        )
+        call = self._place(caller, request, number)
+        self._env.schedule_record(self._env.now + request.duration, "call.end", caller, call)
+
+    def _place(self, caller: int, request: CallRequest, number: int) -> CallId:
+        call: CallId = self._tell(caller, "place_call", request)
+        self._log.name(number, call)
+        return call
+
+    def _end_call(self, caller: int, call: CallId) -> None:
+        self._tell(caller, "hang_up", call)
+
+    def _open(self, node: int, effect: OpenMedia) -> None:
+        self._flows.open(node, effect, self._index)
+        if effect.upstream is None:
+            self._env.schedule_record(self._env.now + REPORT_PERIOD, "agent.report", node, (effect.call, effect.label))
+
+    def _report(self, caller: int, arg: tuple[CallId, int]) -> None:
+        """Tells both ends of a route what they receive, as long as the caller keeps it open."""
+        call, label = arg
+        if not self._flows.is_open(caller, label):
+            return
+        rtt, jitter, loss = self._flows.truth(label)
+        report = MediaReport(label=label, jitter=jitter, loss=loss, rtt=rtt)
+        for end in self._flows.ends(label):
+            self._tell(end, "media_report", call, report)
+        self._env.schedule_record(self._env.now + REPORT_PERIOD, "agent.report", caller, arg)

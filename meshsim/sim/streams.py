@@ -1,0 +1,110 @@
+"""Media in a simulated mesh of agents: what the nodes of a route opened, what that loads, and what arrives.
+
+Media flow when every node from caller to callee has opened the route; the world says what they are like.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from meshsim.mesh.media import demand
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshsim.agent import OpenMedia
+    from meshsim.mesh.ids import NodeId
+    from meshsim.sim.resources import Paths
+    from meshsim.sim.world import World
+
+
+@dataclass(slots=True)
+class Route:
+    """One route's media.
+
+    Attributes:
+        next: Node index towards the callee of every node that has it open; -1 at the callee.
+        path: Node indices, once all have opened it.
+        flow: Number of the world's flow, -1 before.
+        laid: The path laid onto the world's resources.
+    """
+
+    next: dict[int, int] = field(default_factory=dict)
+    path: tuple[int, ...] = ()
+    flow: int = -1
+    laid: Paths | None = None
+
+
+class MediaFlows:
+    """All media of an episode.
+
+    Args:
+        world: What they load.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._routes: dict[int, Route] = {}
+
+    def open(self, node: int, effect: OpenMedia, index: Mapping[NodeId, int]) -> None:
+        """A node opens a route; when the caller does, which is last, the world carries it."""
+        route = self._routes.setdefault(effect.label, Route())
+        route.next[node] = -1 if effect.downstream is None else index[effect.downstream]
+        if effect.upstream is None:
+            path = _follow(route.next, node)
+            if path:
+                route.path = path
+                route.laid = self._world.lay([path], demand(effect.media))
+                route.flow = self._world.open(route.laid)
+
+    def close(self, node: int, label: int) -> None:
+        """A node closes a route; the world carries it until the caller does."""
+        route = self._routes.get(label)
+        if route is None or route.next.pop(node, None) is None:
+            return
+        if route.path and node == route.path[0]:
+            self._world.close_flow(route.flow)
+            route.flow = -1
+        if not route.next:
+            del self._routes[label]
+
+    def opened_by(self, node: int) -> list[int]:
+        """Labels of the routes that `node` has open."""
+        return [label for label, route in self._routes.items() if node in route.next]
+
+    def is_open(self, node: int, label: int) -> bool:
+        """Whether `node` has a route open."""
+        return label in self._routes and node in self._routes[label].next
+
+    def flow(self, label: int) -> int | None:
+        """Number of the world's flow of a route, if it has one."""
+        route = self._routes.get(label)
+        return None if route is None or route.flow < 0 else route.flow
+
+    def ends(self, label: int) -> tuple[int, ...]:
+        """The ends that have a route open."""
+        route = self._routes[label]
+        ends = (route.path[0], route.path[-1]) if route.path else ()
+        return tuple(node for node in ends if node in route.next)
+
+    def truth(self, label: int) -> tuple[float, float, float]:
+        """RTT, jitter (seconds) and loss of a route now, worse direction; all is lost where a node does not pass it on."""
+        route = self._routes[label]
+        if route.laid is None:
+            return math.nan, 0.0, 1.0
+        truth = self._world.measure(route.laid)
+        if not truth.connected[0] or any(node not in route.next for node in route.path):
+            return math.nan, 0.0, 1.0
+        return float(truth.rtt[0]), float(truth.jitter[0]), float(truth.loss[0])
+
+
+def _follow(following: Mapping[int, int], first: int) -> tuple[int, ...]:
+    """The nodes from `first` to the callee; empty if one of them has not opened the route."""
+    path = [first]
+    while following[path[-1]] >= 0:
+        if following[path[-1]] not in following:
+            return ()
+        path.append(following[path[-1]])
+    return tuple(path)
