@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from meshsim.scenario import topologies
-from meshsim.scenario.compiler import compile  # noqa: A004 - the contract's verb, used as `scenario.compile`
+from meshsim.scenario.compiler import compile_plan
 from meshsim.scenario.plan import Plan, PlannedCalls, PlannedFaults, PlannedLinks, PlannedNodes, Underlay
 from meshsim.scenario.schema import Scenario, json_schema
 from meshsim.scenario.source import canonical, load, presets
+
+compile = compile_plan  # noqa: A001 - read as `scenario.compile`; `compile_plan` is for those who import the name
 
 __all__ = [
     "Plan",
@@ -18,6 +20,7 @@ __all__ = [
     "Underlay",
     "canonical",
     "compile",
+    "compile_plan",
     "json_schema",
     "load",
     "presets",

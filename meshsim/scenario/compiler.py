@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meshsim.scenario.schema import Scenario
 
 
-def compile(scenario: Scenario, seed: int) -> Plan:  # noqa: A001 - the contract's verb, used as `scenario.compile`
+def compile_plan(scenario: Scenario, seed: int) -> Plan:
     """The plan of the episode `seed` of `scenario`: the same arguments give the same arrays.
 
     Args:
@@ -26,7 +26,7 @@ def compile(scenario: Scenario, seed: int) -> Plan:  # noqa: A001 - the contract
         ConfigError: If the underlay is too large or not connected.
 
     >>> from meshsim.scenario import load
-    >>> compile(load("tiny"), seed=1).nodes.names[:2]
+    >>> compile_plan(load("tiny"), seed=1).nodes.names[:2]
     ('alice', 'bob')
     """
     seeds = SeedTree(seed)

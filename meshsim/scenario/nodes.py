@@ -6,8 +6,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from meshsim.mesh.errors import IdentityError
-from meshsim.mesh.ids import AuraID
 from meshsim.scenario import census
 from meshsim.scenario.part import Part, Shares
 from meshsim.scenario.quantities import (
@@ -16,6 +14,7 @@ from meshsim.scenario.quantities import (
     Behaviour,
     Count,
     Distance,
+    Domain,
     Duration,
     Flag,
     Number,
@@ -109,7 +108,7 @@ class NamedNode(Part):
     """Its NAT type; drawn when absent (relays and super nodes: open)."""
     aic: Flag | None = None
     """Whether it supports AIC; drawn when absent."""
-    domain: str = ""
+    domain: Domain = ""
     """Federated domain; "" is home."""
     access: Access | None = None
     """Its last mile; that of its role when absent."""
@@ -119,14 +118,6 @@ class NamedNode(Part):
     """How it behaves towards others' calls."""
     strength: Probability = 1.0
     """How strongly it misbehaves, e.g. the share of packets a gray hole drops."""
-
-    @model_validator(mode="after")
-    def _names_hold(self) -> Self:
-        try:
-            AuraID(self.name, self.domain)
-        except IdentityError as error:
-            raise refuse(str(error), allowed=["example.org"]) from error
-        return self
 
 
 class NodesConfig(Part):

@@ -25,7 +25,7 @@ _RELAY_NEAREST, _RELAY_RANDOM = 16, 8
 def build_links(config: NodesConfig, nodes: PlannedNodes, underlay: Underlay, seeds: SeedTree) -> PlannedLinks:
     """The overlay's links, each in both directions and none between NATs that hole punching does not join."""
     relays = np.flatnonzero(nodes.role != Role.PEER)
-    round_trip = _round_trips(nodes, underlay, relays)
+    round_trip = round_trips(nodes, underlay, relays)
     linked = np.zeros((len(nodes), len(relays)), dtype=np.bool_)
     for i, name in enumerate(nodes.names):
         near, drawn = _degrees(config, nodes.role[i] != Role.PEER, len(relays))
@@ -54,7 +54,7 @@ def _choose(
     return chosen & able
 
 
-def _round_trips(nodes: PlannedNodes, underlay: Underlay, relays: NDArray[np.int64]) -> NDArray[np.float64]:
+def round_trips(nodes: PlannedNodes, underlay: Underlay, relays: NDArray[np.int64]) -> NDArray[np.float64]:
     """Unloaded round-trip seconds from each of N nodes to each of R relays, (N, R)."""
     places = len(underlay.topology)
     total = np.concatenate([[0.0], np.cumsum(underlay.propagation[underlay.route_edge])])

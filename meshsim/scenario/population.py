@@ -52,7 +52,7 @@ def build_nodes(scenario: Scenario, topology: Topology, seeds: SeedTree) -> Plan
     return PlannedNodes(
         names=tuple(member.name for member in members),
         auras=tuple(member.aura for member in members),
-        domains=tuple(member.named.domain.casefold() if member.named else "" for member in members),
+        domains=tuple(member.named.domain if member.named else "" for member in members),
         key_seed=np.stack([_key_seed(seeds.seed, i) for i in range(len(members))]),
         router=np.array([node.router for node in drawn], dtype=np.int32),
         role=np.array([Role[member.role.upper()] for member in members], dtype=np.int8),

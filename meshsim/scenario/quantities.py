@@ -118,6 +118,17 @@ Aura = Annotated[str, AfterValidator(_aura)]
 """An AuraID, `@name.aura` or `@name.aura:domain`; kept case-folded."""
 
 
+def _domain(value: str) -> str:
+    try:
+        return AuraID("a", value.casefold()).domain
+    except IdentityError as error:
+        raise refuse(str(error), allowed=["", "<domain name>"]) from error
+
+
+Domain = Annotated[str, AfterValidator(_domain)]
+"""A federated domain, or "" for home; kept case-folded."""
+
+
 def known_name(kind: str, builtin: Sequence[str]) -> Callable[[str], str]:
     """A validator of names of exchangeable parts: the `builtin` ones and installed entry points `meshsim.<kind>`."""
 

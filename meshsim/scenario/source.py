@@ -59,10 +59,14 @@ def _keys() -> tuple[str, ...]:
 
 
 def _find(source: str | FilePath) -> FilePath:
-    path = FilePath(source)
     if str(source) in presets():
         return _PRESETS / f"{source}.yaml"
-    if path.is_file():
+    path = FilePath(source)
+    try:
+        found = path.is_file()
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from error
+    if found:
         return path
     near = nearest(str(source), presets())
     raise ConfigError(f"no scenario file or preset {str(source)!r}", allowed=["<path>.yaml", *presets()], nearest=near)

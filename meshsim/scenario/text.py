@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
+from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from meshsim.mesh.errors import ConfigError
@@ -46,10 +47,15 @@ def parse(text: str, *, file: str) -> Text:
         ConfigError: With line and column, if `text` is not YAML or nests without end.
     """
     try:
-        raw = YAML(typ="rt").load(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", YAMLWarning)
+            raw = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         raise _marked(error, file) from error
-    except (YAMLError, ValueError) as error:
+    except RecursionError as error:
+        raise ConfigError("nested too deep", file=file) from error
+    # The last three: ruamel's constructors let them through where a value does not fit its tag, as in `!!bool x`.
+    except (YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"not YAML: {_first_line(error)}", file=file) from error
     lines: dict[Path, int] = {}
     return Text(_plain(raw, (), lines, file), lines)
@@ -76,7 +82,12 @@ def _plain(value: Any, path: Path, lines: dict[Path, int], file: str) -> Any:
         for i in range(len(value)):
             lines[*path, i] = value.lc.item(i)[0] + 1
         return [_plain(item, (*path, i), lines, file) for i, item in enumerate(value)]
-    return _scalar(value)
+    if value is None or isinstance(value, (bool, int, float, str, ScalarBoolean)):
+        return _scalar(value)
+    what = f"of unknown tag {value.tag.value!r}" if isinstance(value, TaggedScalar) else f"a {type(value).__name__}"
+    raise ConfigError(
+        f"not a word, number, list or mapping, but {what}", file=file, line=lines.get(path), key=dotted(path) or None
+    )
 
 
 def _mapping(value: CommentedMap, path: Path, lines: dict[Path, int], file: str) -> dict[str, Any]:

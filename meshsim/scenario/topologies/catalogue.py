@@ -67,7 +67,9 @@ def _nearest(name: str, known: frozenset[str]) -> str | None:
     folded = {generator: f"{{generator: {generator}}}" for generator in GENERATORS}
     folded.update({full.casefold(): full for full in sorted(known)})
     folded.update({full.partition("/")[2].casefold(): full for full in sorted(known, reverse=True)})
-    close = get_close_matches(name.casefold(), sorted(folded), n=1, cutoff=0.5)
+    # What was written may be the beginning of a name; the shortest such is meant.
+    begun = sorted((full for full in folded if full.startswith(name.casefold())), key=len) if name else []
+    close = begun or get_close_matches(name.casefold(), sorted(folded), n=1, cutoff=0.5)
     return folded[close[0]] if close else None
 
 

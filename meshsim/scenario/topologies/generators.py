@@ -76,7 +76,7 @@ def waxman(seed: int, *, places: int = 30, alpha: float = 0.2, beta: float = 0.6
 
 @_generator
 def geometric(seed: int, *, places: int = 30, radius: float = 0.3, extent: float = 4000e3) -> Topology:
-    """Places in a square of side `extent`; pairs nearer than `radius` times the side are joined, then separate parts."""
+    """Places in a square of side `extent`; pairs nearer than `radius` times the side are joined, then parts."""
     at = _scatter(seed, "geometric", places, extent)
     return _topology("geometric", at, _pairs(_gaps(at) < radius * extent))
 

@@ -1,7 +1,9 @@
 """Published topologies, read from the data of the `topohub` package.
 
 Graphs whose places have no coordinates on the Earth (gabriel, some of sndlib) lie on a plane of kilometres near (0, 0)
-degrees. Source: Jurkiewicz, "TopoHub: A repository of reference Gabriel graph and real-world topologies", SoftwareX 2023.
+degrees.
+
+Source: Jurkiewicz, "TopoHub: A repository of reference Gabriel graph and real-world topologies", SoftwareX 24, 2023.
 """
 
 from __future__ import annotations

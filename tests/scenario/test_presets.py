@@ -1,0 +1,53 @@
+"""The scenarios that come with the package."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from meshsim import scenario
+from meshsim.mesh.view import Role
+from meshsim.scenario.overlay import round_trips
+
+
+@pytest.mark.parametrize("name", scenario.presets())
+def test_a_preset_is_named_like_its_file_and_says_what_it_is(name):
+    loaded = scenario.load(name)
+    assert loaded.name == name
+    assert loaded.description
+
+
+def test_the_presets_are_all_there():
+    assert scenario.presets() == ("demo", "scale", "smoke", "tiny", "validation")
+
+
+def test_the_demo_has_its_nodes_relays_and_calls():
+    plan = scenario.compile(scenario.load("demo"), 1)
+    assert 60 <= len(plan.nodes) <= 80
+    assert (plan.nodes.role != Role.PEER).sum() == 20
+    labelled = plan.calls.start >= plan.scenario.warmup
+    assert 1900 <= labelled.sum() <= 2400
+    assert {"black_hole", "gray_hole"} <= set(plan.nodes.behaviour)
+    assert len(plan.faults)
+
+
+def test_validation_is_the_demo_on_another_graph():
+    demo, validation = (scenario.load(name) for name in ("demo", "validation"))
+    same = {"name": "", "description": ""}
+    assert demo.underlay.topology != validation.underlay.topology
+    moved = validation.underlay.model_copy(update={"topology": demo.underlay.topology})
+    assert validation.model_copy(update={**same, "underlay": moved}) == demo.model_copy(update=same)
+
+
+def test_scale_has_a_thousand_nodes_and_about_three_thousand_calls():
+    plan = scenario.compile(scenario.load("scale"), 1)
+    assert len(plan.nodes) >= 1000
+    assert 2700 <= len(plan.calls) <= 3400
+
+
+def test_links_of_tiny_take_20_to_80_ms():
+    plan = scenario.compile(scenario.load("tiny"), 1)
+    trip = round_trips(plan.nodes, plan.underlay, np.arange(len(plan.nodes)))[plan.links.src, plan.links.dst]
+    assert trip.min() >= 0.020
+    assert trip.max() <= 0.080
+    assert scenario.load("tiny").control.mode == "agents"

@@ -1,0 +1,68 @@
+"""The schema of scenario files."""
+
+from __future__ import annotations
+
+import json
+
+import pydantic
+import pytest
+
+from meshsim import scenario
+from meshsim.scenario import census
+from meshsim.scenario.nodes import NodesConfig
+
+
+def objects(node: object) -> list[dict]:
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return ([node] if isinstance(node, dict) and "properties" in node else []) + [o for n in inner for o in objects(n)]
+
+
+def test_every_key_of_the_json_schema_is_described_and_no_other_is_allowed():
+    schema = scenario.json_schema()
+    assert json.loads(json.dumps(schema)) == schema
+    found = objects(schema)
+    assert len(found) > 20
+    for part in found:
+        assert part["additionalProperties"] is False
+        assert part["description"]
+        assert all(entry.get("description") for entry in part["properties"].values())
+
+
+def test_a_scenario_cannot_be_changed():
+    with pytest.raises(pydantic.ValidationError):
+        scenario.Scenario().duration = 3.0
+
+
+def test_defaults_hold_what_they_promise():
+    nodes = NodesConfig()
+    assert nodes.nat.shares() == {"open": 0.15, "cone": 0.3, "port_restricted": 0.4, "symmetric": 0.15}
+    assert scenario.Scenario().underlay.topology == "topozoo/HurricaneElectric"
+
+
+def test_members_have_unique_names_and_devices_share_people():
+    members = census.members(
+        NodesConfig(count=12, roles={"relay": 2, "super_node": 1}, devices=1.5, named=[{"name": "peer-001"}])
+    )
+    assert [m.name for m in members] == [
+        *(
+            "peer-001",
+            "super-000",
+            "relay-000",
+            "relay-001",
+            "peer-000",
+            "peer-002",
+            "peer-003",
+            "peer-004",
+            "peer-005",
+        ),
+        *("peer-006", "peer-007", "peer-008"),
+    ]
+    people = [m.aura for m in members if m.role == "peer" and not m.named]
+    assert len(people) == 8
+    assert len(set(people)) == 5
+
+
+def test_an_aura_with_a_domain_names_it():
+    named = [{"name": "zoe", "domain": "Example.org"}, {"name": "ann", "aura": "@Ann.aura"}]
+    members = census.members(NodesConfig(count=4, roles={"relay": 1, "super_node": 0}, named=named))
+    assert [m.aura for m in members[:2]] == ["@zoe.aura:example.org", "@ann.aura"]
