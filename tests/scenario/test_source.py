@@ -247,9 +247,10 @@ def test_any_overrides_give_a_scenario_or_a_config_error(overrides):
     try:
         loaded = scenario.load(SMALL_FILE, overrides)
     except ConfigError as error:
-        assert str(error)
+        told = str(error)
     else:
-        assert isinstance(loaded, scenario.Scenario)
+        told = scenario.canonical(loaded)
+    assert told
 
 
 @given(st.text() | st.sampled_from(AWKWARD))
@@ -257,9 +258,8 @@ def test_any_text_is_parsed_or_refused(text):
     try:
         value = parse(text, file="any").value
     except ConfigError as error:
-        assert error.file == "any"
-    else:
-        assert not hasattr(value, "lc")
+        value = error.file
+    assert value is None or type(value) in {bool, int, float, str, list, dict}
 
 
 SMALL_FILE = Path(__file__).with_name("small.yaml")
