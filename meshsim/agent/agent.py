@@ -264,6 +264,8 @@ class MeshAgent:
     def _dispatch_own(
         self, message: CallAccept | CallReject | CallKeepalive | CallReport | CallEnd, source: NodeId, now: Instant
     ) -> None:
+        if self._desk.is_closing((message.call, message.attempt)) and not isinstance(message, CallEnd):
+            return
         match message:
             case CallAccept():
                 self._desk.accept(message, source, now)

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from meshsim.agent.effects import OpenMedia
-from meshsim.agent.messages import LOST, UNREACHABLE
+from meshsim.agent.messages import LOST, UNREACHABLE, CallSetup
 from meshsim.agent.samples import CallSample, Failover
 from meshsim.mesh.errors import IdentityError, LocalProtocolError
 from meshsim.mesh.ids import AuraID
@@ -24,7 +24,7 @@ from meshsim.mesh.quality import poor, voice_mos
 
 if TYPE_CHECKING:
     from meshsim.agent.effects import MediaReport
-    from meshsim.agent.messages import CallReject, CallSetup, Receipt
+    from meshsim.agent.messages import CallReject, Receipt
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant
     from meshsim.routing.request import RouteDecision
@@ -330,6 +330,19 @@ class Call:
             LocalProtocolError: If the table does not list it.
         """
         self.state = step(self.state, event)
+
+    def next_setup(self, path: tuple[NodeId, ...], expires_ns: int) -> CallSetup:
+        """The set-up of the next route, unsigned."""
+        return CallSetup(
+            call=self.id,
+            attempt=self.attempts,
+            path=path,
+            caller=str(self.request.caller),
+            callee=str(self.request.callee),
+            media=self.request.media,
+            aic=self.request.aic,
+            expires_ns=expires_ns,
+        )
 
     def legs(self) -> list[Leg]:
         """All routes that are not closed."""

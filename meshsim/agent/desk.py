@@ -110,6 +110,10 @@ class Desk:
         legs = self._calls[call].legs() if call in self._calls else []
         return next((leg for leg in legs if leg.setup.attempt == attempt), None)
 
+    def is_closing(self, key: tuple[CallId, int]) -> bool:
+        """Whether a route ended a moment ago, so that what still comes over it is only late."""
+        return key in self._closing
+
     def _find(self, message: CallReject | CallKeepalive | CallReport, source: NodeId) -> tuple[Call | None, Leg | None]:
         """The call and route of an end-to-end message that came from the right side."""
         leg = self._leg(message.call, message.attempt)
@@ -175,7 +179,8 @@ class Desk:
         if path is None:
             self._give_up(call, call.reason or "no route left", now)
             return
-        setup = sign(self._setup(call, path, now), self._core.signer)
+        lifetime = self._core.config.statement_lifetime
+        setup = sign(call.next_setup(path, self._core.expiry_ns(now, lifetime)), self._core.signer)
         leg = Leg(setup=setup, place=0, opened=now.mono, heard=now.mono)
         leg.advance(CallEvent.INVITE)
         call.advance(CallEvent.ROUTE)
@@ -188,18 +193,6 @@ class Desk:
         self._core.alarms.set(("setup", call.id, setup.attempt), now.mono + patience)
         if not self._neighbourhood.reach(path[1], setup, now):
             self._drop_pending(call, UNREACHABLE, {path[1]}, now)
-
-    def _setup(self, call: Call, path: tuple[NodeId, ...], now: Instant) -> CallSetup:
-        return CallSetup(
-            call=call.id,
-            attempt=call.attempts,
-            path=path,
-            caller=str(call.request.caller),
-            callee=str(call.request.callee),
-            media=call.request.media,
-            aic=call.request.aic,
-            expires_ns=self._core.expiry_ns(now, self._core.config.statement_lifetime),
-        )
 
     def _drop_pending(self, call: Call, reason: str, blamed: set[NodeId], now: Instant) -> None:
         """The route being set up came to nothing: the next one is tried."""

@@ -90,7 +90,7 @@ class MediaFlows:
         return tuple(node for node in ends if node in route.next)
 
     def truth(self, label: int) -> tuple[float, float, float]:
-        """RTT, jitter (seconds) and loss of a route now, worse direction; all is lost where a node does not pass it on."""
+        """RTT, jitter (seconds) and loss of a route now, worse direction; all is lost if a node does not pass on."""
         route = self._routes[label]
         if route.laid is None:
             return math.nan, 0.0, 1.0
