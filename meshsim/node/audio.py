@@ -137,6 +137,7 @@ class AudioReport:
         duplicates: Packets that arrived again, or too late to tell.
         jitter: Interarrival jitter in seconds (RFC 3550, A.8).
         delay_mean: One-way delay in seconds; NaN before the first packet.
+        delay_sd: Its standard deviation, in seconds.
         delay_median: Its median, in seconds.
         delay_p95: Its 95th percentile, in seconds.
         longest_gap: The longest silence; both ends 0 before the second packet.
@@ -153,6 +154,7 @@ class AudioReport:
     duplicates: int
     jitter: float
     delay_mean: float
+    delay_sd: float
     delay_median: float
     delay_p95: float
     longest_gap: Gap
@@ -220,6 +222,7 @@ class AudioSink:
             duplicates=self.duplicates,
             jitter=self._jitter,
             delay_mean=float(delays.mean()),
+            delay_sd=float(delays.std()),
             delay_median=float(np.median(delays)),
             delay_p95=float(np.quantile(delays, 0.95)),
             longest_gap=longest,

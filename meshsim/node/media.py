@@ -162,13 +162,15 @@ class MediaPlane:
         """Whether a route of `call` still ends here."""
         return any(end.call == call for end in self._ends.values())
 
-    def settle(self) -> None:
-        """Closes what is open, so that `heard` is whole."""
+    def settle(self) -> list[CallId]:
+        """Closes the routes that end here, so that `heard` is whole; the calls they belonged to."""
+        calls = sorted({end.call for end in self._ends.values()})
         for label in list(self._ends):
             end = self._ends.pop(label)
             for task in end.tasks:
                 task.cancel()
             self.heard[end.call].audio[label] = end.sink.report()
+        return calls
 
     def _swallows(self, label: int) -> bool:
         """Whether this packet is dropped on purpose: the misbehaviour of a gray or black hole."""

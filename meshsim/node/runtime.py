@@ -122,7 +122,8 @@ class Node:
         if effect.call in self._hang_ups and effect.upstream is None:
             seconds = self._hang_ups.pop(effect.call)
             asyncio.get_running_loop().call_later(seconds, self._driver.hang_up, effect.call)
-        self._tell_media("media_open", effect.call, effect.label)
+        via = effect.downstream or effect.upstream
+        self._tell_media("media_open", effect.call, effect.label, via="" if via is None else did_key(via))
 
     def close_media(self, effect: CloseMedia) -> None:
         """Stops media."""
@@ -133,10 +134,7 @@ class Node:
 
     def emit(self, sample: Sample) -> None:
         """Tells and keeps what the agent wants known."""
-        told = told_of(sample)
-        if isinstance(sample, RouteSample):
-            self._paths[sample.call] = sample.decision.path
-        self._tell(told)
+        self._tell(told_of(sample))
         if self._trace is not None:
             self._trace.keep(sample)
         if isinstance(sample, CallSample):
@@ -156,7 +154,6 @@ class Node:
 
     def _assemble(self, emulator: EmulatorClient | None) -> None:
         config = self.config
-        self._paths: dict[CallId, tuple[NodeId, ...]] = {}
         self._record = self._describe()
         self._driver = NodeDriver(self._make_agent(), self)
         self._neighbours = Neighbours(
@@ -308,23 +305,24 @@ class Node:
     async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
             task.cancel()
-        self._media.settle()
+        for call in self._media.settle():
+            self._tell_heard(call)
         self._driver.close()
         await self._neighbours.close()
         if self._trace is not None:
             self._trace.close()
         self._tell({"event": "left", "rejected": self._driver.rejected, "unroutable": self._media.unroutable})
 
-    def _tell_media(self, event: str, call: CallId, label: int) -> None:
-        path = [did_key(node) for node in self._paths.get(call, ())]
-        self._tell({"event": event, "call": call.hex(), "label": label, "at": time.monotonic(), "path": path})
+    def _tell_media(self, event: str, call: CallId, label: int, **more: str) -> None:
+        self._tell({"event": event, "call": call.hex(), "label": label, "at": time.monotonic(), **more})
 
     def _tell_heard(self, call: CallId) -> None:
         heard = self._media.heard.get(call)
         if heard is None:
             return
         routes = [
-            {"received": r.received, "lost": r.lost, "jitter": r.jitter, "delay_mean": r.delay_mean, "delay_p95": r.delay_p95,
+            {"received": r.received, "lost": r.lost, "jitter": r.jitter, "delay_mean": r.delay_mean, "delay_sd": r.delay_sd,
+             "delay_p95": r.delay_p95,
              "decoded": r.decoded, "frequency": r.frequency, "rms": r.rms}
             for r in heard.audio.values()
         ]  # fmt: skip

@@ -33,9 +33,11 @@ class NodeTrace:
         self._writer = TraceWriter(
             Path(config.trace or ""), {"source": "node", "node": did_key(own), "aura": config.aura, "policy": config.policy}
         )
+        self._aura = config.aura
         self._start = time.monotonic()
         self._rows: dict[NodeId, int] = {own: 0}
         self._calls: dict[CallId, int] = {}
+        self._view: NetworkView | None = None
 
     def row(self, node: NodeId) -> int:
         """The row of a node, in the order in which this node came to know them."""
@@ -56,6 +58,7 @@ class NodeTrace:
 
     def links(self, view: NetworkView, links: LinkBelief) -> None:
         """Writes down what is measured of the node's own links now."""
+        self._view = view
         rows = np.array([self.row(node) for node in view.nodes.ids], dtype=np.int32)
         seen = links.observed
         self._writer.append(
@@ -70,8 +73,32 @@ class NodeTrace:
         )
 
     def close(self) -> None:
-        """Finishes the trace."""
+        """Writes who the rows are, and finishes the trace."""
+        for node in list(self._rows):
+            self._describe(node)
         self._writer.close()
+
+    def _describe(self, node: NodeId) -> None:
+        """One row of `nodes`: what its record says; the truth about behaviour is not known here."""
+        at = None if self._view is None else self._view.index.get(node)
+        known = None if self._view is None or at is None else self._view.nodes
+        self._writer.append(
+            "nodes",
+            node=[self._rows[node]],
+            node_id=[bytes(node)],
+            name=[did_key(node)],
+            aura=[self._aura if self._rows[node] == 0 else ""],
+            domain=[""],
+            role=[-1 if known is None else int(known.role[at])],
+            nat=[-1 if known is None else int(known.nat[at])],
+            latitude_degrees=[math.nan if known is None else float(known.latitude[at])],
+            longitude_degrees=[math.nan if known is None else float(known.longitude[at])],
+            aic=[known is not None and bool(known.aic[at])],
+            capacity_bps=[math.nan if known is None else float(known.capacity[at])],
+            max_calls=[-1 if known is None else int(known.max_calls[at])],
+            behaviour=[""],
+            strength=[math.nan],
+        )
 
     def _ns(self, at: float) -> int:
         return to_nanoseconds(at - self._start)

@@ -131,9 +131,9 @@ async def test_playing_keeps_the_pace_of_real_time() -> None:
     source, sink = AudioSource(7), AudioSink(7)
     started = time.monotonic()
     await source.play(lambda data: sink.receive(data, time.monotonic_ns()), seconds=0.2)
-    assert 0.15 < time.monotonic() - started < 1.0
+    assert time.monotonic() - started > 0.15
     assert sink.report().received == source.packets == 10
-    assert sink.report().delay_median < 0.005
+    assert sink.report().delay_median < 0.02
 
 
 async def test_playing_ends_when_its_task_is_cancelled() -> None:
