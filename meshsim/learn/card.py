@@ -1,0 +1,110 @@
+"""The card of a scorer: what it was trained on, what it can do, with intervals, and what it cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshsim.mesh import quality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from meshsim.learn.config import Episodes, TrainConfig
+    from meshsim.learn.evaluate import OpenLoop
+    from meshsim.learn.fit import Fit
+    from meshsim.measure.stats import Interval
+
+_LIMITS = """\
+## Limits
+
+- Simulated episodes only; nothing here was measured on people's calls.
+- Numbers are open loop: every policy decides the same logged calls, and what its own choices would have done to the
+  network is not in them.
+- Intervals rest on views (calls placed on one belief count as one cluster), and on a handful of seeds of one scenario.
+- Two-party calls of up to five hops; beliefs as `meshsim.routing.features` builds them.
+- The MOS is the E-model's, narrow band, also for calls with video.
+"""
+
+
+def untested(config: TrainConfig) -> str:
+    """The card of a scorer that was not evaluated yet."""
+    return f"# {config.name}\n\nNot evaluated.\n"
+
+
+def card_text(
+    config: TrainConfig,
+    fitted: Fit,
+    calls: Mapping[str, int],
+    topologies: Mapping[str, tuple[str, ...]],
+    report: Mapping[str, OpenLoop],
+) -> str:
+    """The card, Markdown.
+
+    Args:
+        config: What was asked for.
+        fitted: How training went.
+        calls: Calls of each split.
+        topologies: Graphs of each split.
+        report: Open-loop results by scenario.
+    """
+    return "\n".join(
+        [
+            *_head(config, fitted),
+            *_data(config, calls, topologies),
+            *(line for scenario, result in report.items() for line in _results(scenario, result)),
+            _LIMITS,
+        ]
+    )
+
+
+def _head(config: TrainConfig, fitted: Fit) -> Iterator[str]:
+    target, shape = quality.TARGET, config.model
+    yield f"# {config.name}\n"
+    yield (
+        "Scores candidate paths of a call from what a node believes of the mesh.\n"
+        "`ai_score` is 100 times the calibrated probability that the call meets its target\n"
+        f"(RTT <= {1e3 * target.rtt:g} ms, jitter <= {1e3 * target.jitter:g} ms, loss <= {100 * target.loss:g} %);\n"
+        "`confidence` is the calibrated probability that the chosen path is within 0.2 MOS of the best feasible one.\n"
+    )
+    parameters = sum(parameter.numel() for parameter in fitted.scorer.parameters())
+    yield (
+        f"A graph network of {parameters:,} parameters: embeddings of {shape.dimension}, {shape.rounds} rounds of\n"
+        f"message passing, epoch {fitted.best} of {len(fitted.history)} kept.\n"
+    )
+    folder = f"models/{config.name}"
+    yield f"Regenerate, from the root of the checkout: `meshsim train {folder}/train.yaml --out {folder}`\n"
+
+
+def _data(config: TrainConfig, calls: Mapping[str, int], topologies: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    yield "## Data\n"
+    yield "| use | graphs | episodes | calls |"
+    yield "|---|---|---|---|"
+    for split, count in calls.items():
+        episodes = "; ".join(_episodes(part) for part in getattr(config.data, split)) or "none"
+        yield f"| {split} | {', '.join(topologies[split]) or 'none'} | {episodes} | {count:,} |"
+    yield ""
+
+
+def _episodes(part: Episodes) -> str:
+    changed = f" with {', '.join(part.overrides)}" if part.overrides else ""
+    return f"{part.scenario}, seeds {', '.join(map(str, part.seeds))}{changed}"
+
+
+def _results(scenario: str, result: OpenLoop) -> Iterator[str]:
+    yield f"## Open loop on `{scenario}`: {result.calls:,} calls\n"
+    yield "| policy | poor calls | learned minus this | regret, MOS |"
+    yield "|---|---|---|---|"
+    for name, rate in result.poor_call_rate.items():
+        difference = result.difference.get(("learned", name))
+        beside = _percent(difference) if difference is not None else ""
+        yield f"| {name} | {_percent(rate)} | {beside} | {result.regret[name].mean:.3f} |"
+    yield ""
+    for name, claims in result.claims.items():
+        yield (
+            f"`{name}`: AUC {claims.auc:.3f}; calibration error of ai_score {claims.score_error:.3f} over candidates\n"
+            f"and {claims.chosen_error:.3f} over chosen paths, of confidence {claims.confidence_error:.3f}.\n"
+        )
+
+
+def _percent(interval: Interval) -> str:
+    return f"{100 * interval.mean:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

@@ -1,0 +1,160 @@
+"""What a training run may say: which episodes train, calibrate and validate, how large the scorer is, how it is fitted.
+
+The episodes are named here and simulated by who calls (`learn` knows no simulator); `TrainConfig.wanted` lists them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from meshsim.mesh.errors import ConfigError
+from meshsim.scenario.problems import explain
+from meshsim.scenario.text import Text, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Split = Literal["train", "calibration", "validation", "report"]
+SPLITS: tuple[Split, ...] = ("train", "calibration", "validation", "report")
+
+USES: dict[Split, str] = {"train": "train", "calibration": "train", "validation": "validate", "report": "validate"}
+"""What the graphs of each split must be allowed for (`scenario.topologies.allowed`)."""
+
+
+class Part(BaseModel):
+    """Base of the parts of a training configuration: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+
+
+class Episodes(Part):
+    """Some episodes of one scenario."""
+
+    scenario: str
+    """Name of a preset, or path of a scenario file."""
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    """One episode for each."""
+    overrides: tuple[str, ...] = ()
+    """`dotted.key=value` each, as `meshsim run -o` takes them."""
+
+
+class Data(Part):
+    """Which episodes are used for what; no episode may serve twice."""
+
+    train: Annotated[tuple[Episodes, ...], Field(min_length=1)]
+    """Gradients come from these; graphs that may train."""
+    calibration: Annotated[tuple[Episodes, ...], Field(min_length=1)]
+    """Probabilities are fitted on these; graphs that may train."""
+    validation: Annotated[tuple[Episodes, ...], Field(min_length=1)]
+    """These decide when to stop; graphs that may train or validate."""
+    report: tuple[Episodes, ...] = ()
+    """The card's numbers come from these, which decided nothing; graphs that may train or validate."""
+
+
+class Shape(Part):
+    """The sizes of a scorer."""
+
+    dimension: Annotated[int, Field(ge=4, le=256)] = 32
+    """D, length of a node's embedding."""
+    rounds: Annotated[int, Field(ge=0, le=8)] = 2
+    """Rounds of message passing; 0 leaves each node with its own features (the ablation)."""
+    state: Annotated[int, Field(ge=1, le=128)] = 16
+    """Length of the hidden state that hops add up along a path."""
+
+
+class Optimisation(Part):
+    """How the scorer is fitted."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 40
+    """Most passes over the training episodes."""
+    patience: Annotated[int, Field(ge=1)] = 12
+    """Epochs without a better validation loss before it stops."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 4e-3
+    """Peak rate of AdamW."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-3
+    """Of AdamW."""
+    views_per_batch: Annotated[int, Field(ge=1)] = 8
+    """Views whose calls share one step."""
+    regression_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of what the call would measure, beside 1 for cross-entropy."""
+    choice_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the utility that a choice forgoes."""
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+    """Of that choice: how soft a maximum it is, in utility."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads of torch; the result is reproducible for one number of threads."""
+
+
+class Wanted(NamedTuple):
+    """One episode that a configuration asks for."""
+
+    split: Split
+    scenario: str
+    seed: int
+    overrides: tuple[str, ...]
+
+
+class TrainConfig(Part):
+    """One training run."""
+
+    name: str = "route-scorer"
+    """Name of the artefact."""
+    seed: int = 1
+    """Of the parameters' start and of the order of batches."""
+    data: Data
+    """The episodes."""
+    model: Shape = Shape()
+    """The scorer's sizes."""
+    optimisation: Optimisation = Optimisation()
+    """The fit."""
+
+    def wanted(self) -> Iterator[Wanted]:
+        """Every episode, split by split, in the order written.
+
+        Raises:
+            ConfigError: If an episode stands in two splits: a number would then be reported on what it was fitted to.
+        """
+        seen: dict[tuple[str, int, tuple[str, ...]], Split] = {}
+        for split in SPLITS:
+            episodes: tuple[Episodes, ...] = getattr(self.data, split)
+            for part in episodes:
+                for seed in part.seeds:
+                    before = seen.setdefault((part.scenario, seed, part.overrides), split)
+                    if before != split:
+                        raise ConfigError(
+                            f"{part.scenario} with seed {seed} stands in {before} and in {split}", key=f"data.{split}"
+                        )
+                    yield Wanted(split, part.scenario, seed, part.overrides)
+
+
+def load_config(path: Path) -> TrainConfig:
+    """The training configuration in a YAML file.
+
+    Raises:
+        ConfigError: With file, line, key, allowed values and the nearest one, if anything is wrong.
+    """
+    try:
+        written = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", file=str(path)) from error
+    text = parse(written, file=str(path))
+    if not isinstance(text.value, dict):
+        raise ConfigError(
+            "a training configuration is a mapping", file=str(path), line=1, allowed=list(TrainConfig.model_fields)
+        )
+    return _checked(text, str(path))
+
+
+def _checked(text: Text, file: str) -> TrainConfig:
+    try:
+        config = TrainConfig.model_validate(text.value)
+    except ValidationError as error:
+        raise explain(error, TrainConfig, text, file=file, overrides={}) from error
+    try:
+        list(config.wanted())
+    except ConfigError as error:
+        raise ConfigError(error.message, file=file, line=text.line(("data",)), key=error.key) from error
+    return config

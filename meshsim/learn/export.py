@@ -1,0 +1,190 @@
+"""From a fitted scorer to the two ONNX models that nodes run, and the proof that they say the same as torch.
+
+The TorchScript exporter is used: it needs no package beyond torch and onnx. Whatever could carry a file name of the
+machine that exported is stripped.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+
+from meshsim.learn.fit import settled
+from meshsim.mesh.seeds import SeedTree
+from meshsim.routing import artefact, features
+from meshsim.routing.policies.learned import ENCODER_INPUTS, HEAD_INPUTS, HEAD_OUTPUTS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from meshsim.learn.gnn import RouteScorer, Scale
+
+OPSET = 18
+"""From 16 on, ScatterElements can add."""
+
+TOLERANCE = 1e-4
+SIZES = ((1, 0, 1), (2, 0, 1), (2, 1, 1), (3, 7, 1), (5, 4, 16), (1000, 0, 3))
+"""(N, E, P) that random sizes rarely hit: no link, one candidate, one node."""
+
+ROWS = {
+    "node": "N",
+    "link": "E",
+    "link_src": "E",
+    "link_dst": "E",
+    "embedding": "N",
+    "hop": "S",
+    "hop_src": "S",
+    "hop_dst": "S",
+    "hop_path": "S",
+    "path": "P",
+    **dict.fromkeys(HEAD_OUTPUTS, "P"),
+}
+"""The name of the first axis of each input and output; all are dynamic."""
+
+
+def random_inputs(
+    scorer: RouteScorer, n: int, e: int, p: int, generator: np.random.Generator
+) -> dict[str, NDArray[np.generic]]:
+    """A random view of N nodes and E links, and P candidates of one to three hops, spread as the training data were."""
+    hops = generator.integers(1, 4, p)
+    s = int(hops.sum())
+
+    def rows(scale: Scale, k: int) -> NDArray[np.float32]:
+        mean, deviation = scale.mean.numpy(), scale.deviation.numpy()
+        return np.asarray(mean + deviation * generator.normal(size=(k, len(mean))), dtype=np.float32)
+
+    hop = rows(scorer.head.hop_scale, s)
+    loss = features.HOP.index("loss")
+    hop[:, loss] = np.abs(hop[:, loss])
+    return {
+        "node": rows(scorer.encoder.node_scale, n),
+        "link": rows(scorer.encoder.link_scale, e),
+        "link_src": generator.integers(0, n, e),
+        "link_dst": generator.integers(0, n, e),
+        "hop": hop,
+        "hop_src": generator.integers(0, n, s),
+        "hop_dst": generator.integers(0, n, s),
+        "hop_path": np.repeat(np.arange(p), hops),
+        "path": rows(scorer.head.path_scale, p),
+    }
+
+
+def _stripped(model: bytes) -> bytes:
+    graph = onnx.load_from_string(model)
+    graph.doc_string = graph.graph.doc_string = graph.producer_version = ""
+    graph.producer_name = "meshsim"
+    del graph.metadata_props[:]
+    for node in graph.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    onnx.checker.check_model(graph)
+    serialised: bytes = graph.SerializeToString(deterministic=True)
+    return serialised
+
+
+def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...]) -> bytes:
+    """`module` as an ONNX model whose first axes are all dynamic.
+
+    Args:
+        module: The encoder or the head.
+        inputs: An example of each input, by name, in the order of `forward`.
+        outputs: Names of the outputs.
+    """
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        written = Path(folder) / "model.onnx"
+        warnings.simplefilter("ignore")  # that this exporter is the older one; parity is measured, not assumed
+        torch.onnx.export(
+            module,
+            tuple(inputs.values()),
+            written,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: {0: ROWS[name]} for name in (*inputs, *outputs)},
+        )
+        return _stripped(written.read_bytes())
+
+
+def export_models(scorer: RouteScorer) -> tuple[bytes, bytes]:
+    """Encoder and head as ONNX models."""
+    scorer.eval()
+    drawn = random_inputs(scorer, 6, 11, 4, SeedTree(0).generator("export"))
+    example = {name: torch.from_numpy(value) for name, value in drawn.items()}
+    encoder = to_onnx(scorer.encoder, {name: example[name] for name in ENCODER_INPUTS}, ("embedding",))
+    with torch.no_grad():
+        example["embedding"] = scorer.encoder(*(example[name] for name in ENCODER_INPUTS))
+    return encoder, to_onnx(scorer.head, {name: example[name] for name in HEAD_INPUTS}, HEAD_OUTPUTS)
+
+
+def parity(scorer: RouteScorer, encoder: bytes, head: bytes, *, sizes: int = 24, seed: int = 1) -> float:
+    """Largest absolute difference between torch and onnxruntime over the odd `SIZES` and some random ones.
+
+    Args:
+        scorer: In torch.
+        encoder: As exported.
+        head: As exported.
+        sizes: Number of random sizes.
+        seed: Of sizes and values.
+    """
+    generator = SeedTree(seed).generator("parity")
+    drawn = [(int(n), int(e), int(p)) for n, e, p in generator.integers((2, 1, 1), (300, 3000, 40), (sizes, 3))]
+    sessions = [_session(model) for model in (encoder, head)]
+    with settled(seed, threads=1):
+        return max(_difference(scorer, sessions, random_inputs(scorer, *size, generator)) for size in (*SIZES, *drawn))
+
+
+def _session(model: bytes) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # as nodes run it
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _difference(
+    scorer: RouteScorer, sessions: list[ort.InferenceSession], values: dict[str, NDArray[np.generic]]
+) -> float:
+    tensors = {name: torch.from_numpy(value) for name, value in values.items()}
+    with torch.no_grad():
+        embedding = scorer.encoder(*(tensors[name] for name in ENCODER_INPUTS))
+        tensors["embedding"] = embedding
+        said = scorer.head(*(tensors[name] for name in HEAD_INPUTS))
+    (encoded,) = sessions[0].run(None, {name: values[name] for name in ENCODER_INPUTS})
+    answered = sessions[1].run(None, {**{name: values[name] for name in HEAD_INPUTS[1:]}, "embedding": encoded})
+    pairs = zip((embedding, *said), (encoded, *answered), strict=True)
+    return max(float(np.abs(ours.numpy() - theirs).max(initial=0.0)) for ours, theirs in pairs)
+
+
+def export(scorer: RouteScorer, calibration: artefact.Calibration, card: str, out: Path) -> float:
+    """Writes the artefact to `out` and returns the largest difference from torch.
+
+    Args:
+        scorer: Fitted.
+        calibration: How its outputs become probabilities.
+        card: The card, Markdown.
+        out: The artefact's folder; files of an older one are replaced.
+
+    Raises:
+        ValueError: If the exported models differ from torch by more than `TOLERANCE`; nothing is written then.
+    """
+    encoder, head = export_models(scorer)
+    difference = parity(scorer, encoder, head)
+    if not difference <= TOLERANCE:
+        raise ValueError(f"the exported models differ from torch by {difference:g}, more than {TOLERANCE:g}")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / artefact.ENCODER).write_bytes(encoder)
+    (out / artefact.HEAD).write_bytes(head)
+    written = msgspec.json.format(msgspec.json.encode(calibration), indent=2)
+    (out / artefact.CALIBRATION).write_bytes(written + b"\n")
+    (out / artefact.CARD).write_text(card, encoding="utf-8")
+    artefact.write_features(out)
+    artefact.write_manifest(out)
+    return difference

@@ -1,0 +1,242 @@
+"""The training loop: from examples to a fitted scorer. No framework, no globals; seeded, and the same on every run.
+
+The loss has four parts, all on counterfactual labels: the log-odds of a good call (cross-entropy), what the call would
+measure (Huber on log RTT, log jitter, log-odds of loss, MOS), and the utility that a choice by softmax over the call's
+candidates is expected to forgo. Training stops when the validation episodes say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from meshsim.learn.batch import Batch, batches_of, join
+from meshsim.learn.gnn import Prediction, RouteScorer, add_up
+from meshsim.mesh.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from meshsim.learn.config import Optimisation, TrainConfig
+    from meshsim.learn.dataset import Dataset
+
+    Progress = Callable[[float], None]
+
+MOS_WEIGHT = 0.05
+"""Utility of one point of MOS, beside 1 for a call that meets its target: breaks ties between good paths."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """What one pass over the training episodes came to.
+
+    Attributes:
+        number: From 1.
+        train: Mean training loss.
+        validation: Validation loss: cross-entropy plus utility forgone.
+        poor: Share of validation calls that would have been poor by the scorer's choice.
+    """
+
+    number: int
+    train: float
+    validation: float
+    poor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A fitted scorer.
+
+    Attributes:
+        scorer: With the parameters of the best epoch, in evaluation mode.
+        history: Every epoch, in order.
+        best: Number of the best epoch.
+    """
+
+    scorer: RouteScorer
+    history: tuple[Epoch, ...]
+    best: int
+
+
+def predict(scorer: RouteScorer, batch: Batch) -> Prediction:
+    """What `scorer` says of all candidates of `batch`."""
+    embedding = scorer.encoder(batch.node, batch.link, batch.link_src, batch.link_dst)  # (N, D)
+    said = scorer.head(embedding, batch.hop, batch.hop_src, batch.hop_dst, batch.hop_path, batch.path)
+    return Prediction(*said)
+
+
+def utility_of(said: Prediction) -> Tensor:
+    """Predicted utility of each candidate, (P,): probability of a good call plus a little for MOS."""
+    return torch.sigmoid(said.logit_ok) + MOS_WEIGHT * said.mos
+
+
+def true_utility(batch: Batch) -> Tensor:
+    """The utility that each candidate would have had, (P,)."""
+    return batch.ok.float() + MOS_WEIGHT * batch.mos
+
+
+def forgone(said: Prediction, batch: Batch, temperature: float) -> Tensor:
+    """Mean utility that a softmax choice among a call's feasible candidates forgoes against the best one; scalar."""
+    can = batch.feasible.float()  # (P,)
+    true = true_utility(batch)  # (P,)
+    wanted = torch.where(batch.feasible, utility_of(said) / temperature, -torch.inf)  # (P,)
+    top = wanted.detach().new_zeros(batch.calls).scatter_reduce(0, batch.call, wanted.detach(), "amax")  # (C,)
+    weight = torch.exp(wanted - top[batch.call])  # (P,), at most 1
+    sums = add_up(torch.stack([weight, weight * true, can], dim=1), batch.call, batch.calls)  # (C, 3)
+    choice = sums[:, 2] > 1  # (C,), calls that leave a choice
+    best = true.new_zeros(batch.calls).scatter_reduce(0, batch.call, true * can, "amax")  # (C,)
+    expected = sums[:, 1] / sums[:, 0].clamp(min=1e-9)  # (C,)
+    return ((best - expected) * choice).sum() / choice.sum().clamp(min=1)
+
+
+def cross_entropy(said: Prediction, batch: Batch) -> Tensor:
+    """Mean cross-entropy of "meets its target" over the feasible candidates; scalar."""
+    each = nn.functional.binary_cross_entropy_with_logits(said.logit_ok, batch.ok.float(), reduction="none")  # (P,)
+    return (each * batch.feasible).sum() / batch.feasible.sum().clamp(min=1)
+
+
+def regression(said: Prediction, batch: Batch) -> Tensor:
+    """Mean Huber loss of what the call would measure, over the candidates that connect; scalar."""
+    pairs = (
+        (said.log_rtt, batch.log_rtt),
+        (said.log_jitter, batch.log_jitter),
+        (0.3 * said.logit_loss.clamp(min=-12.0), 0.3 * batch.logit_loss),
+        (said.mos, batch.mos),
+    )
+    each = torch.stack([nn.functional.smooth_l1_loss(a, b, reduction="none", beta=0.5) for a, b in pairs])  # (4, P)
+    return (each * batch.connected).sum() / (4 * batch.connected.sum().clamp(min=1))
+
+
+def loss_of(said: Prediction, batch: Batch, by: Optimisation) -> Tensor:
+    """The training loss; scalar."""
+    return (
+        cross_entropy(said, batch)
+        + by.regression_weight * regression(said, batch)
+        + by.choice_weight * forgone(said, batch, by.temperature)
+    )
+
+
+def poor_rate(said: Prediction, batch: Batch) -> float:
+    """Share of calls that the feasible candidate of highest utility would have made poor."""
+    utility = torch.where(batch.feasible, utility_of(said), -torch.inf)  # (P,)
+    top = utility.new_full((batch.calls,), -torch.inf).scatter_reduce(0, batch.call, utility, "amax")  # (C,)
+    chosen = batch.feasible & (utility == top[batch.call])  # (P,)
+    sums = add_up(torch.stack([chosen.float(), (chosen & ~batch.ok).float()], dim=1), batch.call, batch.calls)
+    some = sums[:, 0] > 0  # calls with a feasible candidate
+    return float((sums[some, 1] / sums[some, 0]).mean()) if bool(some.any()) else float("nan")
+
+
+@contextlib.contextmanager
+def settled(seed: int, threads: int) -> Iterator[None]:
+    """Torch with a seed, a number of threads and deterministic kernels; as it was before, afterwards."""
+    before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(mode=True)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            torch.use_deterministic_algorithms(before[1])
+
+
+def _normalise(scorer: RouteScorer, views: Sequence[Batch]) -> None:
+    scorer.encoder.node_scale.fit(torch.cat([view.node for view in views]))
+    scorer.encoder.link_scale.fit(torch.cat([view.link for view in views]))
+    scorer.head.hop_scale.fit(torch.cat([view.hop for view in views]))
+    scorer.head.path_scale.fit(torch.cat([view.path for view in views]))
+
+
+def _shuffled(views: Sequence[Batch], size: int, generator: torch.Generator) -> Iterator[Batch]:
+    order = torch.randperm(len(views), generator=generator).tolist()
+    for start in range(0, len(order), size):
+        yield join([views[i] for i in order[start : start + size]])
+
+
+def _pass(
+    scorer: RouteScorer,
+    views: Sequence[Batch],
+    by: Optimisation,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> float:
+    scorer.train()
+    total, calls = 0.0, 0
+    for batch in _shuffled(views, by.views_per_batch, generator):
+        optimiser.zero_grad()
+        loss = loss_of(predict(scorer, batch), batch, by)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(scorer.parameters(), 1.0)
+        optimiser.step()
+        total += float(loss.detach()) * batch.calls
+        calls += batch.calls
+    return total / calls
+
+
+@torch.no_grad()
+def _judge(scorer: RouteScorer, batch: Batch, by: Optimisation) -> tuple[float, float]:
+    scorer.eval()
+    said = predict(scorer, batch)
+    return float(cross_entropy(said, batch) + by.choice_weight * forgone(said, batch, by.temperature)), poor_rate(
+        said, batch
+    )
+
+
+def _rate(step: int, steps: int) -> float:
+    """Learning rate as a share of its peak: a tenth of the way up in a line, the rest down a cosine."""
+    rise = max(steps // 10, 1)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.02 + 0.98 * 0.5 * (1.0 + float(torch.cos(torch.tensor(torch.pi * (step - rise) / max(steps - rise, 1)))))
+
+
+def fit(config: TrainConfig, train: Dataset, validation: Dataset, progress: Progress | None = None) -> Fit:
+    """Fits a scorer to `train`, keeping the epoch that does best on `validation`.
+
+    Args:
+        config: Sizes, losses, seed.
+        train: Episodes on graphs that may train.
+        validation: Other episodes; they decide when to stop and never reach a gradient.
+        progress: Called after each epoch with the share done, in [0, 1].
+
+    Raises:
+        ConfigError: If there is nothing to train on or to validate with.
+    """
+    if not len(train) or not len(validation):
+        raise ConfigError("training needs at least one call to train on and one to validate with", key="data")
+    by = config.optimisation
+    with settled(config.seed, by.threads):
+        views, held_out = batches_of(train), join(batches_of(validation))
+        scorer = RouteScorer(config.model)
+        _normalise(scorer, views)
+        return _epochs(scorer, views, held_out, config, progress)
+
+
+def _epochs(
+    scorer: RouteScorer, views: Sequence[Batch], held_out: Batch, config: TrainConfig, progress: Progress | None
+) -> Fit:
+    by = config.optimisation
+    optimiser = torch.optim.AdamW(scorer.parameters(), lr=by.learning_rate, weight_decay=by.weight_decay, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda epoch: _rate(epoch, by.epochs))
+    generator = torch.Generator().manual_seed(config.seed)
+    history: list[Epoch] = []
+    best, kept = 0, copy.deepcopy(scorer.state_dict())
+    for number in range(1, by.epochs + 1):
+        spent = _pass(scorer, views, by, optimiser, generator)
+        schedule.step()
+        judged, poor = _judge(scorer, held_out, by)
+        history.append(Epoch(number=number, train=spent, validation=judged, poor=poor))
+        if not best or judged < history[best - 1].validation:
+            best, kept = number, copy.deepcopy(scorer.state_dict())
+        if progress is not None:
+            progress(number / by.epochs)
+        if number - best >= by.patience:
+            break
+    scorer.load_state_dict(kept)
+    return Fit(scorer=scorer.eval(), history=tuple(history), best=best)

@@ -1,0 +1,209 @@
+"""The route scorer, one file to read: an encoder of views and a head that scores one call's candidates.
+
+The encoder passes messages over the links of a view and gives an embedding per node; it is run once per view. The head
+follows each candidate hop by hop: a hop's belief, corrected by what the embeddings of its ends say, adds a positive
+delay, a loss exponent and a jitter variance to its path, exactly as paths compose (`mesh.quality`); a path's score
+therefore never depends on which other candidates are listed, and an untrained head returns what the beliefs say.
+
+Letters: N nodes, E links, P candidates, S = sum of the candidates' hops, F features, D embedding.
+
+Sums over links and hops are `scatter_add` with an index widened to the values' shape: `index_add` means the same, but
+the TorchScript exporter of torch 2.13 writes it without `reduction="add"`, so that one of several equal indices wins.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from meshsim.mesh import quality
+from meshsim.routing import features as columns
+
+if TYPE_CHECKING:
+    from meshsim.learn.config import Shape
+
+CORRECTION = 3.0
+"""Largest correction of a hop's belief, on the log scale."""
+MOST_UNSEEN = 0.3
+UNSEEN_OFFSET = 8.0
+"""Loss exponent that a hop may add though no belief shows it (a relay that drops): at most 0.3, hardly any at first."""
+LEAST_RTT = 1e-4
+LEAST_JITTER = 1e-6
+LEAST_LOSS = 1e-4
+LEAST_DEVIATION = 1e-6
+
+
+class Prediction(NamedTuple):
+    """What the head says of P candidates; each (P,) float32.
+
+    Attributes:
+        logit_ok: Uncalibrated log-odds that the call meets `mesh.quality.TARGET`.
+        log_rtt: Natural log of seconds.
+        log_jitter: Natural log of seconds.
+        logit_loss: Log-odds of a packet's loss.
+        mos: Conversational MOS.
+    """
+
+    logit_ok: Tensor
+    log_rtt: Tensor
+    log_jitter: Tensor
+    logit_loss: Tensor
+    mos: Tensor
+
+
+def add_up(values: Tensor, index: Tensor, n: int) -> Tensor:
+    """Sums of the rows of `values` that share an index; (K, C) and (K,) -> (n, C)."""
+    wide = index[:, None].expand(-1, values.shape[1])  # (K, C)
+    return values.new_zeros((n, values.shape[1])).scatter_add(0, wide, values)  # (n, C)
+
+
+def perceptron(inputs: int, hidden: int, outputs: int, *, still: bool = False) -> nn.Sequential:
+    """Two layers; with `still`, the last starts at zero, so that what it corrects starts uncorrected."""
+    last = nn.Linear(hidden, outputs)
+    if still:
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), last)
+
+
+_DELAY, _JITTER, _LOSS = (columns.HOP.index(name) for name in ("log_delay", "log_jitter", "loss"))
+
+
+def believed(hop: Tensor) -> Tensor:
+    """Believed one-way delay (s), jitter (s) and loss exponent -ln(1 - loss) of hops; (S, Fh) -> (S, 3)."""
+    delay = columns.DELAY_REFERENCE * torch.exp(hop[:, _DELAY])
+    jitter = columns.JITTER_REFERENCE * torch.exp(hop[:, _JITTER])
+    return torch.stack([delay, jitter, hop[:, _LOSS]], dim=1)
+
+
+def voice_mos(delay: Tensor, jitter: Tensor, loss: Tensor) -> Tensor:
+    """`mesh.quality.voice_mos` in torch, so that the exported head holds it; (P,) each -> (P,)."""
+    heard = delay + quality.PACKETISATION + (quality.BUFFER_PER_JITTER * jitter).clamp(min=quality.BUFFER_FLOOR)
+    x = torch.log2(heard.clamp(min=0.1) / 0.1)
+    late = 25.0 * ((1 + x**6) ** (1 / 6) - 3 * (1 + (x / 3) ** 6) ** (1 / 6) + 2)
+    percent = 100.0 * loss
+    lost = quality.OPUS_NB_IE + (95.0 - quality.OPUS_NB_IE) * percent / (percent + quality.OPUS_NB_BPL)
+    r = (quality.R_DEFAULT - late - lost).clamp(0.0, 100.0)
+    return (1.0 + 0.035 * r + 7e-6 * r * (r - 60.0) * (100.0 - r)).clamp(min=1.0)
+
+
+class Scale(nn.Module):
+    """Standardises F columns with mean and deviation of the training data, kept in buffers and so in the artefact."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+
+    def fit(self, rows: Tensor) -> None:
+        """Takes mean and deviation from `rows` (K, F); a constant column is left unscaled."""
+        deviation = rows.std(0, correction=0)
+        self.mean.copy_(rows.mean(0))
+        self.deviation.copy_(torch.where(deviation > LEAST_DEVIATION, deviation, torch.ones_like(deviation)))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Standardised and cut at 6 deviations, against inputs unlike any in training; (K, F) -> (K, F)."""
+        return ((rows - self.mean) / self.deviation).clamp(-6.0, 6.0)
+
+
+class Round(nn.Module):
+    """One round of message passing: each node hears the mean of the messages on its incoming links."""
+
+    def __init__(self, dimension: int, links: int) -> None:
+        super().__init__()
+        self.message = perceptron(2 * dimension + links, dimension, dimension)
+        self.update = perceptron(2 * dimension, dimension, dimension)
+        self.norm = nn.LayerNorm(dimension)
+
+    def forward(self, state: Tensor, link: Tensor, src: Tensor, dst: Tensor) -> Tensor:
+        """(N, D), (E, Fl), (E,), (E,) -> (N, D)."""
+        said = self.message(torch.cat([state[src], state[dst], link], dim=1))  # (E, D)
+        heard = add_up(torch.cat([said, torch.ones_like(said[:, :1])], dim=1), dst, state.shape[0])  # (N, D + 1)
+        mean = heard[:, :-1] / heard[:, -1:].clamp(min=1.0)  # (N, D)
+        return torch.as_tensor(self.norm(state + self.update(torch.cat([state, mean], dim=1))))  # (N, D)
+
+
+class Encoder(nn.Module):
+    """Embeds the nodes of a view; exported as `encoder.onnx`."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.node_scale = Scale(len(columns.NODE))
+        self.link_scale = Scale(len(columns.HOP))
+        self.start = perceptron(len(columns.NODE), shape.dimension, shape.dimension)
+        self.rounds = nn.ModuleList(Round(shape.dimension, len(columns.HOP)) for _ in range(shape.rounds))
+
+    def forward(self, node: Tensor, link: Tensor, link_src: Tensor, link_dst: Tensor) -> Tensor:
+        """(N, Fn), (E, Fl), (E,), (E,) -> (N, D)."""
+        state = self.start(self.node_scale(node))  # (N, D)
+        scaled = self.link_scale(link)  # (E, Fl)
+        for step in self.rounds:
+            state = step(state, scaled, link_src, link_dst)  # (N, D)
+        return torch.as_tensor(state)
+
+
+class Head(nn.Module):
+    """Scores the candidates of one call (in training: of many); exported as `head.onnx`."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.hop_scale = Scale(len(columns.HOP))
+        self.path_scale = Scale(len(columns.PATH))
+        self.hop = perceptron(2 * shape.dimension + len(columns.HOP), 2 * shape.dimension, shape.dimension)
+        self.correct = perceptron(shape.dimension, shape.dimension, 4, still=True)
+        self.carry = nn.Linear(shape.dimension, shape.state)
+        self.judge = perceptron(shape.state + len(columns.PATH) + 4, 2 * shape.dimension, 2, still=True)
+        self.sharpness = nn.Parameter(torch.tensor(math.log(4.0)))
+
+    def forward(
+        self, embedding: Tensor, hop: Tensor, hop_src: Tensor, hop_dst: Tensor, hop_path: Tensor, path: Tensor
+    ) -> Prediction:
+        """(N, D), (S, Fh), (S,), (S,), (S,), (P, Fp) -> five of (P,)."""
+        known = self.hop_scale(hop)  # (S, Fh)
+        state = nn.functional.silu(
+            self.hop(torch.cat([embedding[hop_src], embedding[hop_dst], known], dim=1))
+        )  # (S, D)
+        parts = torch.cat([self._contributions(hop, self.correct(state)), self.carry(state)], dim=1)  # (S, 3 + state)
+        total = add_up(parts, hop_path, path.shape[0])  # (P, 3 + state)
+        log_rtt = torch.log(2.0 * total[:, 0] + LEAST_RTT)  # (P,)
+        log_jitter = 0.5 * torch.log(total[:, 1] + LEAST_JITTER**2)  # (P,)
+        survival = total[:, 2] + LEAST_LOSS  # (P,) = -log(1 - loss)
+        # log(expm1(x)) as log(x) + x / 2 + x^2 / 24: ONNX has no expm1, and exp(x) - 1 loses all digits of a small x
+        logit_loss = torch.log(survival) + survival / 2 + survival**2 / 24  # (P,)
+        mos = voice_mos(0.5 * torch.exp(log_rtt), torch.exp(log_jitter), 1.0 - torch.exp(-survival))  # (P,)
+        within = self._within(log_rtt, log_jitter, torch.log(survival))  # (P,)
+        seen = torch.stack([log_rtt, log_jitter, 0.2 * torch.log(survival), mos], dim=1)  # (P, 4)
+        last = self.judge(torch.cat([total[:, 3:], self.path_scale(path), seen], dim=1))  # (P, 2)
+        return Prediction(within + last[:, 0], log_rtt, log_jitter, logit_loss, mos + last[:, 1])
+
+    def _contributions(self, hop: Tensor, correction: Tensor) -> Tensor:
+        """What each hop adds to its path: delay, jitter variance, loss exponent; all positive; (S, 4) -> (S, 3)."""
+        part = believed(hop) * torch.exp(correction[:, :3].clamp(-CORRECTION, CORRECTION))  # (S, 3)
+        unseen = MOST_UNSEEN * torch.sigmoid(correction[:, 3] - UNSEEN_OFFSET)  # (S,)
+        return torch.stack([part[:, 0], part[:, 1] ** 2, part[:, 2] + unseen], dim=1)
+
+    def _within(self, log_rtt: Tensor, log_jitter: Tensor, log_loss: Tensor) -> Tensor:
+        """Log-odds that all three measures are within the target: minus the soft maximum of the excesses; (P,)."""
+        target = quality.TARGET
+        excess = torch.stack(
+            [log_rtt - math.log(target.rtt), log_jitter - math.log(target.jitter), log_loss - math.log(target.loss)],
+            dim=1,
+        )  # (P, 3)
+        sharp = torch.exp(self.sharpness)
+        return -torch.logsumexp(sharp * excess, dim=1)  # (P,)
+
+
+class RouteScorer(nn.Module):
+    """Encoder and head together, for training."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.encoder = Encoder(shape)
+        self.head = Head(shape)

@@ -1,0 +1,173 @@
+"""From simulated episodes to a whole artefact: load, fit, calibrate, export, evaluate, write the card."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from meshsim.learn.batch import batches_of, join
+from meshsim.learn.calibration import NEAR_BEST, fit_confidence, fit_platt, sigmoid
+from meshsim.learn.card import card_text, untested
+from meshsim.learn.config import SPLITS, USES, TrainConfig, load_config
+from meshsim.learn.dataset import Dataset, load
+from meshsim.learn.evaluate import OpenLoop, evaluate_dataset
+from meshsim.learn.export import export
+from meshsim.learn.fit import Epoch, fit, predict, settled
+from meshsim.mesh.errors import ConfigError
+from meshsim.routing.artefact import Calibration, UtilityWeights
+from meshsim.routing.policies import Learned, Policy, make, margins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from meshsim.learn.config import Split
+    from meshsim.learn.gnn import RouteScorer
+
+BASELINES = ("direct", "shortest", "weighted")
+"""What the card compares the scorer with, on the same calls."""
+
+LEARNED = "learned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """A trained and exported scorer.
+
+    Attributes:
+        folder: The artefact.
+        parity: Largest absolute difference between torch and ONNX.
+        history: Every epoch.
+        best: Number of the epoch that was kept.
+        calls: Calls of each split.
+        topologies: Graphs of each split.
+        report: Open-loop results by scenario, of the episodes under `data.report`.
+    """
+
+    folder: Path
+    parity: float
+    history: tuple[Epoch, ...]
+    best: int
+    calls: dict[str, int]
+    topologies: dict[str, tuple[str, ...]]
+    report: dict[str, OpenLoop]
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        return {
+            "model": str(self.folder),
+            "onnx_parity_max_abs": self.parity,
+            "epochs": len(self.history),
+            "best_epoch": self.best,
+            "calls": self.calls,
+            "topologies": {split: list(names) for split, names in self.topologies.items()},
+            "report": {scenario: result.rows() for scenario, result in self.report.items()},
+        }
+
+
+@torch.no_grad()
+def calibrate(scorer: RouteScorer, dataset: Dataset, *, threads: int = 1) -> Calibration:
+    """What the scorer's outputs are worth as probabilities, on episodes it was not trained on.
+
+    Args:
+        scorer: Fitted.
+        dataset: The calibration episodes.
+        threads: Of torch.
+
+    Raises:
+        ConfigError: If no call of `dataset` has a feasible candidate.
+    """
+    batch = join(batches_of(dataset))
+    with settled(0, threads):
+        said = predict(scorer, batch)
+    feasible = batch.feasible.numpy()
+    if not feasible.any():
+        raise ConfigError("the calibration episodes hold no feasible candidate", key="data.calibration")
+    slope, offset = fit_platt(said.logit_ok.numpy()[feasible], batch.ok.numpy()[feasible])
+    weights = UtilityWeights()
+    good = sigmoid(slope * said.logit_ok.double().numpy() + offset)
+    utility = weights.ok * good + weights.mos * np.clip(said.mos.double().numpy(), 1.0, 4.5)
+    margin, near = _leads(dataset, utility)
+    return Calibration(platt=(slope, offset), confidence=fit_confidence(margin, near), utility=weights)
+
+
+def _leads(dataset: Dataset, utility: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """For each call that leaves a choice: the best candidate's margin, and whether it was as good as the truly best."""
+    margin: list[float] = []
+    near: list[bool] = []
+    start = 0
+    for example in (example for group in dataset.by_view() for example in group):
+        rows = np.flatnonzero(example.feasible)
+        lead = margins(utility[start + rows])
+        start += len(example)
+        if len(rows) > 1:
+            best, mos = int(np.argmax(lead)), example.labels.mos[rows]
+            margin.append(float(lead[best]))
+            near.append(bool(mos[best] >= mos.max() - NEAR_BEST))
+    return np.array(margin), np.array(near)
+
+
+def train(
+    config: TrainConfig | Path,
+    *,
+    traces: Mapping[Split, Sequence[Path]],
+    out: Path,
+    progress: Callable[[float], None] | None = None,
+) -> TrainResult:
+    """Trains a scorer and writes its artefact.
+
+    Args:
+        config: What to do, or the YAML file that says so.
+        traces: The episodes of each split, simulated as `config.wanted()` lists them.
+        out: The artefact's folder.
+        progress: Called with the share done, in [0, 1].
+
+    Raises:
+        ConfigError: If the configuration is wrong or a split is empty.
+        TraceError: If a graph must not be used so.
+    """
+    plan = config if isinstance(config, TrainConfig) else load_config(config)
+    data = {split: load(traces.get(split, ()), use=USES[split]) for split in SPLITS}
+    fitted = fit(plan, data["train"], data["validation"], progress)
+    calibration = calibrate(fitted.scorer, data["calibration"], threads=plan.optimisation.threads)
+    parts = _by_scenario(data["report"])
+    with tempfile.TemporaryDirectory() as draft:  # the card stands in the artefact and tells what the artefact does
+        export(fitted.scorer, calibration, untested(plan), Path(draft))
+        report = {scenario: report_on(part, Learned(Path(draft))) for scenario, part in parts.items()}
+    calls = {str(split): len(part) for split, part in data.items()}
+    topologies = {str(split): part.topologies for split, part in data.items()}
+    card = card_text(plan, fitted, calls, topologies, report)
+    parity = export(fitted.scorer, calibration, card, Path(out))
+    return TrainResult(
+        folder=Path(out),
+        parity=parity,
+        history=fitted.history,
+        best=fitted.best,
+        calls=calls,
+        topologies=topologies,
+        report=report,
+    )
+
+
+def report_on(dataset: Dataset, learned: Policy) -> OpenLoop:
+    """`learned` beside the baselines on the same calls."""
+    return evaluate_dataset(dataset, {**{name: make(name) for name in BASELINES}, LEARNED: learned})
+
+
+def _by_scenario(dataset: Dataset) -> dict[str, Dataset]:
+    """The examples of each scenario, runs and views as they were numbered."""
+    names = dict.fromkeys(run.scenario for run in dataset.runs)
+    return {
+        name: Dataset(
+            runs=dataset.runs,
+            views=dataset.views,
+            examples=tuple(example for example in dataset.examples if dataset.runs[example.run].scenario == name),
+        )
+        for name in names
+    }

@@ -1,0 +1,88 @@
+"""Probabilities mean what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshsim.learn.calibration import (
+    auc,
+    calibration_error,
+    confidence_at,
+    fit_confidence,
+    fit_platt,
+    isotonic,
+    sigmoid,
+)
+from meshsim.mesh.seeds import SeedTree
+
+
+def test_platt_recovers_a_known_slope_and_offset() -> None:
+    draw = SeedTree(1).generator("platt")
+    logit = draw.normal(0.0, 3.0, 20_000)
+    ok = draw.random(20_000) < sigmoid(0.5 * logit - 0.7)
+    slope, offset = fit_platt(logit, ok)
+    assert slope == pytest.approx(0.5, abs=0.03)
+    assert offset == pytest.approx(-0.7, abs=0.05)
+
+
+@pytest.mark.parametrize("ok", [np.ones(4, dtype=bool), np.zeros(4, dtype=bool), np.array([0, 0, 1, 1], dtype=bool)])
+def test_platt_stays_finite_on_one_sided_or_separable_samples(ok: np.ndarray) -> None:
+    slope, offset = fit_platt(np.array([-2.0, -1.0, 1.0, 2.0]), ok)
+    assert np.isfinite([slope, offset]).all()
+    assert slope > 0
+
+
+def test_platt_brings_the_calibration_error_down() -> None:
+    draw = SeedTree(2).generator("platt")
+    logit = draw.normal(0.0, 4.0, 5000)
+    ok = draw.random(5000) < sigmoid(0.3 * logit + 1.0)
+    slope, offset = fit_platt(logit, ok)
+    assert calibration_error(sigmoid(slope * logit + offset), ok) < 0.02 < calibration_error(sigmoid(logit), ok)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=40))
+def test_isotonic_does_not_fall_and_keeps_the_mean(values: list[float]) -> None:
+    array = np.array(values)
+    fitted = isotonic(array, np.ones(len(array)))
+    assert np.all(np.diff(fitted) >= -1e-12)
+    assert fitted.mean() == pytest.approx(array.mean(), abs=1e-9)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
+def test_confidence_does_not_fall_with_the_margin_and_is_a_probability(pairs: list[tuple[float, bool]]) -> None:
+    steps = fit_confidence(np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs]))
+    assert len(steps.values) == len(steps.edges) + 1
+    answered = confidence_at(steps, np.linspace(-1, 2, 50))
+    assert np.all(np.diff(answered) >= 0)
+    assert np.all((answered >= 0) & (answered <= 1))
+
+
+def test_confidence_follows_the_frequency() -> None:
+    draw = SeedTree(3).generator("confidence")
+    margin = draw.random(20_000)
+    near = draw.random(20_000) < margin
+    steps = fit_confidence(margin, near)
+    assert np.abs(confidence_at(steps, np.array([0.05, 0.55, 0.95])) - [0.05, 0.55, 0.95]).max() < 0.05
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.booleans()), max_size=30))
+def test_auc_equals_its_definition(pairs: list[tuple[float, bool]]) -> None:
+    good = [score for score, positive in pairs if positive]
+    bad = [score for score, positive in pairs if not positive]
+    found = auc(np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs], dtype=bool))
+    if not good or not bad:
+        assert np.isnan(found)
+    else:
+        wins = [(a > b) + 0.5 * (a == b) for a in good for b in bad]
+        assert found == pytest.approx(float(np.mean(wins)))
+
+
+def test_nothing_to_calibrate_on_is_said() -> None:
+    with pytest.raises(ValueError, match="no outcomes"):
+        fit_platt(np.empty(0), np.empty(0, dtype=bool))
+    with pytest.raises(ValueError, match="no outcomes"):
+        fit_confidence(np.empty(0), np.empty(0, dtype=bool))
+    assert np.isnan(calibration_error(np.empty(0), np.empty(0, dtype=bool)))
