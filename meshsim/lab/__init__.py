@@ -1,4 +1,4 @@
-"""From a question to an answer one can show: runs, experiments, figures, reports, the demo. Nothing below imports this."""
+"""From a question to an answer to show: runs, experiments, figures, reports, the demo. Nothing below imports this."""
 
 from __future__ import annotations
 

@@ -1,59 +1,66 @@
-"""Experiments: `experiments/NN_question/experiment.yaml` to a table, a verdict and a report. Serial; every run is its own episode."""
+"""Experiments: from `experiments/NN_question/experiment.yaml` to a table, verdicts, report. A run is an episode."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import pandas as pd
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from meshsim.lab import figures, report
 from meshsim.lab.progress import bar
-from meshsim.lab.run import run
+from meshsim.lab.run import make_folder, run
 from meshsim.measure.metrics import METRICS
 from meshsim.measure.stats import Interval, mean_interval, paired_difference
 from meshsim.mesh.errors import ConfigError, MeshSimError, nearest
+from meshsim.routing.policies import POLICIES
+from meshsim.scenario import load
+from meshsim.scenario.problems import explain
+from meshsim.scenario.text import Text, dotted, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 KEYS = ["policy", "seed"]
 FOLDER = Path("experiments")
 
 
-class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Comparison(BaseModel):
     """Which policy is claimed to beat which, on what."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
     better: str
+    """One of the experiment's policies."""
     worse: str
+    """Another one."""
     metric: str = "poor_call_rate"
+    """One of `meshsim.measure.metrics.METRICS`."""
 
 
-class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A question, and the runs that answer it.
+class Experiment(BaseModel):
+    """A question, and the runs that answer it."""
 
-    Attributes:
-        question: In words.
-        scenario: A preset's name or a file.
-        policies: Each is run on every seed (common random numbers).
-        seeds: Each is one episode per policy.
-        overrides: For all runs, `key=value`.
-        compare: Verdicts to give.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    question: str
+    question: Annotated[str, Field(min_length=1)]
+    """In words."""
     scenario: str
-    policies: tuple[str, ...]
-    seeds: tuple[int, ...]
+    """A preset's name, or a file beside `experiment.yaml` or where the command is given."""
+    policies: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Each is run on every seed (common random numbers)."""
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    """Each is one episode per policy."""
     overrides: tuple[str, ...] = ()
+    """For all runs, `key=value`."""
     compare: tuple[Comparison, ...] = ()
+    """Verdicts to give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +85,36 @@ def load_experiment(name: str, root: Path = FOLDER) -> tuple[Experiment, Found]:
     known = {found.slug: found for found in list_experiments(root)}
     if name not in known:
         raise ConfigError(f"unknown experiment {name!r}", allowed=sorted(known), nearest=nearest(name, known))
-    path = known[name].folder / "experiment.yaml"
+    found = known[name]
+    path = found.folder / "experiment.yaml"
+    text = parse(path.read_text(encoding="utf-8"), file=str(path))
     try:
-        return msgspec.convert(YAML(typ="safe").load(path), Experiment), known[name]
-    except (msgspec.ValidationError, YAMLError) as wrong:
-        raise ConfigError(str(wrong), file=str(path), allowed=Experiment.__struct_fields__) from wrong
+        experiment = Experiment.model_validate(text.value)
+    except ValidationError as error:
+        raise explain(error, Experiment, text, file=str(path), overrides={}) from error
+    _check_names(experiment, text, str(path))
+    if (found.folder / experiment.scenario).is_file():
+        experiment = experiment.model_copy(update={"scenario": str(found.folder / experiment.scenario)})
+    return experiment, found
+
+
+def _check_names(experiment: Experiment, text: Text, file: str) -> None:
+    for place, name, known in _names(experiment):
+        if name not in known:
+            raise ConfigError(
+                f"unknown name {name!r}", file=file, line=text.line(place), key=dotted(place), allowed=sorted(known),
+                nearest=nearest(name, known),
+            )  # fmt: skip
+
+
+def _names(experiment: Experiment) -> Iterator[tuple[tuple[str | int, ...], str, Iterable[str]]]:
+    """Every name of a policy or metric: where it stands, and what it may be."""
+    for i, policy in enumerate(experiment.policies):
+        yield ("policies", i), policy, list(POLICIES)
+    for i, compare in enumerate(experiment.compare):
+        yield ("compare", i, "better"), compare.better, experiment.policies
+        yield ("compare", i, "worse"), compare.worse, experiment.policies
+        yield ("compare", i, "metric"), compare.metric, list(METRICS)
 
 
 def table_sha256(table: pd.DataFrame) -> str:
@@ -107,17 +139,18 @@ def run_experiment(
         What `meshsim exp run --json` prints: table, verdicts, failures, `table_sha256`.
 
     Raises:
-        ConfigError: If the experiment or the executor is unknown.
+        ConfigError: If the experiment, its scenario or the executor is wrong; nothing is written then.
     """
     if executor != "serial":
         raise ConfigError(f"unknown executor {executor!r}", allowed=["serial"])
     experiment, _ = load_experiment(name, root)
+    load(experiment.scenario, experiment.overrides)
     folder = out or Path("runs") / f"experiment-{name}"
     if out is None:
         shutil.rmtree(folder, ignore_errors=True)
     elif out.exists():
         raise ConfigError(f"{out} exists already; name a new folder", key="--out")
-    folder.mkdir(parents=True)
+    make_folder(folder)
     with bar(f"experiment {name}", shown=progress) as advance:
         rows, samples, failures = _episodes(experiment, folder, advance)
     table = pd.DataFrame(rows, columns=[*KEYS, "calls", *METRICS]).sort_values(KEYS, ignore_index=True)
@@ -149,10 +182,11 @@ def _episodes(
         advance(done / len(runs))
         where = folder / "runs" / f"{policy}-seed{seed}"
         try:
-            result = run(experiment.scenario, seed=seed, overrides=experiment.overrides, policy=policy, out=where, progress=False)
+            result = run(
+                experiment.scenario, seed=seed, overrides=experiment.overrides, policy=policy, out=where, progress=False
+            )
         except MeshSimError as error:
-            again = f"meshsim run {experiment.scenario} --seed {seed} -o routing.policy={policy}"
-            failures.append(f"{policy}, seed {seed}: {error} (again: {again})")
+            failures.append(f"{policy}, seed {seed}: {error} (again: {_again(experiment, policy, seed)})")
             continue
         for metric in METRICS:
             samples.setdefault((policy, metric), []).append(METRICS[metric].samples(result.trace))
@@ -160,6 +194,12 @@ def _episodes(
         rows.append({"policy": policy, "seed": seed, "calls": len(result.calls), **values})
     advance(1.0)
     return rows, samples, failures
+
+
+def _again(experiment: Experiment, policy: str, seed: int) -> str:
+    """The command that repeats one run."""
+    words = ["meshsim", "run", experiment.scenario, "--seed", str(seed), "--policy", policy]
+    return shlex.join([*words, *(word for override in experiment.overrides for word in ("-o", override))])
 
 
 def _verdict(compare: Comparison, samples: Samples) -> tuple[bool, str]:
@@ -171,23 +211,31 @@ def _verdict(compare: Comparison, samples: Samples) -> tuple[bool, str]:
     verb = "beats" if held else "does not clearly beat"
     half = (gain.high - gain.low) / 2
     return held, (
-        f"{compare.better} {verb} {compare.worse} on {metric.name}: difference {gain.mean:+.4f} ± {half:.4f} {metric.unit} "
+        f"{compare.better} {verb} {compare.worse} on {metric.name}: "
+        f"difference {gain.mean:+.4f} ± {half:.4f} {metric.unit} "
         f"(95 %, paired over {len(means[compare.better])} seeds)"
     )
 
 
 def _report(
-    experiment: Experiment, name: str, samples: Samples, verdicts: list[tuple[bool, str]], result: dict[str, Any], folder: Path
+    experiment: Experiment,
+    name: str,
+    samples: Samples,
+    verdicts: list[tuple[bool, str]],
+    result: dict[str, Any],
+    folder: Path,
 ) -> None:
-    by_policy = {p: _over_seeds(samples[p, "poor_call_rate"]) for p in experiment.policies if (p, "poor_call_rate") in samples}
-    rows = [
-        [policy, *(_text(_over_seeds(samples[policy, metric])) for metric in METRICS)] for policy in by_policy
-    ]
+    by_policy = {
+        p: _over_seeds(samples[p, "poor_call_rate"]) for p in experiment.policies if (p, "poor_call_rate") in samples
+    }
+    rows = [[policy, *(_text(_over_seeds(samples[policy, metric])) for metric in METRICS)] for policy in by_policy]
     section = report.Section(
         title="What each policy did",
         text=(f"Mean over {len(experiment.seeds)} seeds with its 95 % interval (Student).",),
         tables=(report.Table(columns=["policy", *METRICS], rows=rows),),
-        pictures=(report.picture(figures.poor_rates(by_policy), "Share of poor calls per policy"),) if by_policy else (),
+        pictures=(report.picture(figures.poor_rates(by_policy), "Share of poor calls per policy"),)
+        if by_policy
+        else (),
     )
     report.write(
         report.Report(
@@ -195,7 +243,11 @@ def _report(
             lead=experiment.question,
             verdicts=verdicts,
             sections=[section],
-            provenance=[("scenario", experiment.scenario), ("seeds", str(list(experiment.seeds))), ("table_sha256", result["table_sha256"])],
+            provenance=[
+                ("scenario", experiment.scenario),
+                ("seeds", str(list(experiment.seeds))),
+                ("table_sha256", result["table_sha256"]),
+            ],
             command=f"meshsim exp run {name}",
             failures=result["failures"],
         ),

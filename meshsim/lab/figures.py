@@ -1,4 +1,4 @@
-"""One function per figure, one house style, stable bytes. Figures are matplotlib objects; `svg` makes them text for a report."""
+"""One function per figure, one house style, stable bytes: matplotlib figures; `svg` makes them text of a report."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from meshsim.mesh.view import Role
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
     from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
     from meshsim.measure.stats import Interval
     from meshsim.scenario.plan import Plan
@@ -33,7 +36,7 @@ POLICY_COLOURS = {
 BEHAVIOUR_COLOURS = {"honest": BLUE, "gray_hole": ORANGE, "black_hole": RED}
 ROLE_COLOURS = (GREY, "#8fb8de", BLUE, "#173f6b")
 ROLE_SIZES = (16, 26, 44, 70)
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -97,7 +100,11 @@ def poor_rates(rates: Mapping[str, Interval], *, title: str = "Poor calls, by po
             axes.plot([100 * interval.low, 100 * interval.high], [row, row], color=colour, lw=3, solid_capstyle="round")
             axes.plot([100 * interval.mean], [row], "o", color=colour, ms=8)
             axes.annotate(
-                f"{100 * interval.mean:.1f}", (100 * interval.high, row), xytext=(8, 0), textcoords="offset points", va="center"
+                f"{100 * interval.mean:.1f}",
+                (100 * interval.high, row),
+                xytext=(8, 0),
+                textcoords="offset points",
+                va="center",
             )
         axes.set_yticks(range(len(rates)), list(rates))
         axes.set_xlim(left=0, right=118 * max(i.high for i in rates.values()))
@@ -151,16 +158,23 @@ def network(
         figure, axes = _canvas(7.2, 3.9)
         _draw_underlay(axes, plan)
         nodes = plan.nodes
-        for role in range(4):
+        for role in Role:
             own = nodes.role == role
             axes.scatter(
                 nodes.longitude[own], nodes.latitude[own], s=ROLE_SIZES[role], color=ROLE_COLOURS[role], zorder=3,
-                edgecolor="white", linewidth=0.6, label=("peer", "edge", "relay", "super_node")[role] if own.any() else None,
+                edgecolor="white", linewidth=0.6, label=Role(role).name.lower() if own.any() else None,
             )  # fmt: skip
         bad = np.array([b != "honest" for b in nodes.behaviour])
         if bad.any():
             axes.scatter(
-                nodes.longitude[bad], nodes.latitude[bad], s=110, facecolor="none", edgecolor=RED, lw=1.4, zorder=4, label="misbehaves"
+                nodes.longitude[bad],
+                nodes.latitude[bad],
+                s=110,
+                facecolor="none",
+                edgecolor=RED,
+                lw=1.4,
+                zorder=4,
+                label="misbehaves",
             )
         for order, (label, path) in enumerate((paths or {}).items()):
             _draw_path(axes, plan, path, label, order)
@@ -212,12 +226,18 @@ def calibration(predicted: Sequence[float], observed: Sequence[float], count: Se
         axes.plot([0, 100], [0, 100], color=MUTED, lw=1, ls="--")
         size = 15 + 220 * np.asarray(count, dtype=float) / max([1, *count])
         axes.scatter(100 * np.asarray(predicted), 100 * np.asarray(observed), s=size, color=BLUE, alpha=0.8)
-        axes.set(xlabel="ai_score claimed, %", ylabel="met the target, %", xlim=(-3, 103), ylim=(-3, 103), title="Calibration")
+        axes.set(
+            xlabel="ai_score claimed, %",
+            ylabel="met the target, %",
+            xlim=(-3, 103),
+            ylim=(-3, 103),
+            title="Calibration",
+        )
     return figure
 
 
 def twin(labels: Sequence[str], simulated: Sequence[float], measured: Sequence[Interval]) -> Figure:
-    """Round-trip times of the same links in the simulator and on real datagrams; milliseconds.
+    """One-way delays of the same links and paths in the simulator and on real datagrams.
 
     Args:
         labels: One per link or path.
@@ -227,13 +247,17 @@ def twin(labels: Sequence[str], simulated: Sequence[float], measured: Sequence[I
     with house_style():
         figure, axes = _canvas(6.4, 0.8 + 0.3 * len(labels))
         rows = np.arange(len(labels))
-        axes.scatter(1e3 * np.asarray(simulated), rows - 0.12, color=GREY, marker="D", s=28, label="simulated", zorder=3)
-        axes.scatter([1e3 * m.mean for m in measured], rows + 0.12, color=BLUE, s=30, label="measured on real nodes", zorder=3)
+        axes.scatter(
+            1e3 * np.asarray(simulated), rows - 0.12, color=GREY, marker="D", s=28, label="simulated", zorder=3
+        )
+        axes.scatter(
+            [1e3 * m.mean for m in measured], rows + 0.12, color=BLUE, s=30, label="measured on real nodes", zorder=3
+        )
         for row, m in zip(rows, measured, strict=True):
             axes.plot([1e3 * m.low, 1e3 * m.high], [row + 0.12, row + 0.12], color=BLUE, lw=2)
         axes.set_yticks(rows, list(labels))
         axes.invert_yaxis()
-        axes.set(xlabel="round-trip time, ms", title="Simulated beside measured", xlim=(0, None))
+        axes.set(xlabel="one-way delay, ms", title="Simulated beside measured", xlim=(0, None))
         axes.legend(loc="best")
     return figure
 
@@ -254,12 +278,19 @@ def packets(arrivals: Sequence[float], *, killed: float | None = None, resumed: 
         for at, colour, text in ((killed, RED, "relay killed"), (resumed, GREEN, "audio again")):
             if at is not None:
                 axes.axvline(at, color=colour, lw=1.6)
-                axes.annotate(text, (at, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -10), textcoords="offset points", color=colour)
+                axes.annotate(
+                    text,
+                    (at, 1.0),
+                    xycoords=("data", "axes fraction"),
+                    xytext=(3, -10),
+                    textcoords="offset points",
+                    color=colour,
+                )
         axes.set(xlabel="seconds of the call", ylabel="packets / 100 ms", title="Audio received by the callee")
     return figure
 
 
-def rtt_distribution(calls: Mapping[str, Sequence[float]]) -> Figure:
+def rtt_distribution(calls: Mapping[str, ArrayLike]) -> Figure:
     """Cumulative distribution of round-trip times per policy; values in seconds."""
     with house_style():
         figure, axes = _canvas(6.4, 3.0)
@@ -268,6 +299,8 @@ def rtt_distribution(calls: Mapping[str, Sequence[float]]) -> Figure:
             share = np.arange(1, len(ordered) + 1) / max(1, len(ordered))
             axes.plot(1e3 * ordered, 100 * share, color=POLICY_COLOURS.get(name, INK), lw=1.8, label=name)
         axes.axvline(320, color=RED, lw=1, ls=":")
-        axes.set(xlabel="round-trip time, ms", ylabel="calls at most, %", ylim=(0, 101), title="Round-trip time as lived")
+        axes.set(
+            xlabel="round-trip time, ms", ylabel="calls at most, %", ylim=(0, 101), title="Round-trip time as lived"
+        )
         axes.legend(loc="lower right")
     return figure

@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing else: verdict, tables with intervals, inline SVG, provenance, the command to reproduce."""
+"""One HTML file that needs nothing else: verdicts, tables with intervals, inline SVG, provenance, the command."""
 
 from __future__ import annotations
 
@@ -77,7 +77,10 @@ def picture(figure: Figure, text: str) -> tuple[str, str]:
 def render(report: Report) -> str:
     """The report as one HTML text without any reference outside itself."""
     environment = Environment(
-        loader=PackageLoader("meshsim.lab"), autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("meshsim.lab"),
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("report.html").render(report=report)
 

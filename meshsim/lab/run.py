@@ -129,8 +129,9 @@ class Result:
     def __repr__(self) -> str:
         poor = self.metrics["poor_call_rate"]
         return (
-            f"Result({self.plan.scenario.name!r}, seed={self.plan.seed}, policy={self.policy!r}, nodes={len(self.plan.nodes)}, "
-            f"calls={len(self.calls)}, poor={poor.mean:.3f} [{poor.low:.3f}, {poor.high:.3f}])"
+            f"Result({self.plan.scenario.name!r}, seed={self.plan.seed}, policy={self.policy!r}, "
+            f"nodes={len(self.plan.nodes)}, calls={len(self.calls)}, "
+            f"poor={poor.mean:.3f} [{poor.low:.3f}, {poor.high:.3f}])"
         )
 
 
@@ -157,8 +158,8 @@ def run(
         ConfigError: If the scenario is wrong, or `out` exists; nothing is left half-written.
     """
     loaded = scenario if isinstance(scenario, Scenario) else load(scenario, overrides)
-    folder = _fresh(Path(out) if out is not None else None, loaded.name, seed)
     plan = compile_plan(loaded, seed)
+    folder = _fresh(Path(out) if out is not None else None, loaded.name, seed)
     unfinished = folder.with_name(folder.name + ".part")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
@@ -171,13 +172,26 @@ def run(
     return Result(plan, folder, name)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes `folder` and those above it, where absent.
+
+    Raises:
+        ConfigError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made: {error.strerror}", key="--out") from error
+
+
 def _fresh(out: Path | None, name: str, seed: int) -> Path:
+    """The folder to write to, which does not exist yet, in a folder that does."""
     if out is not None:
         if out.exists():
             raise ConfigError(f"{out} exists already; name a new folder", key="--out")
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
         return out
-    RUNS.mkdir(exist_ok=True)
+    make_folder(RUNS)
     plain = RUNS / f"{name}-seed{seed}"
     return next(
         path for path in (plain, *(RUNS / f"{plain.name}-{n}" for n in range(2, 1_000_000))) if not path.exists()

@@ -1,4 +1,4 @@
-"""The same scenario on real nodes: every link of the plan emulated as the simulator's world has it, and both measured."""
+"""The same scenario on real nodes: every link emulated as the simulator's world has it, and both measured."""
 
 from __future__ import annotations
 
@@ -120,7 +120,13 @@ def link_parameters(plan: Plan) -> dict[tuple[int, int], LinkParameters]:
 
 
 def real_call(
-    plan: Plan, folder: Path, *, seconds: float, kill_after: float | None, policy: str = "learned", model: Path | None = None
+    plan: Plan,
+    folder: Path,
+    *,
+    seconds: float,
+    kill_after: float | None,
+    policy: str = "learned",
+    model: Path | None = None,
 ) -> RealCall:
     """Runs the plan's nodes as processes, makes its first call over emulated links, and kills the relay under it.
 
@@ -179,7 +185,7 @@ def _compare_links(plan: Plan, mesh: Mesh, parameters: dict[tuple[int, int], Lin
             measured.setdefault((min(a, b), max(a, b)), []).extend(delays)
     return [
         Pair(
-            name=f"{plan.nodes.names[a]} – {plan.nodes.names[b]}",
+            name=f"{plan.nodes.names[a]} - {plan.nodes.names[b]}",
             simulated=(_one_way(parameters, a, b) + _one_way(parameters, b, a)) / 2,
             measured=mean_interval(delays),
         )

@@ -1,4 +1,4 @@
-"""What is measured and how it is written down: records, the trace, metrics, statistics. Not: what is believed (`mesh.view`)."""
+"""What is measured and how it is written down: records, trace, metrics, statistics. What is believed: `mesh.view`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What is written down of an episode: the tables of a trace, column by column. Shared by the simulator and by real nodes.
+"""What is written down of an episode: the tables of a trace, column by column, for the simulator and for real nodes.
 
-Names carry units; times are int64 nanoseconds since the episode's start; nodes and links are int32 rows of `nodes` and `links`.
+Names carry units; times are int64 nanoseconds since the episode's start; nodes and links are int32 rows of `nodes`
+and `links`.
 """
 
 from __future__ import annotations

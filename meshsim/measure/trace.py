@@ -54,7 +54,8 @@ class TraceWriter:
 
     Args:
         folder: Made if absent; must hold no trace yet.
-        header: What was run, as JSON values: at least `scenario` and `seed`. Nothing of wall clock, host or code belongs here.
+        header: What was run, as JSON values: at least `scenario` and `seed`. Nothing of wall clock, host or code
+            belongs here.
 
     Raises:
         TraceError: If the folder holds a trace already.
@@ -164,9 +165,7 @@ class Trace:
         """One table as NumPy arrays by column; string, binary and list columns as Python lists."""
         whole = self.table(name)
         plain = {c.name: c.type in {"int64", "int32", "float64", "bool"} for c in TABLES[name]}
-        return {
-            column: whole[column].to_numpy() if plain[column] else whole[column].to_pylist() for column in plain
-        }
+        return {column: whole[column].to_numpy() if plain[column] else whole[column].to_pylist() for column in plain}
 
 
 def trace_sha256(folder: Path) -> str:

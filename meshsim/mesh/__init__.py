@@ -1,6 +1,7 @@
-"""The words of the field: ids, errors, units, seeds, topologies, views, media, quality. Knows no other package of meshsim.
+"""The words of the field: ids, errors, units, seeds, topologies, views, media, quality. Imports no other package.
 
-Only what needs no NumPy is imported here; arrays live in `mesh.topology`, `mesh.view`, `mesh.quality`, `mesh.geo`, `mesh.seeds`.
+Only what needs no NumPy is imported here; arrays live in `mesh.topology`, `mesh.view`, `mesh.quality`, `mesh.geo` and
+`mesh.seeds`.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ BUFFER_PER_JITTER = 3.0
 class QualityTarget:
     """The bounds beyond which a call is poor.
 
-    Source: Jiang et al., "VIA: Improving Internet Telephony Call Quality Using Predictive Relay Selection", SIGCOMM 2016.
+    Source: Jiang et al., "VIA: Improving Internet Telephony Call Quality Using Predictive Relay Selection",
+    SIGCOMM 2016.
 
     Attributes:
         rtt: Seconds.

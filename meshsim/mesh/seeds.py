@@ -1,7 +1,7 @@
 """Randomness without state: every draw is a function of (seed, stream name, entity, n).
 
-Counter-based Philox (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): nothing to copy when a world
-is saved, common random numbers by construction, and adding a stream or an entity shifts nobody's draws.
+Counter-based Philox (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): nothing to copy when a
+world is saved, common random numbers by construction, and adding a stream or an entity shifts nobody's draws.
 """
 
 from __future__ import annotations

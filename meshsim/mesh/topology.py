@@ -1,10 +1,10 @@
-"""A graph of places and directed links as arrays; to and from networkx. Where topologies come from lives in `scenario`."""
+"""A graph of places and directed links as arrays; to and from networkx. Where graphs come from: `scenario`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,11 +75,11 @@ class Topology:
         """Link `index` as a value."""
         return Link(src=int(self.src[index]), dst=int(self.dst[index]), length=float(self.length[index]))
 
-    def to_networkx(self) -> nx.DiGraph:
-        """The same graph for networkx: nodes by index with `name`, `latitude`, `longitude`; edges with `length` (metres)."""
+    def to_networkx(self) -> nx.DiGraph[int]:
+        """The same for networkx: nodes by index with `name`, `latitude`, `longitude`; edges with `length` (metres)."""
         import networkx as nx  # noqa: PLC0415 - an extra; only needed here
 
-        graph: nx.DiGraph = nx.DiGraph(name=self.name)
+        graph: nx.DiGraph[int] = nx.DiGraph(name=self.name)
         for i, name in enumerate(self.names):
             graph.add_node(i, name=name, latitude=float(self.latitude[i]), longitude=float(self.longitude[i]))
         for src, dst, length in zip(self.src, self.dst, self.length, strict=True):
@@ -87,11 +87,12 @@ class Topology:
         return graph
 
 
-def from_networkx(graph: nx.Graph, *, name: str | None = None) -> Topology:
+def from_networkx(graph: nx.Graph[Any], *, name: str | None = None) -> Topology:
     """A topology from a networkx graph of any node labels; undirected edges become two links.
 
-    Node attributes `latitude`, `longitude` (degrees) and edge attribute `length` (metres) are used where present; a length
-    is otherwise the great-circle distance, and places without coordinates are put at (0, 0). Self-loops are left out.
+    Node attributes `latitude`, `longitude` (degrees) and edge attribute `length` (metres) are used where present; a
+    length is otherwise the great-circle distance, and places without coordinates are put at (0, 0). Self-loops are
+    left out.
     """
     labels = list(graph.nodes)
     place = {label: i for i, label in enumerate(labels)}

@@ -1,6 +1,7 @@
-"""What a node believes at an instant: nodes and links as arrays, with age and with what was never observed marked as such.
+"""What a node believes at an instant: nodes and links as arrays, with their age and what was never observed marked.
 
-A `view` is belief, a `world` is truth. The view is what policies and the scorer see; nothing else of the world reaches them.
+A `view` is belief, a `world` is truth. The view is what policies and the scorer see; nothing else of the world
+reaches them.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meshsim.mesh.ids import NodeId
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
+
+    from meshsim.mesh.ids import NodeId
 
 
 class Role(IntEnum):
@@ -39,7 +40,7 @@ class Nat(IntEnum):
 
 
 def connectable(a: NDArray[np.int8] | int, b: NDArray[np.int8] | int) -> NDArray[np.bool_]:
-    """Whether hole punching joins two NAT types: not symmetric with symmetric or port-restricted (RFC 5128, section 3)."""
+    """Whether hole punching joins two NATs: not symmetric with symmetric or port-restricted (RFC 5128, section 3)."""
     low, high = np.minimum(a, b), np.maximum(a, b)
     return np.asarray((high < Nat.SYMMETRIC) | (low < Nat.PORT_RESTRICTED))
 
@@ -120,8 +121,8 @@ class NetworkView:
         at: Monotonic seconds of the belief.
         nodes: N nodes.
         links: E directed links.
-        fresh: Links known better than, or not in, `links` (the owner's own measurements, the direct path); they take precedence
-            when hops are looked up and are not part of what the encoder sees. Sorted by (src, dst).
+        fresh: Links known better than, or not in, `links` (the owner's own measurements, the direct path); they take
+            precedence when hops are looked up and are not part of what the encoder sees. Sorted by (src, dst).
     """
 
     version: int
@@ -228,6 +229,7 @@ def make_view(
         owner: Index of the believing node, or -1.
         at: Monotonic seconds of the belief.
 
+    >>> from meshsim.mesh import NodeId
     >>> entries = [NodeEntry(id=NodeId(bytes([i] * 32))) for i in range(2)]
     >>> len(make_view(entries, [LinkEntry(src=1, dst=0, delay=0.02)]).links)
     1

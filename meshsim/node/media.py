@@ -1,6 +1,7 @@
 """A node's media plane: what `OpenMedia` and `CloseMedia` mean on real links. Ends speak and hear, relays only pass on.
 
-A route's label is the SSRC of its RTP and the head of its data frames; the neighbour a packet comes from tells the direction.
+A route's label is the SSRC of its RTP and the head of its data frames; the neighbour a packet comes from tells the
+direction.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A mesh of real nodes on this machine: a process each, every datagram through the link emulator, a registry beside them.
+"""A mesh of real nodes on this machine: a process each, every datagram through the link emulator, and a registry.
 
 Only loopback is used, every load is bounded, and every process started here ends with the block that started it.
 """
@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -89,7 +90,15 @@ class Process:
         wanted = {"event": event, **values}
         return next((e for e in self.events if all(e.get(k) == v for k, v in wanted.items())), None)
 
-    async def wait(self, until: Callable[[], Any], what: str, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - any truth will do
+    def linked(self, wanted: set[str]) -> bool:
+        """Whether it told of links to all the `wanted` nodes, and not of their end."""
+        up: set[str] = set()
+        for event in self.events:
+            if event["event"] == "link":
+                (up.add if event["up"] else up.discard)(event["peer"])
+        return wanted <= up
+
+    async def wait(self, until: Callable[[], Any], what: str, timeout: float) -> Any:  # noqa: ASYNC109 - the message names the limit
         """Waits until `until()` is true of what was told.
 
         Raises:
@@ -187,11 +196,7 @@ class Mesh:
         """Waits until every planned link is up and gossip had time for `rounds` digests."""
         for i, node in enumerate(self.nodes):
             wanted = {did_key(self.ids[j]) for j in self.bed.links.dst[self.bed.links.src == i].tolist()}
-            await node.wait(
-                lambda node=node, wanted=wanted: wanted <= _linked(node.events),
-                "links to all neighbours",
-                START_TIMEOUT,
-            )
+            await node.wait(partial(node.linked, wanted), "links to all neighbours", START_TIMEOUT)
         await asyncio.sleep(rounds * self.bed.agent.digest_period)
 
     async def stop_nodes(self) -> None:
@@ -209,14 +214,6 @@ class Mesh:
             book = TrafficBook.read(_traffic_file(self.bed.folder, node))
             sent |= {(did_key(node), peer): traffic.sent for peer, traffic in book.items()}
         return compare_counts(sent, received, killed=frozenset(did_key(self.ids[i]) for i in self.killed))
-
-
-def _linked(events: list[dict[str, Any]]) -> set[str]:
-    up: set[str] = set()
-    for event in events:
-        if event["event"] == "link":
-            (up.add if event["up"] else up.discard)(event["peer"])
-    return up
 
 
 @asynccontextmanager
@@ -246,7 +243,7 @@ async def running(bed: Bed) -> AsyncIterator[Mesh]:
             stack.push_async_callback(node.stop)
             nodes.append(node)
         for node in nodes:
-            await node.wait(lambda node=node: node.find("ready"), "joined the registry", START_TIMEOUT)
+            await node.wait(partial(node.find, "ready"), "joined the registry", START_TIMEOUT)
         ids = tuple(signer.node_id for signer in signers)
         yield Mesh(bed=bed, ids=ids, nodes=nodes, emulator=emulator, precision=precision)
 
@@ -318,14 +315,15 @@ async def talk(mesh: Mesh, calls: PlannedCalls, which: int, *, seconds: float, k
     opened = await caller.wait(lambda: caller.find("media_open"), "an accepted call", START_TIMEOUT)
     killed = None if kill_after is None else await _kill_relay(mesh, caller, callee, kill_after)
     ended = await caller.wait(lambda: caller.find("call"), "the end of the call", seconds + START_TIMEOUT)
-    with contextlib.suppress(TestbedError):  # an end that lost its path knows nothing of the farewell: it tells at its own end
+    # An end that lost its path knows nothing of the farewell: it tells when it leaves.
+    with contextlib.suppress(TestbedError):
         await callee.wait(lambda: callee.find("heard"), "the callee's report", FAREWELL)
     await mesh.stop_nodes()
     heard, own = (node.find("heard", call=opened["call"]) for node in (callee, caller))
     if heard is None or own is None:
         raise TestbedError("an end of the call did not tell what it heard")
     return Talk(
-        path=tuple(mesh.row(did) for did in ended["path"]), final_path=tuple(mesh.row(did) for did in ended["final_path"]),
+        path=tuple(map(mesh.row, ended["path"])), final_path=tuple(map(mesh.row, ended["final_path"])),
         killed=killed, ended=ended, heard=heard, caller_heard=own, events=tuple(caller.events),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What one real node writes down: the same tables as the simulator's, seen from one node. Times count from its start."""
+"""What one real node writes down: the simulator's tables, seen from one node. Times count from its start."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class NodeTrace:
 
     def __init__(self, config: NodeConfig, own: NodeId) -> None:
         self._writer = TraceWriter(
-            Path(config.trace or ""), {"source": "node", "node": did_key(own), "aura": config.aura, "policy": config.policy}
+            Path(config.trace or ""),
+            {"source": "node", "node": did_key(own), "aura": config.aura, "policy": config.policy},
         )
         self._aura = config.aura
         self._start = time.monotonic()

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 def write(folder: Path, *, value: float = 0.5) -> Path:
     with TraceWriter(folder, {"scenario": {"name": "x"}, "seed": 1}) as writer:
         writer.append("links", link=[0, 1], src=[0, 1], dst=[1, 0])
-        writer.append(
-            "events", time_ns=np.array([1]), kind=["down"], node=[0], call=[-1], detail=[f"strength {value}"]
-        )
+        writer.append("events", time_ns=np.array([1]), kind=["down"], node=[0], call=[-1], detail=[f"strength {value}"])
     return folder
 
 

@@ -28,8 +28,10 @@ def test_delay_impairment_follows_g107(ms: float, idd: float) -> None:
 
 @pytest.mark.parametrize(
     ("codec", "percent", "mos"),
-    [(G711, 1, 4.328), (G711, 3, 4.134), (G711, 5, 3.923), (G711, 10, 3.411)]
-    + [(G729, 1, 3.946), (G729, 3, 3.632), (G729, 5, 3.340), (G729, 10, 2.745)],
+    [
+        *((G711, 1, 4.328), (G711, 3, 4.134), (G711, 5, 3.923), (G711, 10, 3.411)),
+        *((G729, 1, 3.946), (G729, 3, 3.632), (G729, 5, 3.340), (G729, 10, 2.745)),
+    ],
 )
 def test_loss_impairment_gives_the_published_mos(codec: tuple[float, float], percent: float, mos: float) -> None:
     impairment = quality.loss_impairment(percent / 100, ie=codec[0], bpl=codec[1])

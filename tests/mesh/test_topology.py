@@ -43,7 +43,13 @@ def test_place_names_must_be_unique() -> None:
     empty = np.zeros(0, dtype=np.int32)
     with pytest.raises(ValueError, match="unique"):
         Topology(
-            name="x", names=("a", "a"), latitude=np.zeros(2), longitude=np.zeros(2), src=empty, dst=empty, length=np.zeros(0)
+            name="x",
+            names=("a", "a"),
+            latitude=np.zeros(2),
+            longitude=np.zeros(2),
+            src=empty,
+            dst=empty,
+            length=np.zeros(0),
         )
 
 

@@ -1,4 +1,4 @@
-"""What is read off a trace, one number per call, so that every mean can have an interval and every comparison a pairing.
+"""What is read off a trace, one number per call: every mean can have an interval, every comparison a pairing.
 
 Add a metric: one function here or in a module beside, one line of `METRICS.add`, and the contract test covers it.
 """

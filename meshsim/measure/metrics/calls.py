@@ -77,12 +77,36 @@ def _column(name: str) -> Callable[[dict[str, Any]], NDArray[np.float64]]:
 
 
 for _metric in (
-    Metric(name="poor_call_rate", unit="1", lower_is_better=True, text="share of calls that were poor or failed", of=_poor),
-    Metric(name="failed_call_rate", unit="1", lower_is_better=True, text="share of calls that failed or were cut", of=_failed),
-    Metric(name="relayed_call_rate", unit="1", lower_is_better=True, text="share of routed calls over a relay", of=_relayed),
-    Metric(name="mos", unit="MOS", lower_is_better=False, text="mean opinion score of connected calls", of=_column("mos")),
-    Metric(name="rtt_seconds", unit="s", lower_is_better=True, text="round-trip time of connected calls", of=_column("rtt_seconds")),
-    Metric(name="jitter_seconds", unit="s", lower_is_better=True, text="jitter of connected calls", of=_column("jitter_seconds")),
+    Metric(
+        name="poor_call_rate", unit="1", lower_is_better=True, text="share of calls that were poor or failed", of=_poor
+    ),
+    Metric(
+        name="failed_call_rate",
+        unit="1",
+        lower_is_better=True,
+        text="share of calls that failed or were cut",
+        of=_failed,
+    ),
+    Metric(
+        name="relayed_call_rate", unit="1", lower_is_better=True, text="share of routed calls over a relay", of=_relayed
+    ),
+    Metric(
+        name="mos", unit="MOS", lower_is_better=False, text="mean opinion score of connected calls", of=_column("mos")
+    ),
+    Metric(
+        name="rtt_seconds",
+        unit="s",
+        lower_is_better=True,
+        text="round-trip time of connected calls",
+        of=_column("rtt_seconds"),
+    ),
+    Metric(
+        name="jitter_seconds",
+        unit="s",
+        lower_is_better=True,
+        text="jitter of connected calls",
+        of=_column("jitter_seconds"),
+    ),
     Metric(name="loss", unit="1", lower_is_better=True, text="packet loss of connected calls", of=_column("loss")),
 ):
     METRICS.add(_metric.name, _metric)
