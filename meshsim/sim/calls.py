@@ -1,8 +1,8 @@
 """The life of calls under the modelled control plane: asked for, routed, set up, failed over, ended, judged.
 
-Every step is a record handled here; a `LiveCall` is plain data. A caller tries the engine's choice, then its fallbacks, then
-ranks once more without the relays it found dead. What a call lived through is the truth averaged over its time, an outage
-counting as lost packets; what its relays are judged by is the stretch on the last path.
+Every step is a record handled here; a `LiveCall` is plain data. A caller tries the engine's choice, then its
+fallbacks, then ranks once more without the relays it found dead. What a call lived through is the truth averaged over
+its time, an outage counting as lost packets; what its relays are judged by is the stretch on the last path.
 """
 
 from __future__ import annotations
@@ -260,7 +260,8 @@ class Switchboard:
 
     def _connect(self, call: LiveCall) -> None:
         paths = self._world.lay([call.path], demand(call.media))
-        if not self._world.connected(paths)[0]:
+        truth = self._world.probe(paths)
+        if not truth.connected[0]:
             self._suspect(call, list(call.path[1:-1]), "no media come through")
             return
         if call.flowed:
@@ -270,7 +271,7 @@ class Switchboard:
         call.flow = self._world.open(paths)
         call.broken_at, call.ranked_again, call.since = NAN, False, self._env.now
         call.stretch = Lived()
-        call.now = self._measure(paths)[0]
+        call.now = float(truth.rtt[0]), float(truth.jitter[0]), float(truth.loss[0])
 
     def _suspect(self, call: LiveCall, nodes: list[int], why: str) -> None:
         """Nothing came through: the relays in question are avoided and the ends' receipts say so."""
@@ -304,6 +305,9 @@ class Switchboard:
                 call.dead.add(node)
                 self._send_receipt(call, node, (EventKind.CALL_DROPPED,))
                 self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
+
+    def node_up(self, node: int) -> None:
+        """A node is back: calls find it again with the next digest."""
 
     def _look_again(self, number: int, _: Any) -> None:
         """The second half of the ghost probe; the candidates are complete."""
@@ -360,9 +364,7 @@ class Switchboard:
         for node in relays:
             self._send_receipt(call, node, kinds, weight=1.0 / len(relays) if bad else 1.0)
 
-    def _send_receipt(
-        self, call: LiveCall, node: int, kinds: tuple[EventKind, ...], *, weight: float = 1.0
-    ) -> None:
+    def _send_receipt(self, call: LiveCall, node: int, kinds: tuple[EventKind, ...], *, weight: float = 1.0) -> None:
         """A receipt travels with one of the next digests."""
         late = self._seeds.stream("receipt", call.number).at(node) * self._plan.scenario.control.digest_period
         arg = (tuple(kinds), weight, self._env.now)
@@ -370,7 +372,7 @@ class Switchboard:
 
     def _receive_receipt(self, node: int, arg: tuple[tuple[EventKind, ...], float, float]) -> None:
         kinds, weight, happened = arg
-        self._ledger.report(node, kinds, weight, happened, self._env.now)
+        self._ledger.report(node, kinds, weight, happened)
 
     def _finish(self, call: LiveCall, outcome: str, reason: str) -> None:
         if call.flow >= 0:
@@ -387,6 +389,7 @@ class Switchboard:
             self._write_routes(number, view, ranking, probe.first)
         for number in sorted(self._live):
             self._finish(self._live[number], "running", "the episode ended")
+        self._ledger.publish(self._env.now)
 
     def _logged(self, call: LiveCall) -> bool:
         return call.start >= self._plan.scenario.warmup

@@ -1,14 +1,14 @@
-"""The modelled control plane: what a node would believe after probing, gossip and receipts, without an agent for each node.
+"""The modelled control plane: what a node would believe after probing, gossip and receipts, without any agents.
 
-Links are measured half-way between digests and published with the next one, so a belief in use is half a period to one and a
-half old, and older where measurements were missing. What a measurement says is the truth with the noise of a probe train. All
-callers of one digest share its view (owner -1), so that a scorer encodes it once; what a caller knows better (its own links,
-the direct path if it was used lately) comes on top as `fresh`.
+Links are measured half-way between digests and published with the next one, so a belief in use is half a period to
+one and a half old, and older where measurements were missing. What a measurement says is the truth with the noise of
+a probe train. All callers of one digest share its view (owner -1), so that a scorer encodes it once; what a caller
+knows better (its own links, the direct path if it was used lately) comes on top as `fresh`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from meshsim.mesh.ids import NodeId
+    from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
     from meshsim.sim.resources import Hops
     from meshsim.sim.world import PathTruth, World
@@ -36,6 +37,9 @@ JITTER_NOISE = 2.0
 
 SMOOTHING = 0.4
 """Weight of the newest measurement of jitter and loss in their running means."""
+
+AGE, MISSING, DRAWS = 4, 5, 6
+"""Draws of a measurement: four for the noise of delay, jitter, loss and rate, then these; how many in all."""
 
 DIRECT_MEMORY = 600.0
 """Seconds for which a caller remembers how a direct path was."""
@@ -54,10 +58,6 @@ class _Measured:
     jitter: NDArray[np.float64]
     loss: NDArray[np.float64]
     rate: NDArray[np.float64]
-
-    def take(self, rows: NDArray[np.int64]) -> _Measured:
-        """The links `rows`."""
-        return _Measured(self.delay[rows], self.jitter[rows], self.loss[rows], self.rate[rows])
 
 
 class ControlPlane:
@@ -81,7 +81,8 @@ class ControlPlane:
         self._seeds = SeedTree(plan.seed)
         self._capacity = single(np.minimum(plan.nodes.access_up, plan.nodes.access_down))
         src, dst = plan.links.src, plan.links.dst
-        self._hops = world.lay_links(src, dst), world.lay_links(dst, src)
+        self._hops = _both_ways(world, src, dst)
+        self._callers: dict[int, Hops] = {}
         self._rows = np.searchsorted(src, np.arange(len(plan.nodes) + 1))
         self._at = np.full(len(src), -np.inf)
         self._known = np.zeros(len(src), dtype=bool)
@@ -95,14 +96,33 @@ class ControlPlane:
         self.measure(0.0)
         self.digest(0.0)
 
+    def start(self, env: Environment) -> None:
+        """Puts the measurements and digests of the whole episode on the clock."""
+        period = self._config.digest_period
+
+        # products, not sums: the n-th step is at the same instant however it is reached
+        def measure(step: int, _: object) -> None:
+            self.measure(env.now)
+            env.schedule_record((step + 1.5) * period, "measure", step + 1)
+
+        def digest(step: int, _: object) -> None:
+            self.digest(env.now)
+            env.schedule_record((step + 1) * period, "digest", step + 1)
+
+        env.on("measure", measure)
+        env.on("digest", digest)
+        env.schedule_record(0.5 * period, "measure", 0)
+        env.schedule_record(period, "digest", 1)
+
     # --- the shared belief --------------------------------------------------------------------------------------------
 
     def measure(self, t: float) -> None:
         """Probes all links at `t` seconds, for the next digest."""
         plan, step, old = self._world.plan, self._measures, self._value
         src, dst = plan.links.src, plan.links.dst
-        new = self._probe(self._hops, src, dst, step, "measure")
-        taken = draws.uniform(self._seeds, "measure.missing", step, src, dst) >= self._config.missing
+        drawn = draws.uniform(self._seeds, "measure", step, src, dst, DRAWS)
+        new = self._probe(self._hops, drawn)
+        taken = drawn[MISSING] >= self._config.missing
         taken &= self._world.online[src] & self._world.online[dst]
         weight = np.where(self._known, SMOOTHING, 1.0)
         self._value = _Measured(
@@ -111,8 +131,7 @@ class ControlPlane:
             loss=np.where(taken, old.loss + weight * (new.loss - old.loss), old.loss),
             rate=np.where(taken, new.rate, old.rate),
         )
-        past = draws.uniform(self._seeds, "measure.age", step, src, dst) * self._config.probe_period
-        self._at = np.where(taken, t - past, self._at)
+        self._at = np.where(taken, t - drawn[AGE] * self._config.probe_period, self._at)
         self._known |= taken
         self._online, self._busy = self._world.online.copy(), self._world.busy()
         heard = self._seeds.stream("measure.heard", step).uniform(0, len(self._seen)) * self._config.heartbeat
@@ -138,7 +157,7 @@ class ControlPlane:
 
     def _nodes(self, t: float) -> NodeBelief:
         nodes = self._world.plan.nodes
-        table = self._ledger.table(t)
+        table = self._ledger.publish(t)
         return NodeBelief(
             ids=self._ids,
             role=nodes.role,
@@ -168,15 +187,9 @@ class ControlPlane:
             t: Seconds.
             draw: Number of the call: which draws its fresh measurements use.
         """
-        shared = self.shared
-        return NetworkView(
-            version=shared.version,
-            owner=shared.owner,
-            at=shared.at,
-            nodes=shared.nodes,
-            links=shared.links,
-            fresh=self._fresh(caller, callee, t, draw),
-        )
+        view = replace(self.shared, fresh=self._fresh(caller, callee, t, draw))
+        view.__dict__["index"] = self.shared.index  # the cached property: the same nodes have the same index
+        return view
 
     def remember_direct(self, caller: int, callee: int, t: float, truth: PathTruth) -> None:
         """Keeps how the direct path between two nodes was, as a call lived it."""
@@ -184,40 +197,34 @@ class ControlPlane:
         self._direct[caller, callee] = self._direct[callee, caller] = kept
 
     def _fresh(self, caller: int, callee: int, t: float, draw: int) -> LinkBelief:
-        rows = np.arange(self._rows[caller], self._rows[caller + 1])
-        links = self._world.plan.links
+        """The caller's own links as measured just now, smoothed as the shared belief is, and the direct path."""
+        rows = slice(self._rows[caller], self._rows[caller + 1])
+        links, old = self._world.plan.links, self._value
         src, dst = links.src[rows], links.dst[rows]
+        drawn = draws.uniform(self._seeds, "fresh", draw, src, dst, DRAWS)
+        new = self._probe(self._own_hops(caller), drawn)
         up = self._world.online[dst] & self._known[rows]
-        rows, src, dst = rows[up], src[up], dst[up]
-        own = self._own(rows, src, dst, draw)
-        age = draws.uniform(self._seeds, "fresh.age", draw, src, dst) * self._config.probe_period
         belief = LinkBelief(
-            src=src,
-            dst=dst,
-            delay=single(own.delay),
-            jitter=single(own.jitter),
-            loss=single(own.loss),
-            rate=single(own.rate),
-            age=single(age),
-            observed=np.ones(len(rows), dtype=bool),
+            src=src[up],
+            dst=dst[up],
+            delay=single(new.delay[up]),
+            jitter=single((old.jitter[rows] + SMOOTHING * (new.jitter - old.jitter[rows]))[up]),
+            loss=single((old.loss[rows] + SMOOTHING * (new.loss - old.loss[rows]))[up]),
+            rate=single(new.rate[up]),
+            age=single(drawn[AGE][up] * self._config.probe_period),
+            observed=np.ones(int(up.sum()), dtype=bool),
         )
         kept = self._direct.get((caller, callee))
-        if kept is None or t - kept[0] > DIRECT_MEMORY or callee in dst:
+        if kept is None or t - kept[0] > DIRECT_MEMORY or callee in belief.dst:
             return belief
         return self._with_direct(belief, callee, caller, (t - kept[0], *kept[1:]))
 
-    def _own(self, rows: NDArray[np.int64], src: NDArray[np.int32], dst: NDArray[np.int32], draw: int) -> _Measured:
-        """What a caller measured of its own links `rows` just now, smoothed as the shared belief is."""
-        if not len(rows):
-            return self._value.take(rows)
-        world, old = self._world, self._value.take(rows)
-        new = self._probe((world.lay_links(src, dst), world.lay_links(dst, src)), src, dst, draw, "fresh")
-        return _Measured(
-            delay=new.delay,
-            jitter=old.jitter + SMOOTHING * (new.jitter - old.jitter),
-            loss=old.loss + SMOOTHING * (new.loss - old.loss),
-            rate=new.rate,
-        )
+    def _own_hops(self, caller: int) -> Hops:
+        """The caller's links, both ways, laid onto resources; kept, for people call again."""
+        if caller not in self._callers:
+            rows, links = slice(self._rows[caller], self._rows[caller + 1]), self._world.plan.links
+            self._callers[caller] = _both_ways(self._world, links.src[rows], links.dst[rows])
+        return self._callers[caller]
 
     def _with_direct(
         self, belief: LinkBelief, callee: int, caller: int, kept: tuple[float, float, float, float]
@@ -233,22 +240,27 @@ class ControlPlane:
             loss=single(np.insert(belief.loss, at, loss)),
             rate=np.insert(belief.rate, at, rate),
             age=single(np.insert(belief.age, at, age)),
-            observed=np.insert(belief.observed, at, True),  # noqa: FBT003 - a value, not a flag
+            observed=np.insert(belief.observed, at, True),
         )
 
-    def _probe(
-        self, hops: tuple[Hops, Hops], src: NDArray[np.int32], dst: NDArray[np.int32], step: int, name: str
-    ) -> _Measured:
-        """Probe trains over links: half the round trip, the worse direction's jitter and loss, each with its noise."""
-        there, back = (self._world.hop_truth(way) for way in hops)
-        noise, seeds = self._config.noise, self._seeds
-        loss = np.maximum(there.loss, back.loss)
-        spread = noise * np.sqrt(loss * (1.0 - loss) / TRAIN_AT_UNIT_NOISE)
+    def _probe(self, hops: Hops, drawn: NDArray[np.float64]) -> _Measured:
+        """Probe trains over K links: half the round trip, the worse direction's jitter and loss, each with its noise.
+
+        Args:
+            hops: 2 K hops: all links one way, then all the other way.
+            drawn: (DRAWS, K) uniform draws.
+        """
+        truth, k, noise = self._world.hop_truth(hops), drawn.shape[1], self._config.noise
+        delay, jitter, loss, rate = draws.normal(drawn[:AGE])
+        lost = np.maximum(truth.loss[:k], truth.loss[k:])
+        spread = noise * np.sqrt(lost * (1.0 - lost) / TRAIN_AT_UNIT_NOISE)
         return _Measured(
-            delay=(there.delay + back.delay) / 2 * np.exp(noise * draws.normal(seeds, name + ".delay", step, src, dst)),
-            jitter=np.maximum(there.jitter, back.jitter)
-            * np.exp(JITTER_NOISE * noise * draws.normal(seeds, name + ".jitter", step, src, dst)),
-            loss=np.clip(loss + spread * draws.normal(seeds, name + ".loss", step, src, dst), 0.0, 1.0),
-            rate=np.minimum(there.rate, back.rate)
-            * np.exp(noise * draws.normal(seeds, name + ".rate", step, src, dst)),
+            delay=(truth.delay[:k] + truth.delay[k:]) / 2 * np.exp(noise * delay),
+            jitter=np.maximum(truth.jitter[:k], truth.jitter[k:]) * np.exp(JITTER_NOISE * noise * jitter),
+            loss=np.clip(lost + spread * loss, 0.0, 1.0),
+            rate=np.minimum(truth.rate[:k], truth.rate[k:]) * np.exp(noise * rate),
         )
+
+
+def _both_ways(world: World, src: NDArray[np.int32], dst: NDArray[np.int32]) -> Hops:
+    return world.lay_links(np.concatenate([src, dst]), np.concatenate([dst, src]))

@@ -1,7 +1,7 @@
 """Draws for pairs of nodes: a pure function of stream, step and pair, so that a new node or link shifts nobody's draws.
 
-The mixing is SplitMix64's finaliser (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), applied
-to the key and then to each coordinate, vectorised over pairs.
+The mixing is SplitMix64's finaliser (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA
+2014), applied to the key and then to each coordinate, vectorised over pairs.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ def _mix(state: NDArray[np.uint64], word: NDArray[np.uint64]) -> NDArray[np.uint
 
 
 def uniform(
-    seeds: SeedTree, name: str, step: int, src: NDArray[np.int32], dst: NDArray[np.int32]
+    seeds: SeedTree, name: str, step: int, src: NDArray[np.int32], dst: NDArray[np.int32], kinds: int
 ) -> NDArray[np.float64]:
-    """One draw in (0, 1) for each pair, shape (K,).
+    """Draws in (0, 1) for pairs of nodes, shape (kinds, K).
 
     Args:
         seeds: Root of the draws.
         name: Name of the stream.
-        step: Which draw of the stream.
+        step: Which draws of the stream.
         src: (K,) node indices.
         dst: (K,) node indices.
+        kinds: How many independent draws each pair gets.
     """
     state = np.full(len(src), seeds.stream(name, step).key & _LOW_BITS, dtype=np.uint64)
     for word in (src, dst):
         state = _mix(state, np.asarray(word).astype(np.uint64))
+    state = _mix(state[np.newaxis, :], np.arange(kinds, dtype=np.uint64)[:, np.newaxis])
     return ((state >> np.uint64(11)).astype(np.float64) + 0.5) * _TO_UNIT
 
 
-def normal(
-    seeds: SeedTree, name: str, step: int, src: NDArray[np.int32], dst: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    """One standard normal draw for each pair, shape (K,)."""
-    return np.asarray(ndtri(uniform(seeds, name, step, src, dst)))
+def normal(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard normal draws from uniform ones, same shape."""
+    return np.asarray(ndtri(draws))

@@ -1,7 +1,7 @@
 """How background load wanders: an Ornstein-Uhlenbeck process on the logit scale, and episodes of congestion.
 
-Every step draws from its own counter-based stream, one draw per resource in the order of nodes: a node added at the end shifts
-no other's draws, and the state at a step depends on nothing but seed and step.
+Every step draws from its own counter-based stream, one draw per resource in the order of nodes: a node added at the
+end shifts no other's draws, and the state at a step depends on nothing but seed and step.
 """
 
 from __future__ import annotations

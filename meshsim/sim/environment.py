@@ -1,7 +1,7 @@
-"""SimPy's clock with events that are records: `(t, priority, seq, (kind, entity, arg))`, dispatched through a handler table.
+"""SimPy's clock with events that are records `(t, priority, seq, (kind, entity, arg))`, taken by a handler table.
 
-The simulator's own events own no closure and no generator, so a queue of them is plain data that can be saved and copied.
-Ordinary SimPy processes run beside them on the same clock; `processes()` tells whether any does.
+The simulator's own events own no closure and no generator, so a queue of them is plain data that can be saved and
+copied. Ordinary SimPy processes run beside them on the same clock; `processes()` tells whether any does.
 
     env = Environment()
     env.on("call.start", handler)                 # handler(entity, arg), env.now is the time
@@ -99,11 +99,11 @@ class Environment(simpy.Environment):
         """
         if not self._queue:
             raise EmptySchedule
-        if type(self._queue[0][3]) is not Record:
+        queue = cast("list[Any]", self._queue)
+        if type(queue[0][3]) is not Record:
             super().step()
             return
-        self._now, _, _, record = heappop(self._queue)
-        kind, entity, arg = cast("Record", record)
+        self._now, _, _, (kind, entity, arg) = heappop(queue)
         self._handlers[kind](entity, arg)
 
     def records(self) -> list[tuple[float, int, int, Record]]:

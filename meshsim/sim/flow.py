@@ -1,15 +1,15 @@
 """How load becomes delay, jitter and loss: closed formulas over arrays, no state. Who loads what lives in `world`.
 
-Every resource (underlay edge, access link, relay) is a queue with Poisson arrivals of exponential bursts: M/M/1, the case of
-Pollaczek-Khinchine with E[S^2] = 2 E[S]^2 (REFERENCE, section 1), and a finite buffer. With utilisation rho, mean service
-time of a burst S and a buffer that takes B seconds to drain:
+Every resource (underlay edge, access link, relay) is a queue with Poisson arrivals of exponential bursts: M/M/1, the
+case of Pollaczek-Khinchine with E[S^2] = 2 E[S]^2 (REFERENCE, section 1), and a finite buffer. With utilisation rho,
+mean service time of a burst S and a buffer that takes B seconds to drain:
 
     waiting   Wq = min(S rho / (1 - rho), B)
     jitter    sd(Wq) = min(S sqrt(rho (2 - rho)) / (1 - rho), B / sqrt(12))
     blocking  P_K = (1 - rho) rho^K / (1 - rho^(K + 1)), K = 1 + B / S      (M/M/1/K)
 
-Waiting is capped by the full buffer, its deviation by that of a uniformly filled one. Above rho = 1 the blocking formula holds
-unchanged and lies above the fluid limit 1 - 1/rho. All three only grow with rho: more load never helps.
+Waiting is capped by the full buffer, its deviation by that of a uniformly filled one. Above rho = 1 the blocking
+formula holds unchanged and lies above the fluid limit 1 - 1/rho. All three only grow with rho: more load never helps.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def waiting(utilisation: ArrayLike, service: ArrayLike, buffer: ArrayLike) -> ND
     """
     rho = np.asarray(utilisation, dtype=np.float64)
     free = np.maximum(1.0 - rho, NEAR_ONE)
-    return np.asarray(np.minimum(service * rho / free, buffer))
+    return np.asarray(np.minimum(np.asarray(service, dtype=np.float64) * rho / free, buffer))
 
 
 def variation(utilisation: ArrayLike, service: ArrayLike, buffer: ArrayLike) -> NDArray[np.float64]:
@@ -56,7 +56,8 @@ def variation(utilisation: ArrayLike, service: ArrayLike, buffer: ArrayLike) -> 
     rho = np.asarray(utilisation, dtype=np.float64)
     busy = np.minimum(rho, 1.0)
     free = np.maximum(1.0 - rho, NEAR_ONE)
-    return np.asarray(np.minimum(service * np.sqrt(busy * (2.0 - busy)) / free, np.asarray(buffer) / np.sqrt(12.0)))
+    spread = np.asarray(service, dtype=np.float64) * np.sqrt(busy * (2.0 - busy)) / free
+    return np.asarray(np.minimum(spread, np.asarray(buffer, dtype=np.float64) / np.sqrt(12.0)))
 
 
 def blocking(utilisation: ArrayLike, places: ArrayLike) -> NDArray[np.float64]:
@@ -89,5 +90,5 @@ def loss(base: ArrayLike, utilisation: ArrayLike, service: ArrayLike, buffer: Ar
         service: Mean service time of a burst, seconds.
         buffer: Seconds a full buffer takes to drain.
     """
-    places = 1.0 + np.asarray(buffer, dtype=np.float64) / service
-    return np.asarray(1.0 - (1.0 - np.asarray(base)) * (1.0 - blocking(utilisation, places)))
+    places = 1.0 + np.asarray(buffer, dtype=np.float64) / np.asarray(service, dtype=np.float64)
+    return np.asarray(1.0 - (1.0 - np.asarray(base, dtype=np.float64)) * (1.0 - blocking(utilisation, places)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meshsim.trust import Evidence, ReputationTable, models
+from meshsim.trust import Evidence, Reputation, ReputationTable, Status, models, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ def make_model(config: TrustConfig) -> ReputationModel:
 
 
 class Ledger:
-    """Reputations of N nodes, shared by an area.
+    """Reputations of N nodes, shared by an area; scores move in public when a digest carries them.
 
     Args:
         model: Evidence in, scores out.
@@ -33,12 +33,10 @@ class Ledger:
 
     def __init__(self, model: ReputationModel, nodes: int, recorder: Recorder) -> None:
         self._model, self._nodes, self._recorder = model, nodes, recorder
+        self._moved: dict[int, EventKind] = {}
+        self._minimum: float = getattr(model, "minimum", 0.0)
 
-    def table(self, t: float) -> ReputationTable:
-        """Scores of all nodes at `t` seconds, arrays of shape (N,)."""
-        return self._model.table(self._nodes, t)
-
-    def report(self, node: int, kinds: Sequence[EventKind], weight: float, happened: float, t: float) -> None:
+    def report(self, node: int, kinds: Sequence[EventKind], weight: float, happened: float) -> None:
         """Takes in what one call says of `node`.
 
         Args:
@@ -46,8 +44,20 @@ class Ledger:
             kinds: Events, the telling one first.
             weight: How much they count, in (0, 1].
             happened: When the call ended, seconds.
-            t: When the receipt arrived, seconds.
         """
         for kind in kinds:
             self._model.observe(node, Evidence(kind=kind, node=node, t=happened, weight=weight))
-        self._recorder.trust(node, kinds[0], self._model.score(node, t), t)
+        self._moved[node] = kinds[0]
+
+    def publish(self, t: float) -> ReputationTable:
+        """Scores of all nodes at `t` seconds, arrays of shape (N,); writes down those that evidence has moved."""
+        table = self._model.table(self._nodes, t)
+        for node, kind in sorted(self._moved.items()):
+            self._recorder.trust(node, kind, self._entry(table, node), t)
+        self._moved.clear()
+        return table
+
+    def _entry(self, table: ReputationTable, node: int) -> Reputation:
+        mean, low, high, evidence = (float(column[node]) for column in table)
+        status = status_of(low) if evidence >= self._minimum else Status.NEW
+        return Reputation(mean, low, high, evidence, status)

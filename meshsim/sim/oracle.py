@@ -1,7 +1,7 @@
 """Ghost probes: what a call would have lived through on every candidate path, in the one run.
 
-A probe looks twice, when the call starts and 15 s later (or when it should have ended), each time with the load of the call
-taken off the path it really uses and put on each candidate alone, and averages the two.
+A probe looks twice, when the call starts and 15 s later (or when it should have ended), each time with the load of
+the call taken off the path it really uses and put on each candidate alone, and averages the two.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def finish_probe(world: World, probe: GhostProbe, flow: int | None = None) -> Pa
         flow: The call's own flow, if it is open.
     """
     first, second = probe.first, world.probe(probe.paths, without=flow)
-    return PathTruth.of(
+    return PathTruth(
         rtt=(first.rtt + second.rtt) / 2,
         jitter=(first.jitter + second.jitter) / 2,
         loss=(first.loss + second.loss) / 2,

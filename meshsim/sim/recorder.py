@@ -1,11 +1,13 @@
 """Writes an episode into the trace tables. Rows wait in memory as columns and are handed to the writer in large pieces.
 
-Measures are rounded to single precision, so that traces of equal runs are equal bytes on machines whose last bits differ.
+Measures are rounded to single precision, so that traces of equal runs are equal bytes on machines whose last bits
+differ.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,9 +146,7 @@ class Recorder:
             columns[name] = float(np.float32(columns[name]))
         self._row("calls", **columns)
 
-    def routes(
-        self, call: int, t: float, view: NetworkView, ranking: Ranking, chosen: int, truth: PathTruth
-    ) -> None:
+    def routes(self, call: int, t: float, view: NetworkView, ranking: Ranking, chosen: int, truth: PathTruth) -> None:
         """Writes all P candidates of a call, what was believed of them, and how they truly were.
 
         Args:
@@ -245,7 +245,7 @@ def _hop_columns(view: NetworkView, ranking: Ranking) -> dict[str, list[Any]]:
     candidates = ranking.candidates
     hops = believed_hops(view, candidates.hop_src, candidates.hop_dst)
     bounds = candidates.hop_indptr.tolist()
-    spans = list(zip(bounds[:-1], bounds[1:], strict=True))
+    spans = list(pairwise(bounds))
 
     def split(values: NDArray[Any]) -> list[list[Any]]:
         flat = values.tolist()

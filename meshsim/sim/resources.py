@@ -1,13 +1,13 @@
 """What paths are made of: one index space for everything that carries load, and paths flattened onto it. No state.
 
-R = M + 5 N resources: the M underlay edges, then for each of the N nodes its access link up and down, its transit up and down,
-and its relaying itself. A hop from i to j crosses the access link of i (up), the underlay route, the access link of j (down); a
-node inside a path adds its relaying. Loads are bits per second, for relaying calls.
+R = M + 5 N resources: the M underlay edges, then for each of the N nodes its access link up and down, its transit up
+and down, and its relaying itself. A hop from i to j crosses the access link of i (up), the underlay route, the access
+link of j (down); a node inside a path adds its relaying. Loads are bits per second, for relaying calls.
 
-Transit is the port between an access network and the rest of the world. Traffic between two homes crosses it at both ends, and
-there congestion sits (Dhamdhere et al., "Inferring persistent interdomain congestion", SIGCOMM 2018); relays stand in data
-centres that access networks peer with directly, so a hop to or from a relay does not. Ports are as wide as the underlay's edges
-and run hotter.
+Transit is the port between an access network and the rest of the world. Traffic between two homes crosses it at both
+ends, and there congestion sits (Dhamdhere et al., "Inferring persistent interdomain congestion", SIGCOMM 2018);
+relays stand in data centres that access networks peer with directly, so a hop to or from a relay does not. Ports are
+as wide as the underlay's edges and run hotter.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def lay_paths(
     underlay: Underlay,
     flat: NDArray[np.int64],
     indptr: NDArray[np.int64],
-    rate: float | NDArray[np.float64],
+    rate: float,
 ) -> Paths:
     """Paths laid onto resources, in both directions.
 
@@ -221,7 +221,7 @@ def lay_paths(
         underlay: Of the same plan.
         flat: Node indices of all paths, one after the other.
         indptr: (P + 1,) into `flat`.
-        rate: Bits per second of one direction of the call: one number, or (P,).
+        rate: Bits per second of one direction of a call.
     """
     count = len(indptr) - 1
     owner = np.repeat(np.arange(count), np.diff(indptr))
@@ -235,11 +235,15 @@ def lay_paths(
     relays, relayed = resources.relay + flat[inner], DIRECTIONS * owner[inner]
     way = np.concatenate([way_of_hop[hops.hop], relayed, relayed + 1])
     resource = np.concatenate([hops.resource, relays, relays])
-    rates = np.broadcast_to(np.asarray(rate, dtype=np.float64), (count,))[way[: len(hops.resource)] // DIRECTIONS]
-    amount = np.concatenate([rates, np.full(2 * len(relays), 1.0 / DIRECTIONS)])
-    _, at = np.unique(way // DIRECTIONS * len(resources) + resource, return_inverse=True)
-    own = np.bincount(at, weights=amount)[at]
+    amount = np.repeat([rate, 1.0 / DIRECTIONS], [len(hops.resource), DIRECTIONS * len(relays)])
+    at = way // DIRECTIONS * len(resources) + resource
+    own = sums(at, amount, 0)[at]
     return Paths(count=count, nodes=flat, indptr=indptr, way=way, resource=resource, own=own, amount=amount)
+
+
+def sums(index: NDArray[np.int64], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Sum of the `values` of each index, in order of rows; at least `size` of them."""
+    return np.asarray(np.bincount(index, weights=values, minlength=size), dtype=np.float64)
 
 
 def join(parts: Sequence[Paths]) -> Paths:

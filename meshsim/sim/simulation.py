@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meshsim.identity.keys import Ed25519Signer
 from meshsim.measure.trace import TraceWriter, trace_sha256
@@ -21,7 +21,7 @@ from meshsim.sim.recorder import Recorder
 from meshsim.sim.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from meshsim.mesh.ids import NodeId
     from meshsim.scenario.plan import Plan
@@ -109,8 +109,31 @@ def node_ids(plan: Plan) -> tuple[NodeId, ...]:
     return tuple(Ed25519Signer.from_seed(seed.tobytes()).node_id for seed in plan.nodes.key_seed)
 
 
+class Board(Protocol):
+    """Who carries the calls of an episode: a `Switchboard` with modelled belief, or a `SimDriver` with agents."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Calls by outcome."""
+
+    def schedule(self) -> None:
+        """Puts what is planned into the queue."""
+
+    def settle(self) -> None:
+        """The world has drifted."""
+
+    def node_down(self, node: int) -> None:
+        """A node has vanished."""
+
+    def node_up(self, node: int) -> None:
+        """A node is back."""
+
+    def close(self) -> None:
+        """The episode is over."""
+
+
 class Episode:
-    """An episode under way: the clock, the truth, the belief, and the calls.
+    """An episode under way: the clock, the truth, and the calls.
 
     Args:
         plan: What is to happen.
@@ -121,8 +144,7 @@ class Episode:
     Attributes:
         env: The clock.
         world: The truth.
-        control: The belief.
-        board: The calls.
+        board: The calls, and with them the belief.
     """
 
     def __init__(
@@ -137,9 +159,7 @@ class Episode:
         recorder.mesh(ids)
         self.env = Environment()
         self.world = World(plan)
-        ledger = Ledger(make_model(plan.scenario.trust), len(plan.nodes), recorder)
-        self.control = ControlPlane(self.world, ids, ledger)
-        self.board = Switchboard(self.env, self.world, self.control, ledger, engine, recorder, ids)
+        self.board = self._make_board(engine, ids)
         self._every_link = self.world.lay_links(plan.links.src, plan.links.dst)
         self._schedule()
 
@@ -153,20 +173,27 @@ class Episode:
         self.env.run(until=self._plan.scenario.duration)
         self.board.close()
 
+    def _make_board(self, engine: RoutingEngine, ids: tuple[NodeId, ...]) -> Board:
+        if self._plan.scenario.control.mode == "agents":
+            # it brings the whole agent, which the modelled mode does without
+            from meshsim.sim.driver import SimDriver  # noqa: PLC0415 - as above
+
+            return SimDriver(self.env, self.world, engine, self._recorder, ids)
+        ledger = Ledger(make_model(self._plan.scenario.trust), len(ids), self._recorder)
+        control = ControlPlane(self.world, ids, ledger)
+        control.start(self.env)
+        return Switchboard(self.env, self.world, control, ledger, engine, self._recorder, ids)
+
     def _schedule(self) -> None:
         env, scenario, faults = self.env, self._plan.scenario, self._plan.faults
         for kind, handler in (
             ("drift", self._drift),
-            ("measure", self._measure),
-            ("digest", self._digest),
             ("sample", self._sample),
             ("down", self._down),
             ("up", self._up),
         ):
             env.on(kind, handler)
         env.schedule_record(scenario.underlay.drift.period, "drift", 1, priority=BEFORE)
-        env.schedule_record(scenario.control.digest_period / 2, "measure", 1)
-        env.schedule_record(scenario.control.digest_period, "digest", 1)
         env.schedule_record(0.0, "sample", 0, priority=LATE)
         for at, kind, node in zip(faults.at.tolist(), faults.kind, faults.node.tolist(), strict=True):
             env.schedule_record(at, kind, node, priority=BEFORE)
@@ -181,14 +208,6 @@ class Episode:
         if self._progress is not None:
             self._progress(min(self.env.now / self._plan.scenario.duration, 1.0))
 
-    def _measure(self, step: int, _: Any) -> None:
-        self.control.measure(self.env.now)
-        self.env.schedule_record((step + 0.5) * self._plan.scenario.control.digest_period, "measure", step + 1)
-
-    def _digest(self, step: int, _: Any) -> None:
-        self.control.digest(self.env.now)
-        self.env.schedule_record((step + 1) * self._plan.scenario.control.digest_period, "digest", step + 1)
-
     def _sample(self, step: int, _: Any) -> None:
         self._recorder.links(self.env.now, self.world.hop_truth(self._every_link))
         self.env.schedule_record((step + 1) * self._plan.scenario.record.link_period, "sample", step + 1, priority=LATE)
@@ -201,3 +220,4 @@ class Episode:
     def _up(self, node: int, _: Any) -> None:
         self.world.online[node] = True
         self._recorder.event(self.env.now, "up", node=node)
+        self.board.node_up(node)

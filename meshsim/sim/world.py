@@ -1,6 +1,7 @@
-"""The truth: background load that wanders, the load of calls, who is online, and what any link or path is like right now.
+"""The truth: wandering background load, the load of calls, who is online, what any link or path is like right now.
 
-A `world` is truth, a `view` is belief: nothing here is seen by a policy. Formulas live in `flow`, indices in `resources`.
+A `world` is truth, a `view` is belief: nothing here is seen by a policy. Formulas live in `flow`, indices in
+`resources`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import connectable
 from meshsim.sim import flow
 from meshsim.sim.drift import Background
-from meshsim.sim.resources import DIRECTIONS, Hops, Paths, Resources, flatten, lay_hops, lay_paths
+from meshsim.sim.resources import DIRECTIONS, Hops, Paths, Resources, flatten, lay_hops, lay_paths, sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,35 +60,23 @@ class PathTruth:
         rtt: Round trip, seconds.
         jitter: Seconds, worse direction.
         loss: Probability, worse direction, misbehaving relays included.
-        mos: Conversational; 1 where not connected.
-        poor: Beyond `mesh.quality.TARGET`, or not connected.
         connected: All nodes are online, NATs let every hop through, and no relay drops everything.
     """
 
     rtt: NDArray[np.float64]
     jitter: NDArray[np.float64]
     loss: NDArray[np.float64]
-    mos: NDArray[np.float64]
-    poor: NDArray[np.bool_]
     connected: NDArray[np.bool_]
 
-    @classmethod
-    def of(
-        cls,
-        rtt: NDArray[np.float64],
-        jitter: NDArray[np.float64],
-        loss: NDArray[np.float64],
-        connected: NDArray[np.bool_],
-    ) -> PathTruth:
-        """With MOS and verdict worked out from the four measures."""
-        return cls(
-            rtt=rtt,
-            jitter=jitter,
-            loss=loss,
-            mos=np.where(connected, voice_mos(rtt / 2, jitter, loss), 1.0),
-            poor=poor(rtt, jitter, loss) | ~connected,
-            connected=connected,
-        )
+    @property
+    def mos(self) -> NDArray[np.float64]:
+        """Conversational MOS; 1 where not connected."""
+        return np.where(self.connected, voice_mos(self.rtt / 2, self.jitter, self.loss), 1.0)
+
+    @property
+    def poor(self) -> NDArray[np.bool_]:
+        """Beyond `mesh.quality.TARGET`, or not connected."""
+        return np.asarray(poor(self.rtt, self.jitter, self.loss) | ~self.connected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,24 +188,22 @@ class World:
 
     def hop_truth(self, hops: Hops) -> LinkTruth:
         """What links that are laid out already are like."""
-        state, row, start = self._current(), hops.resource, hops.indptr[:-1]
-        rho = self.background + self.load / self.resources.capacity
-        spare = np.maximum(1.0 - rho, 0.0) * self.resources.capacity
+        row, start = hops.resource, hops.indptr[:-1]
+        state, capacity = self._rows(row), self.resources.capacity[row]
+        rho = self.background[row] + self.load[row] / capacity
         return LinkTruth(
-            delay=np.add.reduceat(state.delay[row], start),
-            jitter=np.sqrt(np.add.reduceat(state.variance[row], start)),
-            loss=-np.expm1(np.add.reduceat(state.survival[row], start)),
-            rate=np.minimum.reduceat(spare[row], start),
-            utilisation=np.maximum.reduceat(rho[row], start),
+            delay=np.add.reduceat(state.delay, start),
+            jitter=np.sqrt(np.add.reduceat(state.variance, start)),
+            loss=-np.expm1(np.add.reduceat(state.survival, start)),
+            rate=np.minimum.reduceat(np.maximum(1.0 - rho, 0.0) * capacity, start),
+            utilisation=np.maximum.reduceat(rho, start),
         )
 
     def lay(self, paths: Sequence[Sequence[int]], demand: Demand) -> Paths:
         """Paths of node indices laid onto resources for calls of `demand`."""
         return self.lay_flat(*flatten(paths), demand.rate_bps)
 
-    def lay_flat(
-        self, nodes: NDArray[np.int64], indptr: NDArray[np.int64], rate: float | NDArray[np.float64]
-    ) -> Paths:
+    def lay_flat(self, nodes: NDArray[np.int64], indptr: NDArray[np.int64], rate: float) -> Paths:
         """The same for paths given as one array and its row starts; rate in bits per second."""
         return lay_paths(self.resources, self.plan.nodes, self.plan.underlay, nodes, indptr, rate)
 
@@ -244,8 +231,7 @@ class World:
 
     def measure(self, paths: Paths) -> PathTruth:
         """What flows on each path live through, with the load that there is."""
-        state, row = self._current(), paths.resource
-        return self._compose(paths, _State(state.delay[row], state.variance[row], state.survival[row]))
+        return self._compose(paths, self._rows(paths.resource))
 
     def connected(self, paths: Paths) -> NDArray[np.bool_]:
         """(P,) whether media pass at all: nodes online, NATs willing, no relay dropping everything."""
@@ -260,30 +246,36 @@ class World:
     def _compose(self, paths: Paths, state: _State) -> PathTruth:
         """Rows -> both ways of each path -> paths."""
         ways = DIRECTIONS * paths.count
-        delay = np.bincount(paths.way, weights=state.delay, minlength=ways)
-        variance = np.bincount(paths.way, weights=state.variance, minlength=ways)
-        survival = np.bincount(paths.way, weights=state.survival, minlength=ways)
+        delay = sums(paths.way, state.delay, ways)
+        variance = sums(paths.way, state.variance, ways)
+        survival = sums(paths.way, state.survival, ways)
         dropped = np.add.reduceat(np.where(_inner(paths), self._survival[paths.nodes], 0.0), paths.indptr[:-1])
         worst = np.minimum(survival[0::2], survival[1::2]) + dropped
-        return PathTruth.of(
+        return PathTruth(
             rtt=delay[0::2] + delay[1::2],
             jitter=np.sqrt(np.maximum(variance[0::2], variance[1::2])),
             loss=-np.expm1(worst),
             connected=self.connected(paths),
         )
 
-    def _current(self) -> _State:
+    def _rows(self, row: NDArray[np.int64]) -> _State:
+        """The state of `row`s: looked up if all resources have been worked out or are worth it, else worked out."""
+        if self._state is None and len(row) < len(self.resources):
+            return _resource_state(
+                self.resources, row, self.background[row] + self.load[row] / self.resources.capacity[row]
+            )
         if self._state is None:
             rho = self.background + self.load / self.resources.capacity
             self._state = _resource_state(self.resources, np.arange(len(self.resources)), rho)
-        return self._state
+        state = self._state
+        return _State(state.delay[row], state.variance[row], state.survival[row])
 
     def _gather(self) -> NDArray[np.float64]:
         self._state = None
         return np.concatenate([*(part.utilisation for part in self._drift), np.zeros(self.resources.nodes)])
 
     def _amounts(self, paths: Paths) -> NDArray[np.float64]:
-        return np.bincount(paths.resource, weights=paths.amount, minlength=len(self.resources))
+        return sums(paths.resource, paths.amount, len(self.resources))
 
     def _sum_flows(self) -> None:
         """Adds the flows up afresh, so that rounding does not pile up as they come and go."""
@@ -292,7 +284,7 @@ class World:
             return
         rows = np.concatenate([paths.resource for paths in self._flows.values()])
         amounts = np.concatenate([paths.amount for paths in self._flows.values()])
-        self.load = np.bincount(rows, weights=amounts, minlength=len(self.resources))
+        self.load = sums(rows, amounts, len(self.resources))
 
 
 def _inner(paths: Paths) -> NDArray[np.bool_]:
