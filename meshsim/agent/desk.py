@@ -14,6 +14,7 @@ from meshsim.agent.calls import Call, CallEvent, CallRequest, CallState, Leg, in
 from meshsim.agent.effects import Channel, CloseMedia, Resolve
 from meshsim.agent.messages import (
     ABANDONED,
+    CANCELLED,
     LOST,
     RECEIPT_ENTRIES,
     UNREACHABLE,
@@ -207,10 +208,10 @@ class Desk:
         self._abandon(leg)
         self._try_next(call, now)
 
-    def _abandon(self, leg: Leg) -> None:
+    def _abandon(self, leg: Leg, reason: str = ABANDONED) -> None:
         """Tells what is left of a route that it is not used any more."""
         if self._neighbourhood.is_up(leg.next_hop):
-            back = CallReject(*leg.key, onward=leg.is_first, by=self._core.node, reason=ABANDONED)
+            back = CallReject(*leg.key, onward=leg.is_first, by=self._core.node, reason=reason)
             self._core.send(leg.next_hop, back)
 
     def accept(self, message: CallAccept, source: NodeId, now: Instant) -> None:
@@ -391,6 +392,9 @@ class Desk:
             self._give_up(call, message.reason, now)
         elif leg is call.pending:
             self._drop_pending(call, message.reason, {leg.blamed(message)}, now)
+        elif message.reason == CANCELLED and message.by == leg.path[0]:
+            call.advance(CallEvent.END)
+            self._finish(call, now)
         elif leg is call.active:
             self._lose_path(call, {leg.blamed(message)}, message.reason, now)
 
@@ -477,7 +481,7 @@ class Desk:
     def _finish(self, call: Call, now: Instant) -> None:
         completed = call.active is not None
         if call.pending is not None:
-            self._abandon(call.pending)
+            self._abandon(call.pending, CANCELLED)
         for leg in call.legs():
             self._stop(leg)
             self._core.alarms.cancel(("setup", call.id, leg.setup.attempt))

@@ -37,8 +37,11 @@ DIGEST_ENTRIES = 12
 RECEIPT_ENTRIES = 24
 """Most receipts in one message."""
 
-FULL, UNREACHABLE, LOST, ABANDONED = "full", "unreachable", "lost", "abandoned"
-"""Reasons of rejects: no capacity left, no way to the next hop, the next hop was lost, the route was given up."""
+FULL, UNREACHABLE, LOST = "full", "unreachable", "lost"
+"""Reasons of a node on the path to reject: no capacity left, no way to the next hop, the next hop was lost."""
+
+ABANDONED, CANCELLED = "abandoned", "cancelled"
+"""Reasons of an end: this route was given up for another, or the call for good before it stood."""
 
 Node = Annotated[NodeId, msgspec.Meta(min_length=NODE_ID_BYTES, max_length=NODE_ID_BYTES)]
 Call = Annotated[CallId, msgspec.Meta(min_length=CALL_ID_BYTES, max_length=CALL_ID_BYTES)]

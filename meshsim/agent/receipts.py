@@ -125,7 +125,7 @@ class Ledger:
         verdicts = []
         for key, case in list(self._open.items()):
             caller, callee = case.ends()
-            late = now.mono - case.since >= self._core.config.receipt_wait
+            late = now.mono >= case.since + self._core.config.receipt_wait
             if late or (caller is not None and callee is not None):
                 del self._open[key]
                 self._settled[key] = now.mono

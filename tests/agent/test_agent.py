@@ -1,0 +1,710 @@
+"""What agents do to each other, seen from outside."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from meshsim.agent import (
+    AgentConfig,
+    CallRequest,
+    CallSample,
+    CallState,
+    CloseMedia,
+    EventSample,
+    MediaReport,
+    OpenMedia,
+    RouteSample,
+    TrustSample,
+)
+from meshsim.agent.calls import label_of
+from meshsim.agent.messages import (
+    CallAccept,
+    CallEnd,
+    CallKeepalive,
+    CallReject,
+    CallReport,
+    CallSetup,
+    Digest,
+    Hello,
+    LinkState,
+    Outcome,
+    Pong,
+    Receipt,
+    sign,
+)
+from meshsim.identity import HashSigner, NodeRecord, sign_record
+from meshsim.mesh.errors import LocalProtocolError
+from meshsim.mesh.ids import AuraID, CallId, NodeId
+from meshsim.mesh.media import AicPolicy, MediaType
+from meshsim.testing.network import SECRET, UNIX, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshsim.agent.messages import Message
+
+
+def setup_of(net: Network, name: str = "alice") -> CallSetup:
+    return net.members[name].sent(CallSetup)[-1]
+
+
+def forged_setup(net: Network, **changes: object) -> CallSetup:
+    """A set-up from alice over r1 to bob, validly signed by alice unless changed afterwards."""
+    setup = CallSetup(
+        call=CallId(b"c" * 16),
+        attempt=0,
+        path=(net.node("alice"), net.node("r1"), net.node("bob")),
+        caller="@alice.aura",
+        callee="@bob.aura",
+        media=MediaType.AUDIO,
+        aic=AicPolicy.OFF,
+        expires_ns=int((UNIX + net.now + 60) * 1e9),
+    )
+    setup = msgspec.structs.replace(setup, **changes)  # type: ignore[arg-type]
+    return sign(setup, HashSigner(net.node("alice"), SECRET))
+
+
+def outcome(net: Network, name: str = "alice") -> CallSample:
+    return net.members[name].samples(CallSample)[-1]
+
+
+def kinds(net: Network, name: str) -> list[str]:
+    return [sample.kind for sample in net.members[name].samples(EventSample)]
+
+
+# Calls ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_goes_over_the_best_relay_and_ends_when_its_caller_hangs_up(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+    assert diamond["bob"].call_state(call) is CallState.ACTIVE
+    assert [len(diamond.members[name].media) for name in ("alice", "r1", "r2", "bob")] == [1, 1, 0, 1]
+
+    diamond.report("alice", call, jitter=0.002)
+    diamond.hang_up("alice", call)
+    diamond.run(1.0)
+    assert [len(member.media) for member in diamond.members.values()] == [0, 0, 0, 0]
+    sample = outcome(diamond)
+    assert sample.outcome == "completed"
+    assert diamond.names(sample.path) == ("alice", "r1", "bob")
+    assert sample.failovers == ()
+    assert sample.rtt == pytest.approx(0.08, abs=0.01)
+    assert not sample.poor
+    assert all(not member.agent.rejected for member in diamond.members.values())
+
+
+def test_the_callee_may_hang_up_too(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    diamond.hang_up("bob", call)
+    diamond.run(1.0)
+    assert outcome(diamond).outcome == "completed"
+    assert not any(member.media for member in diamond.members.values())
+
+
+def test_media_open_with_the_same_label_and_the_right_neighbours_everywhere(diamond: Network) -> None:
+    call = diamond.call("alice", "bob", MediaType.AUDIO_VIDEO)
+    diamond.run(1.0)
+    alice, r1, bob = (diamond.node(name) for name in ("alice", "r1", "bob"))
+    opened = [diamond.members[name].media[label_of(call, 0)] for name in ("alice", "r1", "bob")]
+    assert [(effect.upstream, effect.downstream) for effect in opened] == [(None, r1), (alice, bob), (r1, None)]
+    assert {effect.media for effect in opened} == {MediaType.AUDIO_VIDEO}
+    assert {effect.drop for effect in opened} == {0.0}
+
+
+def test_a_call_over_two_relays_is_carried(line: Network) -> None:
+    call = line.call("alice", "bob")
+    line.run(2.0)
+    assert line["alice"].call_state(call) is CallState.ACTIVE
+    line.hang_up("alice", call)
+    line.run(1.0)
+    assert line.names(outcome(line).path) == ("alice", "r1", "r2", "bob")
+
+
+def test_the_route_sample_holds_every_candidate_and_the_belief_it_was_chosen_on(diamond: Network) -> None:
+    diamond.call("alice", "bob")
+    diamond.run(1.0)
+    sample = diamond.members["alice"].samples(RouteSample)[0]
+    assert len(sample.ranking.candidates) >= 3
+    assert sample.decision.path == tuple(sample.view.nodes.ids[i] for i in sample.ranking.candidates.path(1))
+    assert sample.view.owner == sample.view.index[diamond.node("alice")]
+
+
+def test_a_call_to_a_name_nobody_has_fails_with_the_directorys_reason(diamond: Network) -> None:
+    diamond.call("alice", "nobody")
+    diamond.run(1.0)
+    assert outcome(diamond).outcome == "failed"
+    assert "nobody" in outcome(diamond).reason
+    assert outcome(diamond).callee is None
+    assert outcome(diamond).path == ()
+
+
+def test_a_node_cannot_call_in_anothers_name(diamond: Network) -> None:
+    request = CallRequest(caller=AuraID("carol"), callee=AuraID("bob"))
+    with pytest.raises(LocalProtocolError, match="cannot call as @carol.aura"):
+        diamond["alice"].place_call(request, diamond.instant())
+
+
+def test_a_call_without_any_route_says_why(make_diamond: Callable[..., Network]) -> None:
+    net = make_diamond()
+    for name in ("r1", "r2"):
+        net.kill(name)
+    net.run(10.0)
+    net.call("alice", "bob")
+    net.run(2.0)
+    assert outcome(net).outcome == "failed"
+    assert outcome(net).reason.startswith("no route")
+
+
+def test_hanging_up_before_the_call_stands_ends_it_as_failed(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.hang_up("alice", call)
+    diamond.run(2.0)
+    assert outcome(diamond).outcome == "failed"
+    assert outcome(diamond).reason == "hung up before it stood"
+    assert not any(member.media for member in diamond.members.values())
+
+
+def test_hanging_up_during_set_up_frees_the_relay(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(0.03)
+    diamond.hang_up("alice", call)
+    diamond.run(1.0)
+    assert diamond["r1"].load == 0.0
+    assert not any(member.media for member in diamond.members.values())
+
+
+def test_hanging_up_twice_changes_nothing(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(1.0)
+    diamond.hang_up("alice", call)
+    diamond.hang_up("alice", call)
+    assert len(diamond.members["alice"].samples(CallSample)) == 1
+    assert len(diamond.members["alice"].sent(CallEnd)) == 1
+
+
+def test_a_call_under_way_can_be_summed_up(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    so_far = diamond["alice"].call_so_far(call, diamond.instant())
+    assert so_far is not None
+    assert (so_far.outcome, so_far.poor) == ("running", False)
+    assert diamond["bob"].call_so_far(call, diamond.instant()) is None
+
+
+def test_the_directory_that_never_answers_ends_the_call(diamond: Network) -> None:
+    request = CallRequest(caller=AuraID("alice"), callee=AuraID("bob"))
+    diamond["alice"].place_call(request, diamond.instant())
+    diamond["alice"].effects()
+    diamond.run(6.0)
+    assert outcome(diamond).reason == "the directory does not answer"
+
+
+def test_late_or_repeated_answers_of_the_directory_have_no_effect(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(1.0)
+    diamond["alice"].resolved(1, (), diamond.instant())
+    diamond["alice"].resolved(99, (), diamond.instant())
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+
+
+@pytest.mark.parametrize("fault", ["unsigned", "other name", "expired"])
+def test_a_directory_record_that_does_not_hold_is_not_called(diamond: Network, fault: str) -> None:
+    signer = HashSigner(diamond.node("bob"), SECRET)
+    record = NodeRecord(node=signer.node_id, aura="@bob.aura", expires_unix=UNIX + 1e5)
+    if fault == "other name":
+        record = msgspec.structs.replace(record, aura="@eve.aura")
+    if fault == "expired":
+        record = msgspec.structs.replace(record, expires_unix=UNIX)
+    if fault != "unsigned":
+        record = sign_record(record, signer)
+    request = CallRequest(caller=AuraID("alice"), callee=AuraID("bob"))
+    call = diamond["alice"].place_call(request, diamond.instant())
+    diamond["alice"].effects()
+    diamond["alice"].resolved(1, (record,), diamond.instant())
+    assert diamond["alice"].call_state(call) is CallState.ENDED
+    assert sum(diamond["alice"].rejected.values()) == 1
+
+
+# Failover -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_survives_the_death_of_its_relay_within_two_seconds(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    died = diamond.now
+    diamond.kill("r1")
+    diamond.run(4.0)
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+    diamond.hang_up("alice", call)
+    diamond.run(1.0)
+    sample = outcome(diamond)
+    assert diamond.names(sample.path) == ("alice", "r1", "bob")
+    assert diamond.names(sample.final_path) == ("alice", "r2", "bob")
+    (failover,) = sample.failovers
+    assert died - 0.6 <= failover.heard <= failover.lost <= died + 2.1
+    assert failover.restored - failover.lost < 0.2
+
+
+def test_media_open_on_the_new_path_before_they_close_on_the_old(diamond: Network) -> None:
+    diamond.call("alice", "bob")
+    diamond.run(2.0)
+    diamond.kill("r1")
+    diamond.run(4.0)
+    for name in ("alice", "bob"):
+        steps = [effect for _, effect in diamond.members[name].log if isinstance(effect, OpenMedia | CloseMedia)]
+        assert [type(step) for step in steps] == [OpenMedia, OpenMedia, CloseMedia]
+        assert steps[0].label == steps[2].label != steps[1].label
+
+
+def test_the_relay_before_a_dead_one_tells_the_caller(line: Network) -> None:
+    line.add("r3", role="relay")
+    line.join("alice", "r3", 0.05)
+    line.join("bob", "r3", 0.05)
+    line.join("alice", "r2", 0.2)
+    line.run(8.0)
+    call = line.call("alice", "bob")
+    line.run(2.0)
+    first = line.members["alice"].samples(RouteSample)[-1].decision.path
+    assert line.names(first) == ("alice", "r1", "r2", "bob")
+    line.kill("r2")
+    line.run(5.0)
+    assert line["alice"].call_state(call) is CallState.ACTIVE
+    assert "r2" not in line.names(line.members["alice"].sent(CallSetup)[-1].path)
+
+
+def test_when_no_other_route_is_left_the_call_is_dropped(line: Network) -> None:
+    call = line.call("alice", "bob")
+    line.run(2.0)
+    line.kill("r2")
+    line.run(20.0)
+    assert line["alice"].call_state(call) is CallState.ENDED
+    assert line["bob"].call_state(call) is CallState.ENDED
+    sample = outcome(line)
+    assert sample.outcome == "dropped"
+    assert sample.poor
+    assert sample.failovers[-1].restored != sample.failovers[-1].restored
+    assert not any(line.members[name].media for name in ("alice", "r1", "bob"))
+
+
+def test_hanging_up_while_failing_over_drops_the_call(make_diamond: Callable[..., Network]) -> None:
+    cut: list[float] = []
+    net = make_diamond(drops=lambda t, _a, b, m: bool(cut) and t > cut[0] and b == "r2" and isinstance(m, CallSetup))
+    call = net.call("alice", "bob")
+    net.run(2.0)
+    cut.append(net.now)
+    net.kill("r1")
+    net.run(2.5)
+    assert net["alice"].call_state(call) is CallState.FAILING_OVER
+    net.hang_up("alice", call)
+    assert outcome(net).outcome == "dropped"
+    assert outcome(net).reason == "hung up while failing over"
+
+
+def test_a_lost_link_of_the_first_hop_is_acted_on_at_once(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    diamond.part("alice", "r1")
+    lost = diamond.now
+    diamond["alice"].link_down(diamond.node("r1"), diamond.instant())
+    diamond["r1"].link_down(diamond.node("alice"), diamond.instant())
+    diamond._pump("alice")
+    diamond._pump("r1")
+    diamond.run(1.0)
+    diamond.hang_up("alice", call)
+    assert outcome(diamond).failovers[0].lost == lost
+
+
+def test_a_path_that_carries_keepalives_but_no_media_is_given_up(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    for _ in range(3):
+        diamond.report("alice", call, loss=1.0)
+        diamond.run(0.1)
+    diamond.run(1.0)
+    diamond.hang_up("alice", call)
+    assert len(outcome(diamond).failovers) == 1
+    assert "path_lost" in kinds(diamond, "alice")
+
+
+def test_reports_of_a_route_not_in_use_have_no_effect(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    report = MediaReport(label=1, jitter=0.5, loss=1.0)
+    for known in (call, CallId(b"x" * 16)):
+        diamond["alice"].media_report(known, report, diamond.instant())
+    diamond.hang_up("alice", call)
+    assert not outcome(diamond).poor
+
+
+def test_the_worse_direction_makes_the_quality(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(1.0)
+    diamond.report("bob", call, jitter=0.001, loss=0.05)
+    diamond.run(0.5)
+    diamond.report("alice", call, jitter=0.004, loss=0.0)
+    diamond.hang_up("alice", call)
+    assert outcome(diamond).loss == pytest.approx(0.05)
+    assert outcome(diamond).jitter == pytest.approx(0.004)
+    assert outcome(diamond).poor
+
+
+# Refusals -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_relay_refuses_and_the_next_route_is_tried() -> None:
+    net = Network()
+    for name in ("alice", "bob", "carol", "dave"):
+        net.add(name, nat="symmetric")
+    for name, delay in (("r1", 0.02), ("r2", 0.03)):
+        net.add(name, role="relay", max_calls=1)
+        for peer in ("alice", "bob", "carol", "dave"):
+            net.join(peer, name, delay)
+    net.run(5.0)
+    net.call("alice", "bob")
+    net.call("carol", "dave")
+    net.run(1.0)
+    first, second = (net.members[name].sent(CallSetup)[-1].path for name in ("alice", "carol"))
+    assert {net.names(first)[1], net.names(second)[1]} == {"r1", "r2"}
+    assert [reject.reason for reject in net.members["r1"].sent(CallReject)] == ["full"]
+    assert net["r1"].load == 1.0
+
+
+def test_a_relay_that_cannot_reach_the_callee_says_so(diamond: Network) -> None:
+    diamond.part("r1", "bob")
+    diamond["r1"].link_down(diamond.node("bob"), diamond.instant())
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    assert diamond.members["r1"].sent(CallReject)[0].reason == "unreachable"
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+    assert diamond.names(diamond.members["alice"].sent(CallSetup)[-1].path) == ("alice", "r2", "bob")
+
+
+def test_a_relay_dials_a_next_hop_it_has_no_link_to_and_refuses_when_that_fails(diamond: Network) -> None:
+    diamond.add("carol", nat="cone")
+    path = tuple(diamond.node(name) for name in ("alice", "r1", "carol"))
+    diamond.inject("r1", "alice", forged_setup(diamond, path=path, callee="@carol.aura"))
+    diamond.run(1.0)
+    assert diamond.members["r1"].sent(CallReject)[-1].reason == "unreachable"
+    assert diamond["r1"].load == 0.0
+
+
+def test_a_direct_call_dials_the_callee_and_falls_back_to_a_relay_when_that_fails() -> None:
+    net = Network(policy="direct")
+    net.add("alice")
+    net.add("bob")
+    net.run(1.0)
+    net.call("alice", "bob")
+    net.run(2.0)
+    assert outcome(net).reason == "unreachable" or outcome(net).reason.startswith("no route")
+    assert outcome(net).outcome == "failed"
+
+
+def test_a_call_for_somebody_else_is_refused_and_not_tried_again(diamond: Network) -> None:
+    diamond.inject("bob", "r1", forged_setup(diamond, callee="@eve.aura"))
+    assert diamond.members["bob"].sent(CallReject)[-1].reason == "not here"
+    diamond.inject("bob", "r1", forged_setup(diamond, attempt=1, caller="nonsense"))
+    assert diamond.members["bob"].sent(CallReject)[-1].reason == "not here"
+
+
+def test_a_busy_callee_ends_the_attempt() -> None:
+    net = Network()
+    net.add("alice", nat="symmetric")
+    net.add("bob", nat="symmetric", config=AgentConfig(max_own_calls=0))
+    net.add("r1", role="relay")
+    net.join("alice", "r1")
+    net.join("bob", "r1")
+    net.run(25.0)
+    net.call("alice", "bob")
+    net.run(2.0)
+    assert (outcome(net).outcome, outcome(net).reason) == ("failed", "busy")
+    assert len(net.members["alice"].sent(CallSetup)) == 1
+
+
+def test_a_call_that_nobody_answers_times_out_and_counts_against_the_relay(
+    make_diamond: Callable[..., Network],
+) -> None:
+    net = make_diamond(drops=lambda _t, _a, b, m: b == "bob" and isinstance(m, CallSetup))
+    before = net["alice"].reputation(net.node("r1"), net.instant()).mean
+    net.call("alice", "bob")
+    net.run(20.0)
+    assert outcome(net).outcome == "failed"
+    assert len(net.members["alice"].sent(CallSetup)) == 2
+    assert net["alice"].reputation(net.node("r1"), net.instant()).mean < before
+    assert net["r1"].load == 0.0
+
+
+def test_a_stuck_route_is_swept_by_its_relay(make_diamond: Callable[..., Network]) -> None:
+    net = make_diamond(drops=lambda _t, a, _b, m: a == "alice" and isinstance(m, CallKeepalive | CallReject))
+    net.call("alice", "bob")
+    net.run(1.0)
+    net.kill("alice")
+    net.kill("bob")
+    net["r1"].link_up(net.node("alice"), net.instant())
+    net.run(20.0)
+    assert net.members["r1"].media == {}
+
+
+# Forged, replayed, misdirected ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"expires_ns": int(UNIX * 1e9)}, "expired"),
+        ({"expires_ns": 2**62}, "expired"),
+        ({"path": "looped"}, "looped"),
+        ({"path": "elsewhere"}, "off_path"),
+        ({"path": "other side"}, "off_path"),
+    ],
+)
+def test_a_set_up_that_does_not_hold_is_counted_and_dropped(
+    diamond: Network, changes: dict[str, object], reason: str
+) -> None:
+    alice, bob, r1, r2 = (diamond.node(name) for name in ("alice", "bob", "r1", "r2"))
+    named = {"looped": (alice, r1, alice, r1, bob), "elsewhere": (alice, r2, bob), "other side": (alice, r2, r1, bob)}
+    if "path" in changes:
+        changes = {"path": named[str(changes["path"])]}
+    sent = len(diamond.members["r1"].log)
+    diamond.inject("r1", "alice", forged_setup(diamond, **changes))
+    assert diamond["r1"].rejected == {reason: 1}
+    assert len(diamond.members["r1"].log) == sent
+
+
+def test_a_set_up_that_the_caller_did_not_sign_is_dropped(diamond: Network) -> None:
+    forged = msgspec.structs.replace(forged_setup(diamond), callee="@eve.aura")
+    diamond.inject("r1", "alice", forged)
+    assert diamond["r1"].rejected == {"forged": 1}
+
+
+def test_a_replayed_set_up_is_dropped(diamond: Network) -> None:
+    diamond.call("alice", "bob")
+    diamond.run(1.0)
+    diamond.inject("r1", "alice", setup_of(diamond))
+    assert diamond["r1"].rejected == {"replayed": 1}
+
+
+def test_an_acceptance_the_callee_did_not_sign_does_not_open_media(make_diamond: Callable[..., Network]) -> None:
+    net = make_diamond(drops=lambda _t, _a, b, m: b == "alice" and isinstance(m, CallAccept))
+    call = net.call("alice", "bob")
+    net.run(0.5)
+    net.inject("alice", "r1", CallAccept(call, 0, b"no"))
+    net.inject("alice", "r2", CallAccept(call, 0, b"no"))
+    assert net["alice"].rejected == {"forged": 1, "unexpected_accept": 1}
+    assert net.members["alice"].media == {}
+
+
+UNKNOWN = CallId(b"u" * 16)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (CallAccept(UNKNOWN, 0, b""), "unexpected_accept"),
+        (CallReject(UNKNOWN, 0, False, NodeId(bytes(32)), ""), "unexpected_reject"),
+        (CallKeepalive(UNKNOWN, 0, False, 0, 0, 0), "unexpected_keepalive"),
+        (CallReport(UNKNOWN, 0, False, 0, 0.0), "unexpected_report"),
+        (CallEnd(UNKNOWN, 0, False, False, ""), "unexpected_end"),
+        (Pong(12345), "unasked_pong"),
+    ],
+)
+def test_messages_about_nothing_are_counted(diamond: Network, message: Message, reason: str) -> None:
+    diamond.inject("alice", "r1", message)
+    assert diamond["alice"].rejected == {reason: 1}
+
+
+def test_a_relay_drops_what_comes_from_the_wrong_side(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(1.0)
+    diamond.inject("r1", "bob", CallEnd(call, 0, True, False, ""))
+    diamond.inject("r1", "r2", CallKeepalive(call, 0, True, 0, 0, 0)) if "r2" in diamond.members else None
+    assert diamond["r1"].rejected["wrong_side"] == 1
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+
+
+def test_an_end_drops_what_comes_from_the_wrong_side(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(1.0)
+    diamond.inject("alice", "r2", CallEnd(call, 0, False, False, ""))
+    diamond.inject("alice", "r2", CallKeepalive(call, 0, False, 0, 0, 0))
+    assert diamond["alice"].rejected == {"unexpected_end": 1, "unexpected_keepalive": 1}
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+
+
+def test_messages_of_a_stranger_are_dropped(diamond: Network) -> None:
+    diamond.add("eve")
+    diamond.inject("alice", "eve", Pong(1))
+    assert diamond["alice"].rejected == {"stranger": 1}
+
+
+def test_a_hello_with_anothers_record_is_forged(diamond: Network) -> None:
+    diamond.inject("alice", "r1", Hello(diamond["r2"].record, 0))
+    assert diamond["alice"].rejected == {"forged": 1}
+
+
+def test_a_hello_with_a_bad_signature_is_dropped(diamond: Network) -> None:
+    record = msgspec.structs.replace(diamond["r1"].record, max_calls=1000)
+    diamond.inject("alice", "r1", Hello(record, 0))
+    assert diamond["alice"].rejected == {"bad_record": 1}
+    assert diamond["alice"].view(diamond.instant()).nodes.max_calls.max() == 10
+
+
+# Receipts and reputation ------------------------------------------------------------------------------------------------
+
+
+def test_a_good_call_raises_its_relay_in_the_eyes_of_everybody_who_hears_of_it(diamond: Network) -> None:
+    before = diamond["r2"].reputation(diamond.node("r1"), diamond.instant())
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    diamond.hang_up("alice", call)
+    diamond.run(5.0)
+    for name in ("alice", "bob", "r2"):
+        after = diamond[name].reputation(diamond.node("r1"), diamond.instant())
+        assert after.mean > before.mean
+        assert {sample.event for sample in diamond.members[name].samples(TrustSample)} >= {"successful_call"}
+
+
+def test_a_dropped_route_lowers_its_relay(diamond: Network) -> None:
+    before = diamond["alice"].reputation(diamond.node("r1"), diamond.instant())
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    diamond.kill("r1")
+    diamond.run(4.0)
+    diamond.hang_up("alice", call)
+    diamond.run(5.0)
+    for name in ("alice", "bob", "r2"):
+        assert diamond[name].reputation(diamond.node("r1"), diamond.instant()).mean < before.mean
+    assert diamond["alice"].reputation(diamond.node("r2"), diamond.instant()).mean > before.mean
+
+
+def test_receipts_of_the_caller_alone_do_not_raise_a_relay(diamond: Network) -> None:
+    signer = HashSigner(diamond.node("alice"), SECRET)
+    before = diamond["bob"].reputation(diamond.node("r1"), diamond.instant()).mean
+    receipt = sign(
+        Receipt(
+            call=CallId(b"z" * 16),
+            attempt=0,
+            path=tuple(diamond.node(name) for name in ("alice", "r1", "bob")),
+            signer=signer.node_id,
+            outcome=Outcome.COMPLETED,
+            mos=4.4,
+            poor=False,
+            expires_ns=int((UNIX + diamond.now + 300) * 1e9),
+        ),
+        signer,
+    )
+    diamond.inject("r2", "alice", receipt)
+    diamond.run(15.0)
+    assert diamond["r2"].reputation(diamond.node("r1"), diamond.instant()).mean == before
+
+
+# Gossip -----------------------------------------------------------------------------------------------------------------
+
+
+def test_gossip_tells_everybody_of_every_link(line: Network) -> None:
+    for name in line.members:
+        view = line[name].view(line.instant())
+        assert len(view.nodes) == 4
+        assert {
+            (line.names([view.nodes.ids[s], view.nodes.ids[d]]))
+            for s, d in zip(view.links.src, view.links.dst, strict=True)
+        } >= {
+            ("alice", "r1"),
+            ("r1", "r2"),
+            ("r2", "bob"),
+        }
+        assert view.nodes.online.all()
+
+
+def test_a_settled_mesh_gossips_little(diamond: Network) -> None:
+    diamond.run(20.0)
+    before = {name: len(member.sent(Digest)) for name, member in diamond.members.items()}
+    diamond.run(20.0)
+    statements = sum(
+        len(digest.entries)
+        for name, member in diamond.members.items()
+        for digest in member.sent(Digest)[before[name] :]
+    )
+    # telling everything to everybody in each of the 10 rounds would be 10 rounds x 8 directed links x 3 other nodes
+    assert 0 < statements < 240 / 2
+
+
+def test_a_lone_statement_is_taken_like_a_digest(diamond: Network) -> None:
+    digests = [digest for digest in diamond.members["r2"].sent(Digest) if digest.entries]
+    statement = digests[0].entries[0].statement
+    diamond.add("carol")
+    diamond.join("carol", "r1")
+    assert isinstance(statement, LinkState)
+    diamond.inject("carol", "r1", statement)
+    assert statement.origin in diamond["carol"].view(diamond.instant()).index
+
+
+def test_a_silent_neighbour_is_believed_offline_and_back_when_heard(diamond: Network) -> None:
+    diamond.kill("r1")
+    diamond.run(6.0)
+    view = diamond["alice"].view(diamond.instant())
+    assert not view.nodes.online[view.index[diamond.node("r1")]]
+    assert "neighbour_lost" in kinds(diamond, "alice")
+    diamond.revive("r1")
+    diamond.run(6.0)
+    view = diamond["alice"].view(diamond.instant())
+    assert view.nodes.online[view.index[diamond.node("r1")]]
+    assert "neighbour_back" in kinds(diamond, "alice")
+
+
+def test_the_version_of_a_view_changes_only_with_belief(diamond: Network) -> None:
+    first = diamond["alice"].view(diamond.instant())
+    second = diamond["alice"].view(diamond.instant())
+    assert first.version == second.version
+    assert first.links is second.links
+    assert first.fresh is not None
+    assert len(first.fresh) == 4
+    diamond.run(20.0)
+    assert diamond["alice"].view(diamond.instant()).version > first.version
+
+
+def test_no_two_agents_share_a_version(diamond: Network) -> None:
+    versions = {diamond[name].view(diamond.instant()).version for name in diamond.members}
+    assert len(versions) == 4
+
+
+# The agent as a value -----------------------------------------------------------------------------------------------------
+
+
+def test_an_agent_can_be_copied_and_pickled_in_the_middle_of_a_call(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    now = diamond.instant()
+    for twin in (copy.deepcopy(diamond["alice"]), pickle.loads(pickle.dumps(diamond["alice"]))):  # noqa: S301 - our own
+        twin.hang_up(call, now)
+        assert twin.call_state(call) is CallState.ENDED
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+
+
+def test_the_same_story_is_told_the_same_way_twice(make_diamond: Callable[..., Network]) -> None:
+    def story() -> list[str]:
+        net = make_diamond()
+        net.call("alice", "bob")
+        net.run(2.0)
+        net.kill("r1")
+        net.run(5.0)
+        return [repr((at, type(effect).__name__)) for member in net.members.values() for at, effect in member.log]
+
+    assert story() == story()
+
+
+def test_an_agent_that_was_told_nothing_wants_nothing() -> None:
+    net = Network()
+    agent = net.add("alice")
+    assert agent.wake_at() is None
+    assert agent.effects() == []
+    agent.receive_invalid(NodeId(bytes(32)), net.instant())
+    assert agent.rejected == {"malformed": 1}
+    assert agent.wake_at() is not None
