@@ -59,8 +59,10 @@ class Shape(Part):
 
     dimension: Annotated[int, Field(ge=4, le=256)] = 32
     """D, length of a node's embedding."""
-    rounds: Annotated[int, Field(ge=0, le=8)] = 2
+    rounds: Annotated[int, Field(ge=0, le=8)] = 1
     """Rounds of message passing; 0 leaves each node with its own features (the ablation)."""
+    message: Annotated[int, Field(ge=1, le=256)] = 4
+    """M, length of what a link tells a node in one round: narrow, so that it cannot tell single nodes apart."""
     state: Annotated[int, Field(ge=1, le=128)] = 16
     """Length of the hidden state that hops add up along a path."""
 
@@ -68,13 +70,13 @@ class Shape(Part):
 class Optimisation(Part):
     """How the scorer is fitted."""
 
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 40
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Most passes over the training episodes."""
-    patience: Annotated[int, Field(ge=1)] = 12
+    patience: Annotated[int, Field(ge=1)] = 6
     """Epochs without a better validation loss before it stops."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 4e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
     """Peak rate of AdamW."""
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Of AdamW."""
     views_per_batch: Annotated[int, Field(ge=1)] = 8
     """Views whose calls share one step."""
@@ -84,6 +86,12 @@ class Optimisation(Part):
     """Weight of the utility that a choice forgoes."""
     temperature: Annotated[float, Field(gt=0)] = 0.1
     """Of that choice: how soft a maximum it is, in utility."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of embedding entries left out in each training step."""
+    link_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of links left out in each training step."""
+    blur: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Noise on constants of nodes (capacity, most calls), in deviations: single relays are not to be memorised."""
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads of torch; the result is reproducible for one number of threads."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from meshsim.learn.batch import Batch, batches_of, join
 from meshsim.learn.gnn import Prediction, RouteScorer, add_up
 from meshsim.mesh.errors import ConfigError
+from meshsim.routing import features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 MOS_WEIGHT = 0.05
 """Utility of one point of MOS, beside 1 for a call that meets its target: breaks ties between good paths."""
+
+
+CONSTANTS = [features.NODE.index(name) for name in ("log_max_calls", "log_capacity")]
+"""Columns of a node that never change: they name it as surely as an id would."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +68,10 @@ class Fit:
     best: int
 
 
-def predict(scorer: RouteScorer, batch: Batch) -> Prediction:
-    """What `scorer` says of all candidates of `batch`."""
+def predict(scorer: RouteScorer, batch: Batch, *, dropout: float = 0.0) -> Prediction:
+    """What `scorer` says of all candidates of `batch`; in training, a share `dropout` of the embeddings is left out."""
     embedding = scorer.encoder(batch.node, batch.link, batch.link_src, batch.link_dst)  # (N, D)
+    embedding = nn.functional.dropout(embedding, dropout, training=dropout > 0.0)
     said = scorer.head(embedding, batch.hop, batch.hop_src, batch.hop_dst, batch.hop_path, batch.path)
     return Prediction(*said)
 
@@ -153,6 +159,17 @@ def _normalise(scorer: RouteScorer, views: Sequence[Batch]) -> None:
     scorer.head.path_scale.fit(torch.cat([view.path for view in views]))
 
 
+def _disguised(batch: Batch, by: Optimisation, generator: torch.Generator) -> Batch:
+    """`batch` with fewer links and with blurred constants of nodes: what would let single relays be recognised."""
+    node = batch.node.clone()  # (N, Fn)
+    noise = torch.randn((len(node), len(CONSTANTS)), generator=generator)  # (N, 2)
+    node[:, CONSTANTS] += by.blur * noise * node[:, CONSTANTS].std(0, correction=0)
+    kept = torch.rand(len(batch.link), generator=generator) >= by.link_dropout  # (E,)
+    return replace(
+        batch, node=node, link=batch.link[kept], link_src=batch.link_src[kept], link_dst=batch.link_dst[kept]
+    )
+
+
 def _shuffled(views: Sequence[Batch], size: int, generator: torch.Generator) -> Iterator[Batch]:
     order = torch.randperm(len(views), generator=generator).tolist()
     for start in range(0, len(order), size):
@@ -168,9 +185,10 @@ def _pass(
 ) -> float:
     scorer.train()
     total, calls = 0.0, 0
-    for batch in _shuffled(views, by.views_per_batch, generator):
+    for whole in _shuffled(views, by.views_per_batch, generator):
+        batch = _disguised(whole, by, generator)
         optimiser.zero_grad()
-        loss = loss_of(predict(scorer, batch), batch, by)
+        loss = loss_of(predict(scorer, batch, dropout=by.dropout), batch, by)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(scorer.parameters(), 1.0)
         optimiser.step()

@@ -5,7 +5,8 @@ follows each candidate hop by hop: a hop's belief, corrected by what the embeddi
 delay, a loss exponent and a jitter variance to its path, exactly as paths compose (`mesh.quality`); a path's score
 therefore never depends on which other candidates are listed, and an untrained head returns what the beliefs say.
 
-Letters: N nodes, E links, P candidates, S = sum of the candidates' hops, F features, D embedding.
+Letters: N nodes, E links, P candidates, S = sum of the candidates' hops, F features, D embedding,
+M message.
 
 Sums over links and hops are `scatter_add` with an index widened to the values' shape: `index_add` means the same, but
 the TorchScript exporter of torch 2.13 writes it without `reduction="add"`, so that one of several equal indices wins.
@@ -115,17 +116,17 @@ class Scale(nn.Module):
 class Round(nn.Module):
     """One round of message passing: each node hears the mean of the messages on its incoming links."""
 
-    def __init__(self, dimension: int, links: int) -> None:
+    def __init__(self, dimension: int, message: int, links: int) -> None:
         super().__init__()
-        self.message = perceptron(2 * dimension + links, dimension, dimension)
-        self.update = perceptron(2 * dimension, dimension, dimension)
+        self.message = perceptron(2 * dimension + links, dimension, message)
+        self.update = perceptron(dimension + message, dimension, dimension, still=True)
         self.norm = nn.LayerNorm(dimension)
 
     def forward(self, state: Tensor, link: Tensor, src: Tensor, dst: Tensor) -> Tensor:
         """(N, D), (E, Fl), (E,), (E,) -> (N, D)."""
-        said = self.message(torch.cat([state[src], state[dst], link], dim=1))  # (E, D)
-        heard = add_up(torch.cat([said, torch.ones_like(said[:, :1])], dim=1), dst, state.shape[0])  # (N, D + 1)
-        mean = heard[:, :-1] / heard[:, -1:].clamp(min=1.0)  # (N, D)
+        said = self.message(torch.cat([state[src], state[dst], link], dim=1))  # (E, M)
+        heard = add_up(torch.cat([said, torch.ones_like(said[:, :1])], dim=1), dst, state.shape[0])  # (N, M + 1)
+        mean = heard[:, :-1] / heard[:, -1:].clamp(min=1.0)  # (N, M)
         return torch.as_tensor(self.norm(state + self.update(torch.cat([state, mean], dim=1))))  # (N, D)
 
 
@@ -137,7 +138,9 @@ class Encoder(nn.Module):
         self.node_scale = Scale(len(columns.NODE))
         self.link_scale = Scale(len(columns.HOP))
         self.start = perceptron(len(columns.NODE), shape.dimension, shape.dimension)
-        self.rounds = nn.ModuleList(Round(shape.dimension, len(columns.HOP)) for _ in range(shape.rounds))
+        self.rounds = nn.ModuleList(
+            Round(shape.dimension, shape.message, len(columns.HOP)) for _ in range(shape.rounds)
+        )
 
     def forward(self, node: Tensor, link: Tensor, link_src: Tensor, link_dst: Tensor) -> Tensor:
         """(N, Fn), (E, Fl), (E,), (E,) -> (N, D)."""

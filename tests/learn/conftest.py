@@ -30,7 +30,9 @@ def small_config(**optimisation: Any) -> TrainConfig:
         split: (Episodes(scenario="synthetic", seeds=(seed,)),)
         for seed, split in enumerate(("train", "calibration", "validation"))
     }
-    return TrainConfig(data=Data(**episodes), optimisation=Optimisation(**{"epochs": 8, **optimisation}))
+    return TrainConfig(
+        data=Data(**episodes), optimisation=Optimisation(**{"epochs": 12, "learning_rate": 4e-3, **optimisation})
+    )
 
 
 @pytest.fixture(scope="session")

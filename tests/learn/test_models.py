@@ -1,0 +1,56 @@
+"""The committed scorers: whole, small, and trained on nothing but what the project allows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from meshsim import scenario
+from meshsim.learn.config import USES, load_config
+from meshsim.learn.dataset import topology_of
+from meshsim.routing.artefact import CARD, REQUIRED, read_artefact
+from meshsim.scenario.topologies.allowed import allowed_for
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted(
+    path
+    for folder in ("models", "experiments", "meshsim", "tests")
+    for path in (ROOT / folder).rglob("*.yaml")
+    if re.search(r"^data:\s*$[\s\S]*^  train:", path.read_text(encoding="utf-8"), re.MULTILINE)
+)
+MODELS = sorted(path.parent for path in (ROOT / "models").glob("*/manifest.json"))
+GRAPH = re.compile(r"\b(?:topozoo|sndlib|gabriel|backbone|caida|freifunk|nycmesh|generated)/[\w/-]+")
+
+
+def test_the_default_scorer_has_its_configuration() -> None:
+    assert ROOT / "models" / "route-scorer" / "train.yaml" in CONFIGS
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_episode_of_a_configuration_runs_on_a_graph_its_split_may_use(path: Path) -> None:
+    for wanted in load_config(path).wanted():
+        said = scenario.load(wanted.scenario, wanted.overrides).model_dump(mode="json")
+        use = allowed_for(topology_of({"scenario": said}))
+        assert use == "train" or (use == "validate" and USES[wanted.split] == "validate"), wanted
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
+def test_a_committed_scorer_is_whole_and_small(folder: Path) -> None:
+    assert read_artefact(folder).name == folder.name
+    assert sum((folder / name).stat().st_size for name in REQUIRED) < 300_000
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
+def test_a_card_names_its_graphs_and_all_are_allowed(folder: Path) -> None:
+    named = set(GRAPH.findall((folder / CARD).read_text(encoding="utf-8")))
+    assert named
+    assert {name for name in named if allowed_for(name) == "evaluate"} == set()
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
+def test_no_file_of_a_scorer_names_a_place_of_the_machine_it_was_made_on(folder: Path) -> None:
+    for name in REQUIRED:
+        content = (folder / name).read_bytes()
+        assert not re.search(rb"/(?:home|root|work|tmp|opt)/", content), name
