@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from meshsim.measure.trace import TraceWriter
+from meshsim.mesh.media import MediaType, demand
+from meshsim.mesh.seeds import SeedTree
+from meshsim.sim import World, draws
+from meshsim.sim.control import ControlPlane
+from meshsim.sim.ledger import Ledger, make_model
+from meshsim.sim.recorder import Recorder
+from meshsim.sim.simulation import node_ids
+from meshsim.trust import EventKind
+
+
+@pytest.fixture
+def made(small, tmp_path):
+    def make(**changes: Any):
+        plan = small(**changes)
+        world = World(plan)
+        recorder = Recorder(TraceWriter(tmp_path / "trace", {}), plan)
+        ledger = Ledger(make_model(plan.scenario.trust), len(plan.nodes), recorder)
+        return world, ControlPlane(world, node_ids(plan), ledger), ledger
+
+    return make
+
+
+def test_without_noise_the_belief_is_the_truth_of_the_worse_direction(made):
+    world, control, _ = made(control={"noise": 0.0, "missing": 0.0})
+    links, belief = world.plan.links, control.shared.links
+    there, back = world.link_truth(links.src, links.dst), world.link_truth(links.dst, links.src)
+    np.testing.assert_allclose(belief.delay, (there.delay + back.delay) / 2, rtol=1e-6)
+    np.testing.assert_allclose(belief.loss, np.maximum(there.loss, back.loss), rtol=1e-6)
+    assert belief.observed.all()
+
+
+def test_belief_lags_behind_the_truth_until_the_next_digest(made):
+    world, control, _ = made(control={"noise": 0.0, "missing": 0.0})
+    first = control.shared
+    world.advance(100.0)
+    assert control.view(0, 1, 100.0, 0).links is first.links
+    control.measure(100.0)
+    control.digest(110.0)
+    assert control.shared.version == first.version + 1
+    assert not np.array_equal(control.shared.links.delay, first.links.delay)
+    assert (control.shared.links.age >= 10.0 - 1e-5).all()
+
+
+def test_what_was_never_measured_is_a_prediction_marked_as_such(made):
+    _, control, _ = made(control={"missing": 0.5})
+    links = control.shared.links
+    assert 0.3 < (~links.observed).mean() < 0.7
+    assert (links.age[~links.observed] > 1000).all()
+
+
+def test_an_offline_node_is_believed_online_until_it_is_missed(made):
+    world, control, _ = made()
+    world.online[0] = False
+    assert control.shared.nodes.online[0]
+    control.measure(10.0)
+    control.digest(20.0)
+    assert not control.shared.nodes.online[0]
+    assert control.shared.nodes.age[0] > control.shared.nodes.age[1]
+
+
+def test_fresh_links_are_the_callers_own_and_sorted(made):
+    world, control, _ = made()
+    fresh = control.view(9, 10, 0.0, 3).fresh
+    assert (fresh.src == 9).all()
+    assert (np.diff(fresh.dst) > 0).all()
+    assert (fresh.age <= world.plan.scenario.control.probe_period).all()
+
+
+def test_a_direct_path_is_remembered_for_a_while(made):
+    world, control, _ = made()
+    truth = world.path_truth([(9, 10)], _audio())
+    control.remember_direct(9, 10, 5.0, truth)
+    soon, late = control.view(10, 9, 65.0, 1).fresh, control.view(10, 9, 5000.0, 1).fresh
+    row = soon.dst.tolist().index(9)
+    assert soon.age[row] == pytest.approx(60.0)
+    assert soon.delay[row] == pytest.approx(truth.rtt[0] / 2, rel=1e-6)
+    assert 9 not in late.dst
+
+
+def test_receipts_move_the_public_score_with_the_next_digest(made):
+    _, control, ledger = made()
+    before = control.shared.nodes.reputation[0]
+    ledger.report(0, (EventKind.POOR_QUALITY,), 1.0, 3.0)
+    assert control.shared.nodes.reputation[0] == before
+    control.digest(20.0)
+    assert control.shared.nodes.reputation[0] < before
+    assert control.shared.nodes.reputation[1] == before
+
+
+def test_all_callers_of_a_digest_share_its_arrays(made):
+    _, control, _ = made()
+    a, b = control.view(9, 10, 1.0, 0), control.view(10, 9, 2.0, 1)
+    assert a.nodes is b.nodes
+    assert a.links is b.links
+    assert (a.owner, a.version) == (b.owner, b.version) == (-1, 0)
+
+
+def test_draws_of_a_pair_depend_on_nothing_else():
+    seeds = SeedTree(3)
+    src, dst = np.arange(50, dtype=np.int32), np.arange(50, dtype=np.int32)[::-1].copy()
+    whole = draws.uniform(seeds, "x", 7, src, dst, 3)
+    part = draws.uniform(seeds, "x", 7, src[10:20], dst[10:20], 2)
+    np.testing.assert_array_equal(whole[:2, 10:20], part)
+    assert not np.array_equal(whole, draws.uniform(seeds, "x", 8, src, dst, 3))
+
+
+def test_draws_are_uniform_and_normal():
+    src, dst = (axis.ravel().astype(np.int32) for axis in np.meshgrid(np.arange(200), np.arange(200)))
+    drawn = draws.uniform(SeedTree(1), "x", 0, src, dst, 2)
+    assert ((drawn > 0) & (drawn < 1)).all()
+    np.testing.assert_allclose(drawn.mean(axis=1), 0.5, atol=0.005)
+    assert abs(np.corrcoef(drawn)[0, 1]) < 0.02
+    assert draws.normal(drawn).std() == pytest.approx(1.0, abs=0.01)
+
+
+def _audio():
+    return demand(MediaType.AUDIO)
