@@ -20,7 +20,7 @@ from meshsim.agent.samples import CallSample, Failover
 from meshsim.mesh.errors import IdentityError, LocalProtocolError
 from meshsim.mesh.ids import AuraID
 from meshsim.mesh.media import AicPolicy, MediaType
-from meshsim.mesh.quality import poor, voice_mos
+from meshsim.mesh.quality import TARGET, poor, voice_mos
 
 if TYPE_CHECKING:
     from meshsim.agent.effects import MediaReport
@@ -123,6 +123,61 @@ def label_of(call: CallId, attempt: int) -> int:
     return int.from_bytes(digest, "big") or 1
 
 
+@dataclass(slots=True)
+class Quality:
+    """How a call was lived, added up report by report."""
+
+    jitter: float = 0.0
+    loss: float = 0.0
+    rtt: float = 0.0
+    reports: int = 0
+    rtts: int = 0
+    remote_jitter: float = 0.0
+    remote_loss: float = 0.0
+    remote_reports: int = 0
+
+    def add(self, report: MediaReport) -> None:
+        """Takes in what the driver measured here."""
+        self.jitter += report.jitter
+        self.loss += report.loss
+        self.reports += 1
+        if not math.isnan(report.rtt):
+            self.add_rtt(report.rtt)
+
+    def add_rtt(self, rtt: float) -> None:
+        """Takes in a round trip from end to end, seconds."""
+        self.rtt += rtt
+        self.rtts += 1
+
+    def add_remote(self, jitter: float, loss: float) -> None:
+        """Takes in what the other end measured."""
+        self.remote_jitter += jitter
+        self.remote_loss += loss
+        self.remote_reports += 1
+
+    def means(self) -> tuple[float, float, float]:
+        """RTT in seconds, jitter in seconds and loss of the worse direction; NaN for what was never measured."""
+        rtt = self.rtt / self.rtts if self.rtts else math.nan
+        here = (self.jitter / self.reports, self.loss / self.reports) if self.reports else (math.nan, math.nan)
+        if not self.remote_reports:
+            return rtt, *here
+        there = self.remote_jitter / self.remote_reports, self.remote_loss / self.remote_reports
+        if not self.reports:
+            return rtt, *there
+        return rtt, max(here[0], there[0]), max(here[1], there[1])
+
+    def verdict(self) -> tuple[float, bool]:
+        """MOS, and whether the target was missed; without media reports the round trip alone decides.
+
+        Where nothing was measured, for the call was too short, nothing is held against anybody: NaN, not poor.
+        """
+        rtt, jitter, loss = self.means()
+        if math.isnan(rtt):
+            return math.nan, bool(loss > TARGET.loss)
+        jitter, loss = (0.0 if math.isnan(value) else value for value in (jitter, loss))
+        return float(voice_mos(rtt / 2, jitter, loss)), bool(poor(rtt, jitter, loss))
+
+
 @dataclass(slots=True, kw_only=True)
 class Leg:
     """One route of a call, at one node of its path.
@@ -139,6 +194,7 @@ class Leg:
         echoed: When it was heard.
         dark: Media reports in a row by which nothing came.
         departures: When the last keepalives left, by sequence.
+        quality: How this route was lived; its relays are judged by it.
     """
 
     setup: CallSetup
@@ -152,6 +208,7 @@ class Leg:
     echoed: float = math.nan
     dark: int = 0
     departures: dict[int, float] = field(default_factory=dict)
+    quality: Quality = field(default_factory=Quality)
 
     @property
     def key(self) -> tuple[CallId, int]:
@@ -219,58 +276,6 @@ class Leg:
             LocalProtocolError: If the table does not list it.
         """
         self.state = step(self.state, event)
-
-
-@dataclass(slots=True)
-class Quality:
-    """How a call was lived, added up report by report."""
-
-    jitter: float = 0.0
-    loss: float = 0.0
-    rtt: float = 0.0
-    reports: int = 0
-    rtts: int = 0
-    remote_jitter: float = 0.0
-    remote_loss: float = 0.0
-    remote_reports: int = 0
-
-    def add(self, report: MediaReport) -> None:
-        """Takes in what the driver measured here."""
-        self.jitter += report.jitter
-        self.loss += report.loss
-        self.reports += 1
-        if not math.isnan(report.rtt):
-            self.add_rtt(report.rtt)
-
-    def add_rtt(self, rtt: float) -> None:
-        """Takes in a round trip from end to end, seconds."""
-        self.rtt += rtt
-        self.rtts += 1
-
-    def add_remote(self, jitter: float, loss: float) -> None:
-        """Takes in what the other end measured."""
-        self.remote_jitter += jitter
-        self.remote_loss += loss
-        self.remote_reports += 1
-
-    def means(self) -> tuple[float, float, float]:
-        """RTT in seconds, jitter in seconds and loss of the worse direction; NaN for what was never measured."""
-        rtt = self.rtt / self.rtts if self.rtts else math.nan
-        here = (self.jitter / self.reports, self.loss / self.reports) if self.reports else (math.nan, math.nan)
-        if not self.remote_reports:
-            return rtt, *here
-        there = self.remote_jitter / self.remote_reports, self.remote_loss / self.remote_reports
-        if not self.reports:
-            return rtt, *there
-        return rtt, max(here[0], there[0]), max(here[1], there[1])
-
-    def verdict(self) -> tuple[float, bool]:
-        """MOS, and whether the call was poor; a call nobody measured is judged by its round trip alone."""
-        rtt, jitter, loss = self.means()
-        if math.isnan(rtt):
-            return 1.0, True
-        jitter, loss = (0.0 if math.isnan(value) else value for value in (jitter, loss))
-        return float(voice_mos(rtt / 2, jitter, loss)), bool(poor(rtt, jitter, loss))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -408,7 +408,9 @@ class Desk:
         leg.echo = message.sequence + 1
         departed = leg.departures.pop(message.echo - 1, None)
         if departed is not None:
-            call.quality.add_rtt(max(0.0, now.mono - departed - to_seconds(message.held_ns)))
+            rtt = max(0.0, now.mono - departed - to_seconds(message.held_ns))
+            call.quality.add_rtt(rtt)
+            leg.quality.add_rtt(rtt)
         if leg is call.active:
             self._close_older(call)
 
@@ -419,10 +421,11 @@ class Desk:
         if call is None or leg is None or leg.label != report.label:
             return
         call.quality.add(report)
+        leg.quality.add(report)
         leg.dark = leg.dark + 1 if report.loss > DARK_LOSS else 0
         if leg.dark >= self._core.config.dead_after:
             self._lose_path(call, set(leg.path[1:-1]), "no media", now)
-        elif call.quality.reports % REPORTS_PER_MESSAGE == 1:
+        elif leg.quality.reports % REPORTS_PER_MESSAGE == 1:
             jitter = to_nanoseconds(report.jitter)
             message = CallReport(*leg.key, leg.is_first, jitter, float(report.loss))
             self._core.send(leg.next_hop, message)
@@ -433,7 +436,8 @@ class Desk:
         if call is None or leg is None:
             self._core.reject("unexpected_report")
             return
-        call.quality.add_remote(to_seconds(message.jitter_ns), message.loss)
+        for quality in (call.quality, leg.quality):
+            quality.add_remote(to_seconds(message.jitter_ns), message.loss)
 
     # The end ----------------------------------------------------------------------------------------------------------
 
@@ -452,7 +456,8 @@ class Desk:
         self._finish(call, now)
 
     def _say_goodbye(self, call: Call, leg: Leg, receipts: tuple[Receipt, ...], now: Instant, *, answer: bool) -> None:
-        mos, poor = call.quality.verdict()
+        mos, poor = leg.quality.verdict()
+        mos = 1.0 if math.isnan(mos) else mos
         own = self._ledger.write(leg.setup, Outcome.COMPLETED, mos, poor=poor, now=now)
         self._absorb([own], now)
         whole = (*receipts, *call.receipts, own)[-RECEIPT_ENTRIES:]

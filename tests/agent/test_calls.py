@@ -90,10 +90,14 @@ def test_the_hop_behind_the_complainer_is_blamed_unless_it_is_an_end() -> None:
     assert blamed(1, LOST, onward=True) == PATH[1]
 
 
-def test_quality_of_a_call_nobody_measured_is_poor() -> None:
+def test_what_nobody_measured_is_held_against_nobody() -> None:
     quality = Quality()
     assert all(math.isnan(value) for value in quality.means())
-    assert quality.verdict() == (1.0, True)
+    mos, poor = quality.verdict()
+    assert math.isnan(mos)
+    assert not poor
+    quality.add(MediaReport(label=1, jitter=0.0, loss=1.0))
+    assert quality.verdict()[1]
 
 
 def test_a_call_without_media_reports_is_judged_by_its_round_trip() -> None:
