@@ -191,10 +191,7 @@ class Switchboard:
         """Asks the engine, probes the candidates for the record, and takes the best."""
         ranking, view = self._rank(call)
         if self._logged(call):
-            probe = start_probe(self._world, ranking.candidates, demand(call.media))
-            self._probes[call.number] = view, ranking, probe
-            second = min(self._env.now + SECOND_LOOK, call.end)
-            self._env.schedule_record(second, "call.probe", call.number, priority=BEFORE)
+            self._note(call, view, ranking)
         if not call.waiting:
             self._finish(call, "failed", "no feasible route")
             return
@@ -202,6 +199,16 @@ class Switchboard:
         call.first = call.waiting[0]
         call.claims = float(scores.ai_score[best]), float(scores.confidence[best]), float(scores.rtt[best])
         self._attempt(call)
+
+    def _note(self, call: LiveCall, view: NetworkView, ranking: Ranking) -> None:
+        """Starts the ghost probe of a call's candidates, unless nobody wants to read of them."""
+        if not self._plan.scenario.record.candidates:
+            self._recorder.view(view)
+            return
+        probe = start_probe(self._world, ranking.candidates, demand(call.media))
+        self._probes[call.number] = view, ranking, probe
+        second = min(self._env.now + SECOND_LOOK, call.end)
+        self._env.schedule_record(second, "call.probe", call.number, priority=BEFORE)
 
     def _rank(self, call: LiveCall) -> tuple[Ranking, NetworkView]:
         """A ranking on the belief of now, without the relays found dead; its best paths are tried next."""

@@ -76,8 +76,9 @@ def blocking(utilisation: ArrayLike, places: ArrayLike) -> NDArray[np.float64]:
     # below one and above one each in the form whose powers stay in [0, 1]
     small = np.where(odd | (rho > 1.0), 0.5, rho)
     large = np.where(odd | (rho < 1.0), 2.0, rho)
-    below = (1.0 - small) * small**k / (1.0 - small ** (k + 1.0))
-    above = (1.0 - 1.0 / large) / (1.0 - large ** -(k + 1.0))
+    full, rare = small**k, large**-k
+    below = (1.0 - small) * full / (1.0 - full * small)
+    above = (1.0 - 1.0 / large) / (1.0 - rare / large)
     return np.asarray(np.where(odd, 1.0 / (k + 1.0), np.where(rho < 1.0, below, above)))
 
 
