@@ -6,6 +6,9 @@ WORKERS ?= 2
 OUT ?= demo-out
 RUN_TESTS = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
+# Bytecode is kept: without it every process of the demo compiles its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-full test-slow lint format environment clean
 
