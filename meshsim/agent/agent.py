@@ -275,7 +275,7 @@ class MeshAgent:
                 self._desk.keepalive(message, source, now)
             case CallReport():
                 self._desk.report(message, source)
-            case CallEnd():
+            case _:
                 self._desk.end(message, source, now)
 
     def _receive_setup(self, setup: CallSetup, source: NodeId, now: Instant) -> None:
@@ -362,7 +362,7 @@ class MeshAgent:
                 self._desk.stay_unresolved(call, now)
             case "failover":
                 self._desk.despair(call, now)
-            case "linger":
+            case _:  # "linger"
                 self._relay.forget(call, attempt)
                 self._desk.forget(call, attempt)
 

@@ -87,9 +87,6 @@ class Desk:
         self._closing: dict[tuple[CallId, int], Leg] = {}
         self._placed = 0
 
-    def __contains__(self, key: tuple[CallId, int]) -> bool:
-        return key in self._closing or self._leg(*key) is not None
-
     def calls(self) -> list[Call]:
         """The calls that go on, by id."""
         return [self._calls[call] for call in sorted(self._calls)]

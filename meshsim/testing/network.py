@@ -104,6 +104,7 @@ class Network:
         self._verifier = verifier or HashVerifier(SECRET)
         self._drops = drops
         self._links: dict[tuple[str, str], float] = {}
+        self._dialable: dict[tuple[str, str], float] = {}
         self._names: dict[NodeId, str] = {}
         self._dead: set[str] = set()
         self._queue: list[tuple[float, int, str, Callable[[Instant], Any]]] = []
@@ -173,6 +174,10 @@ class Network:
         for one, other in ((a, b), (b, a)):
             self.members[one].agent.link_up(self.node(other), self.instant())
             self._pump(one)
+
+    def allow(self, a: str, b: str, delay: float = 0.02) -> None:
+        """Lets two members make a link when one of them asks for it."""
+        self._dialable[a, b] = self._dialable[b, a] = delay
 
     def part(self, a: str, b: str) -> None:
         """Breaks a link without a word."""
@@ -272,9 +277,13 @@ class Network:
             return unknown
 
     def _dial(self, name: str, node: NodeId) -> None:
-        """A link between members that were never joined cannot be made."""
-        agent = self[name]
-        self._push(self.now + 0.1, name, lambda t: agent.link_down(node, t))
+        """Makes a link that is allowed; any other cannot be made."""
+        agent, to = self[name], self._names[node]
+        delay = self._dialable.get((name, to))
+        if delay is None:
+            self._push(self.now + 0.1, name, lambda t: agent.link_down(node, t))
+            return
+        self._push(self.now + 2 * delay, name, lambda _: self.join(name, to, delay))
 
 
 def _nothing(now: Instant) -> None:

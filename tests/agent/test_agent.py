@@ -441,15 +441,15 @@ def test_a_call_that_nobody_answers_times_out_and_counts_against_the_relay(
     assert net["r1"].load == 0.0
 
 
-def test_a_stuck_route_is_swept_by_its_relay(make_diamond: Callable[..., Network]) -> None:
-    net = make_diamond(drops=lambda _t, a, _b, m: a == "alice" and isinstance(m, CallKeepalive | CallReject))
+def test_a_route_that_its_ends_left_without_a_word_is_swept_by_its_relay(make_diamond: Callable[..., Network]) -> None:
+    net = make_diamond(drops=lambda _t, _a, _b, m: isinstance(m, CallKeepalive | CallReject))
     net.call("alice", "bob")
     net.run(1.0)
-    net.kill("alice")
-    net.kill("bob")
-    net["r1"].link_up(net.node("alice"), net.instant())
-    net.run(20.0)
+    assert len(net.members["r1"].media) == 1
+    net.run(9.0)
     assert net.members["r1"].media == {}
+    assert net["r1"].load == 0.0
+    assert net["r1"].neighbours()[0].up
 
 
 # Forged, replayed, misdirected ---------------------------------------------------------------------------------------
@@ -722,3 +722,124 @@ def test_a_route_is_not_judged_by_what_was_lived_on_the_route_before(diamond: Ne
     events = {sample.event: diamond.names([sample.node])[0] for sample in diamond.members["alice"].samples(TrustSample)}
     assert events["call_dropped"] == "r1"
     assert events["successful_call"] == "r2"
+
+
+def test_a_direct_call_goes_over_a_link_that_is_dialled_for_it() -> None:
+    net = Network(policy="direct")
+    for name in ("alice", "bob"):
+        net.add(name)
+    net.allow("alice", "bob", 0.03)
+    call = net.call("alice", "bob")
+    net.run(2.0)
+    assert net["alice"].call_state(call) is CallState.ACTIVE
+    assert [neighbour.node for neighbour in net["alice"].neighbours()] == [net.node("bob")]
+    net.hang_up("alice", call)
+    net.run(1.0)
+    assert outcome(net).path == (net.node("alice"), net.node("bob"))
+    assert outcome(net).rtt == pytest.approx(0.06, abs=0.01)
+
+
+@pytest.mark.parametrize("config", [AgentConfig(max_neighbours=0), AgentConfig(dial_timeout=1.0)])
+def test_a_link_that_never_comes_fails_the_call(config: AgentConfig) -> None:
+    net = Network(policy="direct")
+    net.add("alice", config=config)
+    net.add("bob")
+    alice = net["alice"]
+    call = alice.place_call(CallRequest(caller=AuraID("alice"), callee=AuraID("bob")), net.instant())
+    alice.resolved(1, (net["bob"].record,), net.instant())
+    alice.effects()
+    net.run(8.0)
+    assert alice.call_state(call) is CallState.ENDED
+
+
+def test_a_callee_that_did_not_notice_the_loss_takes_the_new_route(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    diamond.part("alice", "r1")
+    diamond["alice"].link_down(diamond.node("r1"), diamond.instant())
+    diamond._pump("alice")
+    diamond.run(0.2)
+    assert diamond["bob"].call_state(call) is CallState.ACTIVE
+    assert list(diamond.members["bob"].media) == [label_of(call, 1)]
+    assert "path_lost" not in kinds(diamond, "bob")
+    diamond.run(5.0)
+    assert diamond["bob"].call_state(call) is CallState.ACTIVE
+
+
+def test_a_first_hop_lost_during_set_up_is_replaced(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(0.02)
+    diamond["alice"].link_down(diamond.node("r1"), diamond.instant())
+    diamond._pump("alice")
+    diamond.run(1.0)
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+    assert diamond.names(setup_of(diamond).path) == ("alice", "r2", "bob")
+
+
+def test_only_so_many_routes_are_tried(make_diamond: Callable[..., Network]) -> None:
+    net = make_diamond(drops=lambda _t, _a, b, m: b == "carol" and isinstance(m, CallSetup))
+    net.add("carol", nat="symmetric", config=AgentConfig(max_attempts=1))
+    for name in ("r1", "r2"):
+        net.join("carol", name)
+    net.run(25.0)
+    net._drops = lambda _t, _a, b, m: b == "bob" and isinstance(m, CallSetup)
+    net.call("carol", "bob")
+    net.run(10.0)
+    assert outcome(net, "carol").outcome == "failed"
+    assert len(net.members["carol"].sent(CallSetup)) == 1
+
+
+def test_the_memory_of_set_ups_is_bounded(diamond: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshsim.agent.agent.SEEN_SETUPS", 3)
+    for attempt in range(9):
+        diamond.inject("r1", "alice", forged_setup(diamond, attempt=attempt))
+    assert len(diamond["r1"]._seen) == 3
+    assert diamond["r1"].rejected == {}
+
+
+def test_an_acceptance_that_comes_twice_opens_media_once(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(1.0)
+    again = diamond.members["bob"].sent(CallAccept)[0]
+    diamond.inject("r1", "bob", again)
+    diamond.run(0.1)
+    assert [type(effect) for _, effect in diamond.members["r1"].log].count(OpenMedia) == 1
+    assert diamond["alice"].rejected == {"unexpected_accept": 1}
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+
+
+def test_what_comes_late_over_a_finished_route_is_not_held_against_anybody(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(1.0)
+    diamond.hang_up("alice", call)
+    diamond.inject("alice", "r1", CallKeepalive(call, 0, False, 9, 0, 0))
+    assert diamond["alice"].rejected == {}
+    diamond.run(0.1)
+    diamond.inject("r1", "bob", CallKeepalive(call, 0, False, 9, 0, 0))
+    assert diamond["r1"].rejected == {"route_ended": 1}
+
+
+def test_a_relay_loses_only_the_routes_through_the_lost_neighbour(diamond: Network) -> None:
+    diamond.add("carol", nat="symmetric")
+    diamond.join("carol", "r1")
+    diamond.run(5.0)
+    kept, lost = diamond.call("alice", "carol"), diamond.call("alice", "bob")
+    diamond.run(2.0)
+    diamond["r1"].link_down(diamond.node("bob"), diamond.instant())
+    diamond._pump("r1")
+    assert list(diamond.members["r1"].media) == [label_of(kept, 0)]
+    diamond.run(2.0)
+    assert diamond["alice"].call_state(lost) is CallState.ACTIVE
+    assert label_of(lost, 1) in diamond.members["r2"].media
+
+
+def test_a_link_too_many_is_not_spoken_over() -> None:
+    net = Network()
+    net.add("alice", config=AgentConfig(max_neighbours=1))
+    for name in ("r1", "r2"):
+        net.add(name, role="relay")
+        net.join("alice", name)
+    net.run(2.0)
+    assert [neighbour.node for neighbour in net["alice"].neighbours()] == [net.node("r1")]
+    assert net["alice"].rejected["too_many_neighbours"] == 1
+    assert net["alice"].rejected["stranger"] > 0
