@@ -77,17 +77,20 @@ def _head(config: TrainConfig, fitted: Fit) -> Iterator[str]:
 
 def _data(config: TrainConfig, calls: Mapping[str, int], topologies: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     yield "## Data\n"
-    yield "| use | graphs | episodes | calls |"
+    yield "| use | graphs | scenario and seeds | calls |"
     yield "|---|---|---|---|"
     for split, count in calls.items():
-        episodes = "; ".join(_episodes(part) for part in getattr(config.data, split)) or "none"
+        episodes = _episodes(getattr(config.data, split))
         yield f"| {split} | {', '.join(topologies[split]) or 'none'} | {episodes} | {count:,} |"
-    yield ""
+    yield "\nWhat each episode changes of its scenario stands in `train.yaml`.\n"
 
 
-def _episodes(part: Episodes) -> str:
-    changed = f" with {', '.join(part.overrides)}" if part.overrides else ""
-    return f"{part.scenario}, seeds {', '.join(map(str, part.seeds))}{changed}"
+def _episodes(parts: tuple[Episodes, ...]) -> str:
+    """Seeds by scenario, in words."""
+    seeds: dict[str, list[str]] = {}
+    for part in parts:
+        seeds.setdefault(part.scenario, []).extend(map(str, part.seeds))
+    return "; ".join(f"{scenario} {', '.join(numbers)}" for scenario, numbers in seeds.items()) or "none"
 
 
 def _results(scenario: str, result: OpenLoop) -> Iterator[str]:

@@ -43,7 +43,7 @@ class Epoch:
     Attributes:
         number: From 1.
         train: Mean training loss.
-        validation: Validation loss: cross-entropy plus utility forgone.
+        validation: Utility that the scorer's choices forgo on the validation calls.
         poor: Share of validation calls that would have been poor by the scorer's choice.
     """
 
@@ -199,11 +199,10 @@ def _pass(
 
 @torch.no_grad()
 def _judge(scorer: RouteScorer, batch: Batch, by: Optimisation) -> tuple[float, float]:
+    """Utility forgone and share of poor calls; cross-entropy is left out, since calibration mends it afterwards."""
     scorer.eval()
     said = predict(scorer, batch)
-    return float(cross_entropy(said, batch) + by.choice_weight * forgone(said, batch, by.temperature)), poor_rate(
-        said, batch
-    )
+    return float(forgone(said, batch, by.temperature)), poor_rate(said, batch)
 
 
 def _rate(step: int, steps: int) -> float:

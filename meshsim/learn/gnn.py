@@ -31,6 +31,7 @@ CORRECTION = 3.0
 MOST_UNSEEN = 0.3
 UNSEEN_OFFSET = 8.0
 """Loss exponent that a hop may add though no belief shows it (a relay that drops): at most 0.3, hardly any at first."""
+MOST_LOGIT = 30.0
 LEAST_RTT = 1e-4
 LEAST_JITTER = 1e-6
 LEAST_LOSS = 1e-4
@@ -183,12 +184,14 @@ class Head(nn.Module):
         within = self._within(log_rtt, log_jitter, torch.log(survival))  # (P,)
         seen = torch.stack([log_rtt, log_jitter, 0.2 * torch.log(survival), mos], dim=1)  # (P, 4)
         last = self.judge(torch.cat([total[:, 3:], self.path_scale(path), seen], dim=1))  # (P, 2)
-        return Prediction(within + last[:, 0], log_rtt, log_jitter, logit_loss, mos + last[:, 1])
+        logit_ok = (within + last[:, 0]).clamp(-MOST_LOGIT, MOST_LOGIT)  # (P,)
+        return Prediction(logit_ok, log_rtt, log_jitter, logit_loss, mos + last[:, 1])
 
     def _contributions(self, hop: Tensor, correction: Tensor) -> Tensor:
         """What each hop adds to its path: delay, jitter variance, loss exponent; all positive; (S, 4) -> (S, 3)."""
         part = believed(hop) * torch.exp(correction[:, :3].clamp(-CORRECTION, CORRECTION))  # (S, 3)
-        unseen = MOST_UNSEEN * torch.sigmoid(correction[:, 3] - UNSEEN_OFFSET)  # (S,)
+        # exp(-softplus(-x)) is sigmoid(x); onnxruntime's own sigmoid has few right digits where it is small
+        unseen = MOST_UNSEEN * torch.exp(-nn.functional.softplus(UNSEEN_OFFSET - correction[:, 3]))  # (S,)
         return torch.stack([part[:, 0], part[:, 1] ** 2, part[:, 2] + unseen], dim=1)
 
     def _within(self, log_rtt: Tensor, log_jitter: Tensor, log_loss: Tensor) -> Tensor:
