@@ -78,8 +78,18 @@ def random_inputs(
     }
 
 
-def _stripped(model: bytes) -> bytes:
+def _declare(graph: onnx.ModelProto, inputs: dict[str, Tensor]) -> None:
+    """Puts back inputs that the exporter left out because nothing reads them (links, where no round of messages is)."""
+    present = {one.name for one in graph.graph.input}
+    for name, value in inputs.items():
+        if name not in present:
+            kind = onnx.helper.np_dtype_to_tensor_dtype(value.numpy().dtype)
+            graph.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, [ROWS[name], *value.shape[1:]]))
+
+
+def _stripped(model: bytes, inputs: dict[str, Tensor]) -> bytes:
     graph = onnx.load_from_string(model)
+    _declare(graph, inputs)
     graph.doc_string = graph.graph.doc_string = graph.producer_version = ""
     graph.producer_name = "meshsim"
     del graph.metadata_props[:]
@@ -112,7 +122,7 @@ def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ..
             output_names=list(outputs),
             dynamic_axes={name: {0: ROWS[name]} for name in (*inputs, *outputs)},
         )
-        return _stripped(written.read_bytes())
+        return _stripped(written.read_bytes(), inputs)
 
 
 def export_models(scorer: RouteScorer) -> tuple[bytes, bytes]:

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from meshsim.learn.batch import batch_of
+from meshsim.learn.config import Shape
 from meshsim.learn.export import SIZES, TOLERANCE, export, export_models, parity
 from meshsim.learn.fit import predict
+from meshsim.learn.gnn import RouteScorer
 from meshsim.learn.train import calibrate
 from meshsim.routing.policies import Learned
 
@@ -66,6 +68,19 @@ def test_no_path_of_the_machine_is_in_the_models(models: tuple[bytes, bytes]) ->
         assert not any(node.doc_string or node.metadata_props for node in graph.graph.node)
         assert b".py" not in model
         assert str(Path.cwd()).encode() not in model
+
+
+def test_a_scorer_without_rounds_exports_with_the_same_inputs() -> None:
+    with torch.random.fork_rng(devices=[]):
+        scorer = RouteScorer(Shape(rounds=0))
+    models = export_models(scorer)
+    assert {one.name for one in onnx.load_from_string(models[0]).graph.input} == {
+        "node",
+        "link",
+        "link_src",
+        "link_dst",
+    }
+    assert parity(scorer, *models, sizes=2) <= TOLERANCE
 
 
 def test_exporting_twice_gives_the_same_bytes(fitted: Fit, models: tuple[bytes, bytes]) -> None:
