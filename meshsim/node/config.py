@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from meshsim.agent import AgentConfig
+from meshsim.agent.adversary import adversaries
 from meshsim.mesh.errors import ConfigError, IdentityError, nearest
 from meshsim.mesh.ids import AuraID, NodeId, from_did_key
+from meshsim.mesh.view import Nat, Role
+from meshsim.routing.policies import POLICIES
+from meshsim.trust import models
 
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+_REGISTRY = re.compile(r"https?://[^/\s]+/?")
+_EMULATOR = re.compile(r"[^\s:]+:\d{1,5}")
 
 
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -70,11 +80,24 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     stdio: bool = False
 
     def __post_init__(self) -> None:
-        try:
-            AuraID.parse(self.aura)
-            _ = self.neighbour_ids
-        except IdentityError as wrong:
-            raise ValueError(str(wrong)) from wrong
+        _check("aura", self.aura, AuraID.parse)
+        for text in self.neighbours:
+            _check("neighbours", text, from_did_key)
+        for key, known in _choices().items():
+            name = getattr(self, key)
+            if name not in known:
+                raise ConfigError(
+                    f"not one of the allowed values: {name!r}",
+                    key=key,
+                    allowed=list(known),
+                    nearest=nearest(name, known),
+                )
+        if not _REGISTRY.fullmatch(self.registry):
+            raise ConfigError(
+                f"not a registry's address: {self.registry!r}", key="registry", allowed=["http://host:port"]
+            )
+        if self.emulator is not None and not _EMULATOR.fullmatch(self.emulator):
+            raise ConfigError(f"not an emulator's address: {self.emulator!r}", key="emulator", allowed=["host:port"])
 
     @property
     def neighbour_ids(self) -> tuple[NodeId, ...]:
@@ -82,30 +105,82 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return tuple(from_did_key(text) for text in self.neighbours)
 
 
+def _check(key: str, text: str, parse: Callable[[str], object]) -> None:
+    try:
+        parse(text)
+    except IdentityError as wrong:
+        raise ConfigError(str(wrong), key=key) from wrong
+
+
+def _choices() -> dict[str, Collection[str]]:
+    """What the keys that name something may say."""
+    return {
+        "role": [role.name.lower() for role in Role],
+        "nat": [nat.name.lower() for nat in Nat],
+        "policy": POLICIES,
+        "reputation": models,
+        "misbehaviour": ["honest", *adversaries],
+    }
+
+
 def load_config(path: Path) -> NodeConfig:
     """The node that `path` describes.
 
     Raises:
-        ConfigError: With file, line or key, and what is allowed.
+        ConfigError: With file, line, key, what is allowed and what is nearest.
     """
     try:
-        plain = YAML(typ="safe").load(path)
+        text = path.read_text(encoding="utf-8")
+        plain = YAML(typ="safe").load(text)
     except MarkedYAMLError as wrong:
         line = wrong.problem_mark.line + 1 if wrong.problem_mark else None
         raise ConfigError(f"not YAML: {wrong.problem}", file=str(path), line=line) from wrong
-    except (YAMLError, UnicodeDecodeError) as wrong:
-        raise ConfigError(f"not YAML: {wrong}", file=str(path)) from wrong
-    if not isinstance(plain, dict):
-        raise ConfigError(
-            "a node's file is a mapping of keys to values", file=str(path), allowed=NodeConfig.__struct_fields__
-        )
+    except (YAMLError, OSError, UnicodeDecodeError) as wrong:
+        raise ConfigError(f"cannot be read: {wrong}", file=str(path)) from wrong
     known = NodeConfig.__struct_fields__
-    for key in plain:
-        if key not in known:
-            raise ConfigError(
-                "unknown key", file=str(path), key=str(key), allowed=known, nearest=nearest(str(key), known)
-            )
+    if not isinstance(plain, dict):
+        raise ConfigError("a node's file is a mapping of keys to values", file=str(path), line=1, allowed=known)
     try:
+        _check_keys(plain.get("agent"))
         return msgspec.convert(plain, NodeConfig)
     except msgspec.ValidationError as wrong:
-        raise ConfigError(str(wrong), file=str(path)) from wrong
+        raise _placed(_explain(str(wrong)), path, text) from wrong
+    except ConfigError as wrong:
+        raise _placed(wrong, path, text) from wrong
+
+
+_WHERE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<at>[^`\[]*)[^`]*`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<key>.*)`")
+
+
+def _check_keys(agent: object) -> None:
+    """Looks for wrong keys below `agent`: msgspec reads a dataclass and passes over them."""
+    known = [field.name for field in fields(AgentConfig)]
+    for key in agent if isinstance(agent, dict) else ():
+        if key not in known:
+            raise _unknown_key(str(key), known, "agent.")
+
+
+def _unknown_key(key: str, known: Sequence[str], below: str = "") -> ConfigError:
+    return ConfigError("unknown key", key=below + key, allowed=known, nearest=nearest(key, known))
+
+
+def _explain(told: str) -> ConfigError:
+    """What msgspec told of a file, in the words that every other wrong file is answered with."""
+    found = _WHERE.fullmatch(told)
+    what, at = (found["what"], found["at"] or "") if found else (told, "")
+    if unknown := _UNKNOWN.fullmatch(what):
+        return _unknown_key(unknown["key"], NodeConfig.__struct_fields__)
+    if missing := _MISSING.fullmatch(what):
+        return ConfigError(f"the key {missing['key']!r} is missing", key=at or None)
+    return ConfigError(what[:1].lower() + what[1:], key=at or None)
+
+
+def _placed(wrong: ConfigError, path: Path, text: str) -> ConfigError:
+    from meshsim.scenario.text import parse  # noqa: PLC0415 - half a second that only a wrong file costs
+
+    line = parse(text, file=str(path)).line(tuple((wrong.key or "").split(".")))
+    return ConfigError(
+        wrong.message, file=str(path), line=line, key=wrong.key, allowed=wrong.allowed, nearest=wrong.nearest
+    )

@@ -136,6 +136,10 @@ class Neighbours:
         await self._keep(peer, link)
         return link
 
+    def undelivered(self, peer: NodeId) -> None:
+        """The registry could not hand an envelope to `peer`: dialling it fails at once."""
+        self._signaling.undelivered(peer)
+
     def send(self, peer: NodeId, channel: Channel, data: bytes) -> bool:
         """Sends a message to a peer; False when there is no link that takes it."""
         link = self.links.get(peer)

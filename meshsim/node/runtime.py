@@ -1,7 +1,7 @@
 """One real node: registry, links, agent and media under one TaskGroup. What it does, it tells as JSON lines.
 
-The agent decides; this file connects wires. Commands come as JSON lines on standard input when the configuration says so:
-`{"do": "call", "callee": "@bob.aura", "media": "audio", "seconds": 8}` and `{"do": "stop"}`.
+The agent decides; this file connects wires. Commands come as JSON lines on standard input when the configuration says
+so: `{"do": "call", "callee": "@bob.aura", "media": "audio", "seconds": 8}` and `{"do": "stop"}`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from meshsim.routing.policies import load_model
 from meshsim.trust import models
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from meshsim.agent import CloseMedia, OpenMedia, Sample
 
@@ -46,6 +46,14 @@ REDIAL_FIRST, REDIAL_LONGEST = 0.3, 5.0
 RECORD_LIFETIME = 3600.0
 SAMPLE_PERIOD = 1.0
 RESOLVE_TIMEOUT = 3.0
+JOIN_PATIENCE = 5.0
+"""Seconds that a registry has to answer."""
+LINK_PATIENCE = 10.0
+"""Seconds that a caller who just came waits for links to its neighbours."""
+GOSSIP_PATIENCE = 2.0
+"""Seconds until it has been told of the mesh, and has measured its links."""
+LOST_PATIENCE = 3.0
+"""Seconds of silence, after a neighbour was taken for dead, after which its link is given up and dialled anew."""
 
 
 class Node:
@@ -60,34 +68,50 @@ class Node:
         self.config = config
         self.signer = Ed25519Signer.from_file(Path(config.key))
         self._tell = tell
-        self._stopped = asyncio.Event()
+        self._stopped, self._linked = asyncio.Event(), asyncio.Event()
         self._verifier = Ed25519Verifier()
+        self._record = self._describe()
+        self._agent = self._make_agent()
         self._trace = NodeTrace(config, self.signer.node_id) if config.trace is not None else None
+        self._malformed, self._leaving = 0, False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._farewells: dict[NodeId, asyncio.Task[None]] = {}
         self._hang_ups: dict[CallId, float] = {}
         self._finished: dict[CallId, asyncio.Future[CallSample]] = {}
 
     async def run(self, then: Callable[[Node], Awaitable[None]] | None = None) -> None:
-        """Lives until told to stop; with `then`, until that is done."""
+        """Lives until told to stop; with `then`, until that is done.
+
+        Raises:
+            ConfigError: If the registry or the emulator is not there.
+        """
         async with AsyncExitStack() as stack:
-            self._client = await stack.enter_async_context(RegistryClient(self.config.registry, self.signer))
             emulator = await self._find_emulator(stack)
+            client = RegistryClient(self.config.registry, self.signer, on_undelivered=self._undelivered)
+            self._client = await stack.enter_async_context(client)
+            await self._join()
             self._group = await stack.enter_async_context(asyncio.TaskGroup())
             self._assemble(emulator)
-            await self._client.wait_online()
-            await self._client.register(self._record)
             self._tell({"event": "ready", "node": did_key(self.signer.node_id), "aura": self.config.aura})
-            life = [self._neighbours.run(), self._keep_neighbours(), self._sample_links()]
-            tasks = [self._group.create_task(part) for part in life]
+            for part in (self._neighbours.run(), self._keep_neighbours(), self._sample_links()):
+                self._start(part)
             if self.config.stdio and then is None:
-                tasks.append(self._group.create_task(self._obey()))
+                self._start(self._obey())
             try:
                 await (then(self) if then is not None else self._stopped.wait())
             finally:
-                await self._leave(tasks)
+                await self._leave()
 
     def stop(self) -> None:
         """Ends `run`."""
         self._stopped.set()
+
+    async def wait_linked(self) -> bool:
+        """Waits until every neighbour has had a link; False if that does not come about in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINK_PATIENCE):
+                await self._linked.wait()
+        return self._linked.is_set()
 
     async def call(self, callee: AuraID, media: MediaType, seconds: float) -> CallSample:
         """Calls `callee`, talks for `seconds` once the media flow, hangs up, and returns what the agent says of it."""
@@ -110,11 +134,11 @@ class Node:
 
     def dial(self, node: NodeId) -> None:
         """Makes a link; the driver is told when it is up or cannot be made."""
-        self._group.create_task(self._dial(node))
+        self._start(self._dial(node))
 
     def resolve(self, token: int, aura: AuraID) -> None:
         """Asks the registry; the driver is told the answer."""
-        self._group.create_task(self._resolve(token, aura))
+        self._start(self._resolve(token, aura))
 
     def open_media(self, effect: OpenMedia) -> None:
         """Lets media flow."""
@@ -137,10 +161,16 @@ class Node:
         self._tell(told_of(sample))
         if self._trace is not None:
             self._trace.keep(sample)
-        if isinstance(sample, CallSample):
-            finished = self._finished.pop(sample.call, None)
-            if finished is not None and not finished.done():
-                finished.set_result(sample)
+        match sample:
+            case CallSample():
+                finished = self._finished.pop(sample.call, None)
+                if finished is not None and not finished.done():
+                    finished.set_result(sample)
+            case EventSample(kind="neighbour_lost", node=node):
+                if node not in self._farewells:
+                    self._farewells[node] = self._start(self._give_up(node))
+            case EventSample(kind="neighbour_back", node=node):
+                self._keep_link(node)
 
     # Putting together -------------------------------------------------------------------------------------------------
 
@@ -148,14 +178,23 @@ class Node:
         if self.config.emulator is None:
             return None
         host, _, port = self.config.emulator.rpartition(":")
-        client = await EmulatorClient.connect(host, int(port))
+        try:
+            client = await EmulatorClient.connect(host, int(port))
+        except OSError as gone:
+            raise ConfigError(f"no emulator at {self.config.emulator}: {gone}", key="emulator") from gone
         stack.push_async_callback(client.close)
         return client
 
+    async def _join(self) -> None:
+        try:
+            await self._client.wait_online(JOIN_PATIENCE)
+            await self._client.register(self._record)
+        except ConnectionError as gone:
+            raise ConfigError(f"no registry at {self.config.registry}: {gone}", key="registry") from gone
+
     def _assemble(self, emulator: EmulatorClient | None) -> None:
         config = self.config
-        self._record = self._describe()
-        self._driver = NodeDriver(self._make_agent(), self)
+        self._driver = NodeDriver(self._agent, self)
         self._neighbours = Neighbours(
             self._client,
             self.signer,
@@ -219,9 +258,24 @@ class Node:
 
     # Life -------------------------------------------------------------------------------------------------------------
 
+    def _start(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs `part` until it is done or this node leaves."""
+        task = self._group.create_task(part)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if self._leaving:
+            task.cancel()
+        return task
+
+    def _undelivered(self, peer: NodeId) -> None:
+        self._neighbours.undelivered(peer)
+
     def _link_up(self, peer: NodeId) -> None:
         self._tell({"event": "link", "peer": did_key(peer), "up": True})
+        self._keep_link(peer)
         self._driver.link_up(peer)
+        if self._neighbours.links.keys() >= set(self.config.neighbour_ids):
+            self._linked.set()
 
     def _link_down(self, peer: NodeId) -> None:
         self._tell({"event": "link", "peer": did_key(peer), "up": False})
@@ -229,12 +283,33 @@ class Node:
 
     def _receive(self, peer: NodeId, channel: Channel, data: bytes) -> None:
         if channel is Channel.DATA:
-            self._media.receive_data(peer, data)
+            with self._counting():
+                self._media.receive_data(peer, data)
         else:
             self._driver.receive(peer, data)
 
     def _receive_media(self, peer: NodeId, packet: bytes) -> None:
-        self._media.receive(peer, packet)
+        with self._counting():
+            self._media.receive(peer, packet)
+
+    @contextlib.contextmanager
+    def _counting(self) -> Iterator[None]:
+        """What a peer sent and nobody can read is counted and dropped."""
+        try:
+            yield
+        except RemoteProtocolError:
+            self._malformed += 1
+
+    async def _give_up(self, peer: NodeId) -> None:
+        """Drops the link of a neighbour that stays silent; who keeps it dials again."""
+        await asyncio.sleep(LOST_PATIENCE)
+        del self._farewells[peer]
+        await self._neighbours.drop(peer)
+
+    def _keep_link(self, peer: NodeId) -> None:
+        farewell = self._farewells.pop(peer, None)
+        if farewell is not None:
+            farewell.cancel()
 
     async def _dial(self, node: NodeId) -> None:
         try:
@@ -274,12 +349,11 @@ class Node:
 
     async def _sample_links(self) -> None:
         """Each second, what the agent has measured of its own links."""
-        while True:
+        while self._trace is not None:
             await asyncio.sleep(SAMPLE_PERIOD)
-            fresh = self._driver.view().fresh
-            if fresh is None or self._trace is None:
-                continue
-            self._trace.links(self._driver.view(), fresh)
+            view = self._driver.view()
+            if view.fresh is not None:
+                self._trace.links(view, view.fresh)
 
     async def _obey(self) -> None:
         """Carries out commands from standard input; its end is the end of this node."""
@@ -293,7 +367,7 @@ class Node:
                 continue
             if command.do == "stop":
                 break
-            self._group.create_task(self._make_call(command))
+            self._start(self._make_call(command))
         self.stop()
 
     async def _make_call(self, command: Command) -> None:
@@ -302,8 +376,11 @@ class Node:
         except (IdentityError, ValueError) as wrong:
             self._tell({"event": "error", "reason": str(wrong)})
 
-    async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
-        for task in tasks:
+    async def _leave(self) -> None:
+        for call in list(self._finished):
+            self._driver.hang_up(call)
+        self._leaving = True
+        for task in list(self._tasks):
             task.cancel()
         for call in self._media.settle():
             self._tell_heard(call)
@@ -311,7 +388,10 @@ class Node:
         await self._neighbours.close()
         if self._trace is not None:
             self._trace.close()
-        self._tell({"event": "left", "rejected": self._driver.rejected, "unroutable": self._media.unroutable})
+        self._tell({
+            "event": "left", "rejected": self._driver.rejected, "unroutable": self._media.unroutable,
+            "malformed": self._malformed, "codecs": count_codecs(),
+        })  # fmt: skip
 
     def _tell_media(self, event: str, call: CallId, label: int, **more: str) -> None:
         self._tell({"event": event, "call": call.hex(), "label": label, "at": time.monotonic(), **more})
@@ -320,15 +400,12 @@ class Node:
         heard = self._media.heard.get(call)
         if heard is None:
             return
-        routes = [
-            {"received": r.received, "lost": r.lost, "jitter": r.jitter, "delay_mean": r.delay_mean, "delay_sd": r.delay_sd,
-             "delay_p95": r.delay_p95,
-             "decoded": r.decoded, "frequency": r.frequency, "rms": r.rms}
-            for r in heard.audio.values()
-        ]  # fmt: skip
+        fields = ("received", "lost", "jitter", "delay_mean", "delay_sd", "delay_p95", "decoded", "frequency", "rms")
+        routes = [{field: getattr(route, field) for field in fields} for route in heard.audio.values()]
         self._tell({
-            "event": "heard", "call": call.hex(), "audio_packets_received": len(heard.arrivals), "arrivals": heard.arrivals,
-            "routes": routes, "data_messages_received": heard.data_received, "data_rtts": heard.data_rtts,
+            "event": "heard", "call": call.hex(), "routes": routes,
+            "audio_packets_received": len(heard.arrivals), "arrivals": heard.arrivals,
+            "data_messages_received": heard.data_received, "data_rtts": heard.data_rtts,
         })  # fmt: skip
 
 
@@ -368,26 +445,32 @@ def told_of(sample: Sample) -> dict[str, Any]:
             return {"event": kind, "at": at, "node": did_key(node), "detail": sample.detail}
 
 
+def count_codecs() -> int:
+    """Codecs alive in this process: none where the module of the talking ends was never loaded."""
+    audio = sys.modules.get("meshsim.node.audio")
+    return 0 if audio is None else int(audio.count_codecs())
+
+
 def _print_line(event: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
-    sys.stdout.buffer.flush()
+    with contextlib.suppress(BrokenPipeError):  # who listened is gone, and with it standard input, which ends this node
+        sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
+        sys.stdout.buffer.flush()
 
 
 async def _live(config: NodeConfig) -> None:
     node = Node(config, _print_line)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, node.stop)
+    # SIGINT cancels `run`, which leaves as well: that is asyncio's own doing, and ends in exit code 130.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, node.stop)
     await node.run()
 
 
 def run_node(path: Path) -> int:
-    """Runs the node that the file `path` describes until it is told to stop; the exit code."""
-    config = load_config(path)
-    try:
-        asyncio.run(_live(config))
-    except* ConnectionError as gone:
-        raise ConfigError(f"the registry or emulator cannot be reached: {gone.exceptions[0]}", file=str(path)) from gone
+    """Runs the node that the file `path` describes until it is told to stop; the exit code.
+
+    Raises:
+        ConfigError: If the file is wrong, or the registry or the emulator is not there.
+    """
+    asyncio.run(_live(load_config(path)))
     return 0
 
 
@@ -395,7 +478,7 @@ def place_call(path: Path, callee: str, seconds: float) -> dict[str, Any]:
     """Joins the mesh as the node that the file `path` describes, calls `callee`, and returns how it went.
 
     Raises:
-        ConfigError: If the file, or the callee's name, is wrong.
+        ConfigError: If the file, or the callee's name, is wrong, or the registry is not there.
     """
     config = load_config(path)
     try:
@@ -405,23 +488,11 @@ def place_call(path: Path, callee: str, seconds: float) -> dict[str, Any]:
     told: list[dict[str, Any]] = []
 
     async def talk(node: Node) -> None:
-        await _until_linked(told, len(config.neighbours))
+        await node.wait_linked()
+        await asyncio.sleep(GOSSIP_PATIENCE)
         await node.call(name, MediaType.AUDIO, seconds)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2.0):
-                while not any(event["event"] == "heard" for event in told):
-                    await asyncio.sleep(0.02)
 
     asyncio.run(Node(config, told.append).run(talk))
     ended = next(event for event in told if event["event"] == "call")
     heard = next((event for event in told if event["event"] == "heard"), {})
     return {**ended, **{key: value for key, value in heard.items() if key not in ended and key != "arrivals"}}
-
-
-async def _until_linked(told: list[dict[str, Any]], neighbours: int) -> None:
-    """Waits for the links and the first gossip; a node that just came knows nothing yet."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(10.0):
-            while sum(event["event"] == "link" and event["up"] for event in told) < neighbours:
-                await asyncio.sleep(0.02)
-    await asyncio.sleep(2.0)

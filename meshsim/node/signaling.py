@@ -167,7 +167,7 @@ class Signaling:
         """Sends an offer and returns the SDP of the peer's verified answer; waits as long as the offer is valid.
 
         Raises:
-            ConnectionError: If no answer comes in time.
+            ConnectionError: If no answer comes in time, or the peer is not at the rendezvous.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -180,6 +180,12 @@ class Signaling:
             raise ConnectionError(f"{short(peer)} did not answer the offer") from None
         finally:
             del self._waiting[peer, nonce]
+
+    def undelivered(self, peer: NodeId) -> None:
+        """The rendezvous does not know `peer`: no offer to it will be answered."""
+        for (recipient, _), answer in self._waiting.items():
+            if recipient == peer and not answer.done():
+                answer.set_exception(ConnectionError(f"{short(peer)} is not at the rendezvous"))
 
     async def answer(self, offer: Offer, sdp: str) -> None:
         """Answers `offer` with our session description."""

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meshsim.identity import Ed25519Signer
+from meshsim.mesh.errors import ConfigError
+from meshsim.mesh.ids import did_key
+from meshsim.node.config import NodeConfig, load_config
+
+GOOD = """\
+aura: "@alice.aura"
+key: alice.key
+registry: http://127.0.0.1:8420
+role: relay
+neighbours:
+  - {neighbour}
+agent:
+  heartbeat: 2.5
+"""
+NEIGHBOUR = did_key(Ed25519Signer.from_seed(bytes(32)).node_id)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "alice.yaml"
+    path.write_text(text.replace("{neighbour}", NEIGHBOUR), encoding="utf-8")
+    return path
+
+
+def test_a_file_says_what_it_says_and_defaults_fill_the_rest(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, GOOD))
+    assert (config.aura, config.role, config.agent.heartbeat) == ("@alice.aura", "relay", 2.5)
+    assert [did_key(node) for node in config.neighbour_ids] == [NEIGHBOUR]
+    assert (config.policy, config.reputation, config.misbehaviour, config.nat) == ("learned", "beta", "honest", "open")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "nearest"),
+    [
+        ("role: relay", "rol: relay", 4, "rol", "role"),
+        ("role: relay", "role: relai", 4, "role", "relay"),
+        ("role: relay", "nat: symetric", 4, "nat", "symmetric"),
+        ("role: relay", "policy: shortes", 4, "policy", "shortest"),
+        ("role: relay", "reputation: betta", 4, "reputation", "beta"),
+        ("role: relay", "misbehaviour: grey_hole", 4, "misbehaviour", "gray_hole"),
+        ("heartbeat", "hartbeat", 8, "agent.hartbeat", "heartbeat"),
+        ("heartbeat: 2.5", "heartbeat: soon", 8, "agent.heartbeat", None),
+        ("role: relay", "latitude: 120.5", 4, "latitude", None),
+        ("role: relay", "emulator: here", 4, "emulator", None),
+        ('"@alice.aura"', "alice", 1, "aura", None),
+        ("- {neighbour}", "- did:key:zNonsense", 5, "neighbours", None),
+        ("http://127", "ftp://127", 3, "registry", None),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_key_and_nearest(
+    old: str, new: str, line: int, key: str, nearest: str | None, tmp_path: Path
+) -> None:
+    path = written(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(ConfigError) as told:
+        load_config(path)
+    assert (told.value.file, told.value.line, told.value.key) == (str(path), line, key)
+    assert told.value.nearest == nearest
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the key 'key' is missing"):
+        load_config(written(tmp_path, GOOD.replace("key: alice.key\n", "")))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("aura: [1", 1), ("a: 1\nb: c: d\n", 2), ("- just\n- a list\n", 1), ("a word", 1)]
+)
+def test_what_is_no_mapping_in_yaml_is_told_with_its_line(text: str, line: int, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        load_config(written(tmp_path, text))
+    assert told.value.line == line
+
+
+def test_a_file_that_is_not_there_is_no_traceback(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "nobody.yaml")
+
+
+def test_a_configuration_made_in_a_program_is_held_to_the_same_names() -> None:
+    with pytest.raises(ConfigError, match="relai"):
+        NodeConfig(aura="@a.aura", key="a.key", registry="http://127.0.0.1:1", role="relai")

@@ -1,0 +1,227 @@
+"""Whole nodes in this process, over a real registry and real links on loopback; and as processes, to be told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from meshsim.agent import AgentConfig
+from meshsim.control.client import RegistryClient
+from meshsim.control.http import embedded
+from meshsim.identity import Ed25519Signer, Ed25519Verifier
+from meshsim.mesh.errors import ConfigError
+from meshsim.mesh.ids import AuraID, did_key
+from meshsim.mesh.media import MediaType
+from meshsim.node import runtime
+from meshsim.node.config import NodeConfig
+from meshsim.node.neighbours import NeighbourHandlers, Neighbours
+from meshsim.node.runtime import Node, place_call, run_node
+from meshsim.node.transport import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+PACE = AgentConfig(heartbeat=0.5, probe_period=0.2, digest_period=0.5, keepalive=0.3, dead_after=5)
+# By id, so that the first of two neighbours is the one that dials.
+SIGNERS = sorted((Ed25519Signer.from_seed(bytes([n]) * 32) for n in range(1, 4)), key=lambda signer: signer.node_id)
+LONG = 60.0
+
+
+class Told(list[dict[str, Any]]):
+    """What a node told, to wait for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._news = asyncio.Event()
+
+    def append(self, event: dict[str, Any]) -> None:
+        super().append(event)
+        self._news.set()
+
+    def all(self, event: str, **values: object) -> list[dict[str, Any]]:
+        wanted = {"event": event, **values}
+        return [one for one in self if all(one.get(key) == value for key, value in wanted.items())]
+
+    async def until(self, event: str, count: int = 1, **values: object) -> dict[str, Any]:
+        async with asyncio.timeout(LONG):
+            while len(self.all(event, **values)) < count:
+                self._news.clear()
+                await self._news.wait()
+        return self.all(event, **values)[count - 1]
+
+
+def describe(folder: Path, which: int, url: str, **more: Any) -> NodeConfig:
+    key = folder / f"{which}.key"
+    if not key.exists():
+        SIGNERS[which].to_file(key)
+    settings = {"aura": f"@n{which}.aura", "policy": "shortest", "agent": PACE} | more
+    return NodeConfig(key=str(key), registry=url, **settings)
+
+
+@asynccontextmanager
+async def living(config: NodeConfig) -> AsyncIterator[tuple[Node, Told]]:
+    told = Told()
+    node = Node(config, told.append)
+    life = asyncio.create_task(node.run())
+    try:
+        await told.until("ready")
+        yield node, told
+    finally:
+        node.stop()
+        await life
+
+
+@asynccontextmanager
+async def stranger(url: str, which: int, on_open: Callable[[Any], None] = lambda _: None) -> AsyncIterator[Neighbours]:
+    """A peer with links and nothing that speaks or answers."""
+    async with RegistryClient(url, SIGNERS[which]) as client:
+        links = Neighbours(client, SIGNERS[which], Ed25519Verifier(), handlers=NeighbourHandlers(on_open=on_open))
+        running = asyncio.create_task(links.run())
+        await client.wait_online()
+        yield links
+        await links.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_malformed_bytes_are_counted_and_dropped_and_the_node_lives(tmp_path: Path) -> None:
+    async with embedded() as url:
+        async with living(describe(tmp_path, 1, url)) as (_, told), stranger(url, 0) as links:
+            link = await links.dial(SIGNERS[1].node_id)
+            await told.until("link", up=True)
+            for channel in Channel:
+                assert link.send(channel, b"\xffnonsense")
+            assert link.send(Channel.CONTROL, bytes(200_000))
+            assert link.send_media(b"\x80\x6f" + bytes(10))  # RTP of a route that nobody opened
+            await asyncio.wait_for(_answered(links, told), LONG)
+        left = told.all("left")[0]
+    assert sum(left["rejected"].values()) == 3
+    assert left["malformed"] == 1
+    assert left["unroutable"] == 1
+
+
+async def _answered(links: Neighbours, told: Told) -> None:
+    """All channels are empty when the link has closed: SCTP says so last."""
+    await asyncio.sleep(0.3)  # unordered channels have no end to wait for
+    await links.close()
+    await told.until("link", up=False)
+
+
+async def test_a_neighbour_that_falls_silent_is_dropped_and_dialled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "LOST_PATIENCE", 0.1)
+    silent = SIGNERS[1].node_id
+    async with embedded() as url, stranger(url, 1), AsyncExitStack() as stack:
+        config = describe(tmp_path, 0, url, neighbours=(did_key(silent),))
+        _, told = await stack.enter_async_context(living(config))
+        await told.until("link", up=True)
+        await told.until("neighbour_lost")
+        await told.until("link", up=False)
+        await told.until("link", count=2, up=True)
+    assert told.all("left")
+
+
+async def test_a_neighbour_that_comes_later_is_linked_when_it_is_there(tmp_path: Path) -> None:
+    late = SIGNERS[1].node_id
+    async with embedded() as url, AsyncExitStack() as stack:
+        config = describe(tmp_path, 0, url, neighbours=(did_key(late),))
+        node, told = await stack.enter_async_context(living(config))
+        await asyncio.sleep(0.5)  # the first offer finds nobody
+        await stack.enter_async_context(stranger(url, 1))
+        assert await node.wait_linked()
+        assert len(told.all("link", up=True)) == 1
+
+
+async def test_a_call_in_this_process_is_spoken_heard_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "GOSSIP_PATIENCE", 0.3)
+    path = tmp_path / "caller.json"
+    async with embedded() as url:
+        friends = (did_key(SIGNERS[1].node_id),)
+        describe(tmp_path, 0, url)
+        path.write_text(
+            json.dumps({
+                "aura": "@n0.aura", "key": str(tmp_path / "0.key"), "registry": url, "policy": "shortest",
+                "neighbours": friends, "agent": {"keepalive": 0.3, "dead_after": 5},
+            })
+        )  # fmt: skip
+        async with living(describe(tmp_path, 1, url)) as (_, told):
+            told_of_call = await asyncio.to_thread(place_call, path, "@n1.aura", 1.0)
+            await told.until("heard")
+            heard = told.all("heard")[0]
+    assert told_of_call["outcome"] == "completed"
+    assert told_of_call["path"] == [did_key(SIGNERS[0].node_id), *friends]
+    assert told_of_call["audio_packets_received"] > 0
+    assert told_of_call["data_messages_received"] > 0
+    assert heard["audio_packets_received"] > 0
+
+
+@pytest.mark.parametrize(("behaviour", "strength"), [("black_hole", 1.0), ("gray_hole", 0.5)])
+async def test_a_relay_misbehaves_as_its_file_says(behaviour: str, strength: float, tmp_path: Path) -> None:
+    caller, callee, relay = 0, 2, 1
+    middle = (did_key(SIGNERS[relay].node_id),)
+    async with embedded() as url, AsyncExitStack() as stack:
+        hole = describe(
+            tmp_path, relay, url, role="relay", max_calls=5, misbehaviour=behaviour, strength=strength,
+            neighbours=tuple(did_key(SIGNERS[end].node_id) for end in (caller, callee)),
+        )  # fmt: skip
+        await stack.enter_async_context(living(hole))
+        _, ear = await stack.enter_async_context(
+            living(describe(tmp_path, callee, url, nat="symmetric", neighbours=middle))
+        )
+        node, _ = await stack.enter_async_context(
+            living(describe(tmp_path, caller, url, nat="symmetric", neighbours=middle))
+        )
+        assert await node.wait_linked()
+        await ear.until("link", up=True)
+        await asyncio.sleep(1.5)  # rounds of gossip
+        sample = await node.call(AuraID.parse("@n2.aura"), MediaType.AUDIO, 1.5)
+    assert len(sample.path) == 3
+    (heard,) = ear.all("heard")
+    sent = 1.5 / 0.02
+    share = heard["audio_packets_received"] / sent
+    assert share == 0.0 if strength == 1.0 else 0.1 < share < 0.9
+
+
+@pytest.mark.parametrize("key", ["registry", "emulator"])
+def test_a_registry_or_emulator_that_is_not_there_is_one_clear_error(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "JOIN_PATIENCE", 0.3)
+    SIGNERS[0].to_file(tmp_path / "a.key")
+    path = tmp_path / "a.json"
+    more = {"emulator": "127.0.0.1:9"} if key == "emulator" else {}
+    plain = {"aura": "@a.aura", "key": str(tmp_path / "a.key"), "registry": "http://127.0.0.1:9", "policy": "shortest"}
+    path.write_text(json.dumps(plain | more))
+    with pytest.raises(ConfigError, match=f"no {key} at ") as told:
+        run_node(path)
+    assert told.value.key == key
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+async def test_a_signal_makes_a_node_leave_in_order(number: int, code: int, tmp_path: Path) -> None:
+    async with embedded() as url:
+        describe(tmp_path, 0, url)
+        path = tmp_path / "n.json"
+        path.write_text(
+            json.dumps({"aura": "@n0.aura", "key": str(tmp_path / "0.key"), "registry": url, "policy": "shortest"})
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "meshsim", "node", "run", str(path),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        async with asyncio.timeout(LONG):
+            assert json.loads(await process.stdout.readline())["event"] == "ready"
+            process.send_signal(number)
+            out, err = await process.communicate()
+    assert process.returncode == code
+    assert json.loads(out.splitlines()[-1])["event"] == "left"
+    assert b"Traceback" not in err
