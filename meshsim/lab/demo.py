@@ -41,6 +41,11 @@ WORKERS = 2
 REAL_SECONDS, KILL_AFTER = 7.0, 3.0
 BARE = ("record.candidates=false", "record.views=false")
 """Traces that are only lived in need no counterfactuals."""
+FIRST_UNSEEN = 5000
+"""Added to the seed of every episode that is evaluated on: no training configuration uses seeds from here on."""
+
+LENGTHS = {key: f"duration={m} min" for key, m in {"logged": 24, "elsewhere": 14, "closed": 18, "scale": 15}.items()}
+QUICK = dict.fromkeys(LENGTHS, "duration=8 min")
 MARK = ".meshsim-demo"
 """Left in the demo's folder, so that only a folder of its own is ever emptied."""
 
@@ -142,8 +147,8 @@ def demo(*, out: Path, seed: int = 1, quick: bool = False, progress: bool = True
         real = real_call(small, out / "mesh", seconds=REAL_SECONDS, kill_after=KILL_AFTER, model=out / "model")
     road.clock.lap("real nodes")
     story = Story(
-        plan=compile_plan(load("demo", road.logged.overrides), seed),
-        seed=seed,
+        plan=compile_plan(load("demo", road.logged.overrides), road.logged.seed),
+        seed=road.logged.seed,
         trace=road.logged.out,
         sha256=sha256,
         trained=trained,
@@ -170,21 +175,24 @@ class _Road:
         self._out, self._progress = out, progress
         self.clock = _Clock()
         self._config = _training(quick=quick)
-        shorter = ("duration=10 min",) if quick else ()
-        explored = ("routing.policy=exploring", *shorter)
-        self.logged = Job(scenario="demo", seed=seed, out=out / "logged", overrides=explored)
-        self.elsewhere = Job(scenario="validation", seed=seed, out=out / "elsewhere", overrides=explored)
+        lengths = QUICK if quick else LENGTHS
+        unseen = FIRST_UNSEEN + seed
+        explored = "routing.policy=exploring"
+        self.logged = Job(scenario="demo", seed=unseen, out=out / "logged", overrides=(explored, lengths["logged"]))
+        self.elsewhere = Job(
+            scenario="validation", seed=unseen, out=out / "elsewhere", overrides=(explored, lengths["elsewhere"])
+        )
         self.closed = {
             name: Job(
                 scenario="demo",
-                seed=seed,
+                seed=unseen,
                 out=out / f"closed-{name}",
-                overrides=(f"routing.policy={name}", *BARE, *shorter),
+                overrides=(f"routing.policy={name}", *BARE, lengths["closed"]),
                 model=out / "model" if name == "learned" else None,
             )
             for name in ("learned", "shortest", "weighted")
         }
-        self._scale = Job(scenario="scale", seed=seed, out=out / "scale", overrides=shorter)
+        self._scale = Job(scenario="scale", seed=seed, out=out / "scale", overrides=(lengths["scale"],))
 
     def simulate(self, pool: ProcessPoolExecutor) -> tuple[dict[Split, list[Path]], str]:
         """Simulates what is learned from and decided anew; the traces by split, and the logged one's hash."""

@@ -53,7 +53,8 @@ def tell(story: Story, path: Path, *, command: str) -> Path:
         title="meshsim demo: who should choose the route?",
         lead=(
             f"{len(plan.nodes)} nodes on {plan.underlay.topology.name}, {story.logged.calls:,} calls: simulated, "
-            f"learned from, decided anew by every policy; then {story.real.processes} real nodes, one call, one relay killed."
+            f"learned from, decided anew by every policy; then {story.real.processes} real nodes, one call, one relay "
+            "killed."
         ),
         verdicts=_verdicts(story),
         sections=[_world(story), _choices(story), _learning(story), _living(story), _reality(story), _size(story)],
@@ -165,8 +166,8 @@ def _learning(story: Story) -> Section:
     }
     text = (
         f"{calls['train']:,} calls trained on, {calls['calibration']:,} to calibrate, {calls['validation']:,} on "
-        f"another graph to stop; epoch {trained.best} of {len(trained.history)} was kept. Calibration errors are expected "
-        "errors in points."
+        f"another graph to stop; epoch {trained.best} of {len(trained.history)} was kept. Calibration errors are "
+        "expected errors in points."
     )
     return Section(
         title="Learning",
@@ -198,8 +199,8 @@ def _reality(story: Story) -> Section:
     delays = [[pair.name, f"{1e3 * pair.simulated:.1f}", milliseconds(pair.measured)] for pair in pairs]
     text = (
         f"Call {plan.calls.callee[0]} from {plan.nodes.auras[int(plan.calls.caller[0])]}: Opus over SRTP, through "
-        "processes that forward it without a codec, every datagram through the link emulator. One-way delays in ms: the "
-        "simulator's, and measured (path: send times in the audio; links: half the round trip of pings)."
+        "processes that forward it without a codec, every datagram through the link emulator. One-way delays in ms: "
+        "the simulator's, and measured (path: send times in the audio; links: half the round trip of pings)."
     )
     return Section(
         title=f"The same agent on {real.processes} real nodes",

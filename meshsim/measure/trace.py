@@ -55,7 +55,8 @@ def _column(pa: Any, name: str, kind: str, values: Sequence[Any] | NDArray[np.ge
     """
     if kind.startswith("list<"):
         lengths = [len(value) for value in values]
-        flat = np.concatenate([np.asarray(value) for value in values]) if any(lengths) else np.zeros(0)
+        filled = [np.asarray(value) for value in values if len(value)]  # an empty list has no type of its own
+        flat = np.concatenate(filled) if filled else np.zeros(0)
         return pa.ListArray.from_arrays(_offsets(pa, lengths), _column(pa, name, kind[5:-1], flat))
     if kind in ("string", "binary"):
         texts = [value.encode() if isinstance(value, str) else bytes(value) for value in values]
