@@ -210,9 +210,10 @@ def _verdict(compare: Comparison, samples: Samples) -> tuple[bool, str]:
     held = gain.high < 0 if metric.lower_is_better else gain.low > 0
     verb = "beats" if held else "does not clearly beat"
     half = (gain.high - gain.low) / 2
+    unit = "" if metric.unit == "1" else f" {metric.unit}"
     return held, (
         f"{compare.better} {verb} {compare.worse} on {metric.name}: "
-        f"difference {gain.mean:+.4f} ± {half:.4f} {metric.unit} "
+        f"difference {gain.mean:+.4f} ± {half:.4f}{unit} "
         f"(95 %, paired over {len(means[compare.better])} seeds)"
     )
 

@@ -107,7 +107,7 @@ def poor_rates(rates: Mapping[str, Interval], *, title: str = "Poor calls, by po
                 va="center",
             )
         axes.set_yticks(range(len(rates)), list(rates))
-        axes.set_xlim(left=0, right=118 * max(i.high for i in rates.values()))
+        axes.set_xlim(left=0, right=118 * max(0.01, *(i.high for i in rates.values())))
         axes.invert_yaxis()
         axes.set_xlabel("poor calls, %")
         axes.set_title(title)
@@ -132,11 +132,13 @@ def reputation(trust: pd.DataFrame, behaviour: Sequence[str]) -> Figure:
             for node in sorted(set(trust["node"].to_numpy()[kinds == kind])):
                 own = (trust["node"] == node).to_numpy()
                 at = np.searchsorted(minutes[own], grid, side="right") - 1
-                scores = trust["score"].to_numpy()[own]
-                lines.append(np.where(at >= 0, scores[np.maximum(at, 0)], np.nan))
-                axes.plot(minutes[own], scores, color=colour, lw=0.6, alpha=0.25, drawstyle="steps-post")
-            mean = np.nanmean(np.vstack([*lines, np.full(len(grid), np.nan)])[:, 1:], axis=0)
-            axes.plot(grid[1:], mean, color=colour, lw=2.4, label=f"{kind.replace('_', ' ')} (n={len(lines)})")
+                own_scores = trust["score"].to_numpy()[own]
+                lines.append(np.where(at >= 0, own_scores[np.maximum(at, 0)], np.nan))
+                axes.plot(minutes[own], own_scores, color=colour, lw=0.6, alpha=0.25, drawstyle="steps-post")
+            scores = np.vstack(lines)
+            known = np.isfinite(scores).sum(axis=0)
+            mean = np.where(known > 0, np.nansum(scores, axis=0) / np.maximum(known, 1), np.nan)
+            axes.plot(grid, mean, color=colour, lw=2.4, label=f"{kind.replace('_', ' ')} (n={len(lines)})")
         axes.set(xlabel="minutes", ylabel="reputation", ylim=(0, 102), title="Reputation of relays over time")
         if len(trust):
             axes.legend(loc="lower left", ncols=3)

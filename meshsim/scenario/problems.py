@@ -15,6 +15,9 @@ from meshsim.scenario.text import Path, Text, dotted
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+_NOWHERE = 1 << 30
+"""The line of what is missing from the whole file: an unknown key, which may be that key misspelt, is told first."""
+
 _BOUNDS = {
     "greater_than_equal": ("ge", ">="),
     "less_than_equal": ("le", "<="),
@@ -44,7 +47,7 @@ def explain(
         overrides: Texts of overrides, by the path that each sets.
     """
     problems = [_problem(detail, model, text.value) for detail in error.errors()]
-    first = min(problems, key=lambda problem: text.line(problem.path) or 0)
+    first = min(problems, key=lambda problem: text.line(problem.path) or _NOWHERE)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     source = _override(first.path, overrides)
     return ConfigError(

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from meshsim.lab import experiment as lab_experiment
+from meshsim.lab.experiment import list_experiments, load_experiment, run_experiment, table_sha256
+from meshsim.mesh.errors import ConfigError, TraceError
+
+if TYPE_CHECKING:
+    from meshsim.lab.run import Result
+
+
+def edit(experiments: Path, old: str, new: str) -> Path:
+    path = experiments / "07_tiny_question" / "experiment.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return path
+
+
+def test_experiments_are_listed_by_number_and_named_by_their_question(experiments: Path) -> None:
+    (experiments / "02_other").mkdir()
+    (experiments / "02_other" / "experiment.yaml").write_text("")
+    (experiments / "notes").mkdir()
+    assert [found.slug for found in list_experiments(experiments)] == ["other", "tiny_question"]
+
+
+def test_an_unknown_experiment_is_answered_with_the_nearest(experiments: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        load_experiment("tiny_qestion", experiments)
+    assert told.value.nearest == "tiny_question"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "nearest"),
+    [
+        ("question:", "qestion:", 1, "qestion", "question"),
+        ("seeds: [1, 2]", "seeds: []", 4, "seeds", None),
+        ("seeds: [1, 2]", "seeds: [one]", 4, "seeds.0", None),
+        ("[direct, shortest]", "[direct, shortst]", 3, "policies.1", "shortest"),
+        ("better: shortest", "better: shortes", 7, "compare.0.better", "shortest"),
+        ("worse: direct", "worse: direct, metric: poor_cal_rate", 7, "compare.0.metric", "poor_call_rate"),
+        ("worse:", "wors:", 7, "compare.0.wors", "worse"),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_key_and_nearest(
+    old: str, new: str, line: int, key: str, nearest: str | None, experiments: Path
+) -> None:
+    path = edit(experiments, old, new)
+    with pytest.raises(ConfigError) as told:
+        load_experiment("tiny_question", experiments)
+    assert (told.value.file, told.value.line) == (str(path), line)
+    assert told.value.key in {key, "compare.0.worse"}
+    if told.value.key == key:
+        assert told.value.nearest == nearest
+
+
+def test_a_wrong_scenario_is_found_before_anything_is_written(experiments: Path, tmp_path: Path) -> None:
+    edit(experiments, "scenario: smoke", "scenario: smok")
+    with pytest.raises(ConfigError) as told:
+        run_experiment("tiny_question", out=tmp_path / "out", root=experiments)
+    assert told.value.nearest == "smoke"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scenario_may_lie_beside_the_experiment(experiments: Path) -> None:
+    beside = experiments / "07_tiny_question" / "mine.yaml"
+    beside.write_text("name: mine\n")
+    edit(experiments, "scenario: smoke", "scenario: mine.yaml")
+    experiment, _ = load_experiment("tiny_question", experiments)
+    assert experiment.scenario == str(beside)
+
+
+def test_two_runs_give_the_same_table_and_a_report_that_judges_it(experiments: Path, tmp_path: Path) -> None:
+    first, second = (
+        run_experiment("tiny_question", out=tmp_path / name, root=experiments, progress=False) for name in ("a", "b")
+    )
+    assert first["table_sha256"] == second["table_sha256"]
+    table = pd.read_parquet(first["table"])
+    assert table[["policy", "seed"]].to_numpy().tolist() == [
+        ["direct", 1],
+        ["direct", 2],
+        ["shortest", 1],
+        ["shortest", 2],
+    ]
+    assert table["poor_call_rate"].between(0, 1).all()
+    assert first["runs"] == 4
+    assert first["failures"] == []
+    (verdict,) = first["verdicts"]
+    assert "paired over 2 seeds" in verdict
+    assert verdict in Path(first["report"]).read_text(encoding="utf-8")
+    assert (tmp_path / "a" / "runs" / "direct-seed1" / "header.json").is_file()
+
+
+def test_the_hash_of_a_table_does_not_depend_on_the_order_of_rows() -> None:
+    table = pd.DataFrame({"policy": ["b", "a"], "seed": [1, 1], "x": [0.1, 0.2]})
+    assert table_sha256(table) == table_sha256(table.iloc[::-1])
+    assert table_sha256(table) != table_sha256(table.assign(x=[0.1, 0.3]))
+
+
+def test_a_failing_run_is_listed_with_the_command_that_repeats_it(
+    experiments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = lab_experiment.run
+
+    def broken(scenario: str, *, policy: str, seed: int, **more: Any) -> Result:
+        if (policy, seed) == ("direct", 2):
+            raise TraceError("the disk is full")
+        return real(scenario, policy=policy, seed=seed, **more)
+
+    monkeypatch.setattr(lab_experiment, "run", broken)
+    answer = run_experiment("tiny_question", out=tmp_path / "out", root=experiments, progress=False)
+    (failure,) = answer["failures"]
+    assert failure.startswith("direct, seed 2: the disk is full (again: meshsim run smoke --seed 2 --policy direct -o ")
+    words = shlex.split(failure.partition("again: ")[2].rstrip(")"))
+    assert words.count("-o") == 4
+    assert answer["runs"] == 3
+    assert answer["verdicts"] == []
+    assert "the disk is full" in Path(answer["report"]).read_text(encoding="utf-8")
+
+
+def test_a_folder_of_results_is_never_overwritten(experiments: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ConfigError, match="exists already"):
+        run_experiment("tiny_question", out=tmp_path / "out", root=experiments)
+
+
+def test_an_unknown_executor_is_refused(experiments: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        run_experiment("tiny_question", executor="ray", root=experiments)
+    assert told.value.allowed == ("serial",)
+
+
+def folders(root: Path) -> list[Path]:
+    return sorted(path.parent for path in (root / "experiments").glob("*/experiment.yaml"))
+
+
+def test_every_experiment_of_the_house_can_be_loaded_and_says_what_was_asked_expected_and_found(root: Path) -> None:
+    assert folders(root)
+    for folder in folders(root):
+        experiment, _ = load_experiment(folder.name.partition("_")[2], root / "experiments")
+        assert experiment.question.endswith("?")
+        story = (folder / "README.md").read_text(encoding="utf-8")
+        places = [story.index(f"**{part}") for part in ("Question", "Expectation", "Run", "Finding")]
+        assert places == sorted(places)
+        assert f"meshsim exp run {folder.name.partition('_')[2]}" in story

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from meshsim.lab import figures
+from meshsim.measure.stats import Interval
+
+if TYPE_CHECKING:
+    from meshsim.lab.run import Result
+
+RATES = {
+    "direct": Interval(0.3, 0.2, 0.4),
+    "learned (new)": Interval(0.1, 0.05, 0.15),
+    "other": Interval(0.2, 0.2, 0.2),
+}
+TRUST = pd.DataFrame({"time_ns": [0, 60, 120], "node": [0, 1, 0], "score": [50.0, 60.0, 40.0]})
+NOTHING = TRUST.iloc[:0]
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "poor_rates": lambda: figures.poor_rates(RATES),
+    "poor_rates of nothing poor": lambda: figures.poor_rates({"direct": Interval(0.0, 0.0, 0.0)}),
+    "reputation": lambda: figures.reputation(TRUST, ["honest", "gray_hole"]),
+    "reputation of nobody": lambda: figures.reputation(NOTHING, ["honest"]),
+    "training": lambda: figures.training({"train": [2.0, 1.0], "validation": [2.1, 1.5]}),
+    "calibration": lambda: figures.calibration([0.1, 0.9], [0.2, 0.8], [10, 40]),
+    "twin": lambda: figures.twin(["a - b"], [0.02], [Interval(0.021, 0.020, 0.022)]),
+    "packets": lambda: figures.packets([0.0, 0.02, 0.9], killed=0.1, resumed=0.9),
+    "packets of silence": lambda: figures.packets([]),
+    "rtt_distribution": lambda: figures.rtt_distribution({"direct": np.array([0.1, 0.2]), "none": []}),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_the_same_text_every_time(name: str) -> None:
+    first, second = FIGURES[name](), FIGURES[name]()
+    assert isinstance(first, Figure)
+    assert figures.svg(first) == figures.svg(second)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_text_without_date_and_without_reference_outside(name: str) -> None:
+    text = figures.svg(FIGURES[name]())
+    assert text.startswith("<svg")
+    assert "<dc:date>" not in text
+    assert re.findall(r'(?:href|src)="(?!#)[^"]*"', text) == []
+    assert "url(http" not in text
+
+
+def test_the_network_is_drawn_with_its_paths_and_the_names_on_them(result: Result) -> None:
+    figure = figures.network(result.plan, paths={"before": [0, 1, 2], "after": [0, 3, 2]}, label_all=True, title="T")
+    (axes,) = figure.axes
+    told = [text.get_text() for text in axes.get_legend().get_texts()]
+    names = result.plan.nodes.names
+    assert f"before: {names[0]} → {names[1]} → {names[2]}" in told
+    assert set(names) <= {text.get_text() for text in axes.texts}
+    assert axes.get_title(loc="left") == "T"
+    assert figures.svg(figure) == figures.svg(
+        figures.network(result.plan, paths={"before": [0, 1, 2], "after": [0, 3, 2]}, label_all=True, title="T")
+    )
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".svg", b"<?xml"), (".pdf", b"%PDF"), (".png", b"\x89PNG")])
+def test_a_figure_is_saved_as_its_suffix_says_and_the_same_twice(suffix: str, magic: bytes, tmp_path: Path) -> None:
+    places = [tmp_path / f"{n}{suffix}" for n in (1, 2)]
+    for place in places:
+        figures.save(FIGURES["poor_rates"](), place)
+    assert places[0].read_bytes().startswith(magic)
+    assert places[0].read_bytes() == places[1].read_bytes()
+
+
+def test_the_house_style_stays_in_its_block() -> None:
+    import matplotlib as mpl  # noqa: PLC0415 - its settings are what is looked at
+
+    before = mpl.rcParams["svg.hashsalt"]
+    with figures.house_style():
+        assert mpl.rcParams["svg.hashsalt"] == "meshsim"
+    assert mpl.rcParams["svg.hashsalt"] == before
