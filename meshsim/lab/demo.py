@@ -15,6 +15,7 @@ from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
 from meshsim import __version__
+from meshsim.lab.episodes import Job, Simulated, perform
 from meshsim.lab.progress import bar
 from meshsim.lab.story import tell
 from meshsim.lab.twin import RealCall, real_call
@@ -27,7 +28,6 @@ from meshsim.measure.trace import Trace, trace_sha256
 from meshsim.mesh.errors import ConfigError
 from meshsim.routing.policies import Policy, load_model, make
 from meshsim.scenario import compile_plan, load
-from meshsim.sim import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,42 +48,6 @@ LENGTHS = {key: f"duration={m} min" for key, m in {"logged": 24, "elsewhere": 14
 QUICK = dict.fromkeys(LENGTHS, "duration=8 min")
 MARK = ".meshsim-demo"
 """Left in the demo's folder, so that only a folder of its own is ever emptied."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One episode to simulate, in whatever process.
-
-    Attributes:
-        scenario: A preset's name.
-        seed: Of the episode.
-        out: Folder of its trace.
-        overrides: `key=value` each.
-        model: Artefact for the learned policy; None for the scenario's own.
-    """
-
-    scenario: str
-    seed: int
-    out: Path
-    overrides: tuple[str, ...] = ()
-    model: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Simulated:
-    """What a job left, and how long it took: seconds of wall time."""
-
-    job: Job
-    sha256: str
-    seconds: float
-
-
-def perform(job: Job) -> Simulated:
-    """Simulates one episode."""
-    started = time.perf_counter()
-    plan = compile_plan(load(job.scenario, job.overrides), job.seed)
-    result = simulate(plan, job.out, policy=None if job.model is None else load_model(job.model))
-    return Simulated(job=job, sha256=result.trace_sha256, seconds=time.perf_counter() - started)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
