@@ -1,6 +1,7 @@
 """Which paths are worth scoring: the direct one, then the k - 1 fastest loopless ones within the hop limit, exactly.
 
-Best-first search over loopless prefixes. The bound of a prefix is its delay plus the least delay of any walk to the
+Paths of at most three hops, which is all that calls take, are enumerated as arrays and sorted. Longer ones are found by
+best-first search over loopless prefixes. The bound of a prefix is its delay plus the least delay of any walk to the
 target in the hops that remain, from a vectorised Bellman-Ford backwards; a bound that never overestimates makes the
 order exact (Hart, Nilsson, Raphael 1968). Whether a path may be used is decided in `constraints`.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
     from meshsim.mesh.view import LinkBelief, NetworkView
     from meshsim.routing.graph import Graph
+
+_ENUMERATED = 3
+"""Hops up to which all paths are looked at."""
+
+_FEW = 4
+"""Times as many paths as wanted, beyond which those that cannot be among them are dropped before sorting."""
 
 _UNDER = 1.0 - 1e-12
 """Keeps bounds below the sums they bound, whatever the order of summation."""
@@ -44,16 +52,30 @@ class Candidates:
         return len(self.indptr) - 1
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
-        return (self.path(i) for i in range(len(self)))
+        return iter(self.paths)
 
     def path(self, i: int) -> tuple[int, ...]:
         """Node indices of path `i`, source first."""
-        return tuple(self.nodes[self.indptr[i] : self.indptr[i + 1]].tolist())
+        return self.paths[i]
+
+    @cached_property
+    def paths(self) -> tuple[tuple[int, ...], ...]:
+        """Node indices of all paths."""
+        nodes = self.nodes.tolist()
+        return tuple(tuple(nodes[start:stop]) for start, stop in pairwise(self.indptr.tolist()))
+
+    @cached_property
+    def inner(self) -> NDArray[np.bool_]:
+        """Which of `nodes` relay: neither first nor last of their path."""
+        inner = np.ones(len(self.nodes), dtype=np.bool_)
+        inner[self.indptr[:-1]] = False
+        inner[self.indptr[1:] - 1] = False
+        return inner
 
     @cached_property
     def hops(self) -> NDArray[np.int64]:
         """Links of each path; (P,)."""
-        return np.diff(self.indptr) - 1
+        return self.indptr[1:] - self.indptr[:-1] - 1
 
     @cached_property
     def hop_path(self) -> NDArray[np.int64]:
@@ -68,12 +90,16 @@ class Candidates:
     @cached_property
     def hop_src(self) -> NDArray[np.int32]:
         """Source node of each hop; (sum H,)."""
-        return np.delete(self.nodes, self.indptr[1:] - 1)
+        kept = np.ones(len(self.nodes), dtype=np.bool_)
+        kept[self.indptr[1:] - 1] = False
+        return self.nodes[kept]
 
     @cached_property
     def hop_dst(self) -> NDArray[np.int32]:
         """Destination node of each hop; (sum H,)."""
-        return np.delete(self.nodes, self.indptr[:-1])
+        kept = np.ones(len(self.nodes), dtype=np.bool_)
+        kept[self.indptr[:-1]] = False
+        return self.nodes[kept]
 
     def take(self, rows: Sequence[int]) -> Candidates:
         """The paths `rows`, in that order."""
@@ -88,7 +114,7 @@ def candidates_of(paths: Sequence[Sequence[int]]) -> Candidates:
     """
     return Candidates(
         nodes=np.array([node for path in paths for node in path], dtype=np.int32),
-        indptr=np.cumsum([0, *(len(path) for path in paths)], dtype=np.int64),
+        indptr=np.array([0, *accumulate(map(len, paths))], dtype=np.int64),
     )
 
 
@@ -118,6 +144,36 @@ class _Weights:
         yield self.graph.links.dst[start:stop], self.delay[start:stop]
         if node in self.extra:
             yield self.extra[node]
+
+    def among(self, ok: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+        """Source, destination and delay of the links between nodes that are `ok`."""
+        rows, src, dst = self.graph.among(ok)
+        pieces = [(src, dst, self.delay[rows])]
+        for node, (to, delay) in self.extra.items():
+            if ok[node] and ok[to].any():
+                near = np.flatnonzero(ok[to])
+                pieces.append((np.full(len(near), node, dtype=np.int32), to[near], delay[near]))
+        if len(pieces) == 1:
+            return pieces[0]
+        return tuple(np.concatenate(column) for column in zip(*pieces, strict=True))  # type: ignore[return-value]
+
+    def outward(self, source: int) -> NDArray[np.float64]:
+        """(N,) delay of the link from `source` to each node, infinite where there is none."""
+        reach = np.full(len(self.graph.nodes), np.inf)
+        for dst, delay in self.out(source):
+            reach[dst] = delay
+        return reach
+
+    def inward(self, target: int) -> NDArray[np.float64]:
+        """(N,) delay of the link from each node to `target`, infinite where there is none."""
+        reach = np.full(len(self.graph.nodes), np.inf)
+        rows = self.graph.into(target)
+        reach[self.graph.links.src[rows]] = self.delay[rows]
+        for src, (to, delay) in self.extra.items():
+            here = np.flatnonzero(to == target)
+            if len(here):
+                reach[src] = delay[here[0]]
+        return reach
 
     def step_back(self, bound: NDArray[np.float64]) -> NDArray[np.float64]:
         """Least delay from each node over one link and then `bound`; (N,) -> (N,)."""
@@ -168,11 +224,50 @@ def _relayed(
 ) -> list[tuple[int, ...]]:
     if max_hops < 2 or k < 1:  # noqa: PLR2004 - a relayed path has two hops at least
         return []
-    graph = graph_of(view)
+    weights = _Weights(graph_of(view), view.fresh)
+    if max_hops <= _ENUMERATED:
+        return _enumerated(weights, (source, target), k, max_hops, relay_ok)
     usable = relay_ok.copy()
     usable[[source, target]] = False
-    weights = _Weights(graph, view.fresh)
     return _best_first(weights, _bounds(weights, target, max_hops, usable), (source, target), k)
+
+
+def _enumerated(
+    weights: _Weights, ends: tuple[int, int], k: int, max_hops: int, relay_ok: NDArray[np.bool_]
+) -> list[tuple[int, ...]]:
+    """The `k` best paths over one relay, or over one or two, all of them looked at."""
+    source, target = ends
+    first, last = weights.outward(source), weights.inward(target)
+    first[~relay_ok] = np.inf
+    last[~relay_ok] = np.inf
+    first[[source, target]] = last[[source, target]] = np.inf
+    total = first + last
+    near = np.flatnonzero(total < np.inf)
+    delay, one, two = total[near], near, np.full(len(near), -1)
+    if max_hops == _ENUMERATED:
+        src, dst, step = weights.among(relay_ok)
+        total = first[src] + step + last[dst]
+        rows = np.flatnonzero(total < np.inf)
+        delay = np.concatenate([delay, total[rows]])
+        one, two = np.concatenate([one, src[rows]]), np.concatenate([two, dst[rows]])
+    return _least(weights.graph.rank_array, (delay, one, two), ends, k)
+
+
+def _least(
+    rank: NDArray[np.int64],
+    found: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
+    ends: tuple[int, int],
+    k: int,
+) -> list[tuple[int, ...]]:
+    """The `k` paths of least delay, equals in the order of ids; `found` is delay, first and second relay or -1."""
+    delay, one, two = found
+    if len(delay) > _FEW * k:
+        near = np.flatnonzero(delay <= np.partition(delay, k - 1)[k - 1])
+        delay, one, two = delay[near], one[near], two[near]
+    source, target = ends
+    order = np.lexsort((rank[np.where(two < 0, target, two)], rank[one], delay))[:k]
+    pairs = zip(one[order].tolist(), two[order].tolist(), strict=True)
+    return [(source, a, target) if b < 0 else (source, a, b, target) for a, b in pairs]
 
 
 def _best_first(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from meshsim.mesh.media import AicPolicy
 from meshsim.mesh.view import connectable
+from meshsim.routing.graph import graph_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +45,7 @@ class Limits:
     permits: Callable[[NodeId], bool] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RelayRefusals:
     """Which of N nodes may not relay for a request.
 
@@ -55,13 +57,17 @@ class RelayRefusals:
     code: NDArray[np.int8]
     reasons: tuple[str, ...]
 
-    @property
+    @cached_property
     def ok(self) -> NDArray[np.bool_]:
         """(N,) bool, nodes that may relay."""
         return np.asarray(self.code == 0)
 
     def counts(self) -> tuple[str, ...]:
         """Each reason with the number of relays it refuses; nodes that only ever call are not counted."""
+        return self._counts
+
+    @cached_property
+    def _counts(self) -> tuple[str, ...]:
         number = np.bincount(self.code, minlength=len(self.reasons) + 1)[2:]
         return tuple(
             f"{reason} ({count} {'node' if count == 1 else 'nodes'})"
@@ -89,7 +95,20 @@ class Feasibility:
 
 
 def relay_refusals(request: RouteRequest, view: NetworkView, limits: Limits) -> RelayRefusals:
-    """Which nodes may not relay for `request`, each with the first rule that refuses it."""
+    """Which nodes may not relay for `request`, each with the first rule that refuses it.
+
+    What is asked again of the same belief, without exclusions and a say of `permits`, is remembered.
+    """
+    if request.exclude or limits.permits is not None:
+        return _refusals(request, view, limits)
+    known = graph_of(view).refusals
+    key = limits.trust_floor, limits.newcomer_evidence, request.aic is AicPolicy.REQUIRE
+    if key not in known:
+        known[key] = _refusals(request, view, limits)
+    return known[key]
+
+
+def _refusals(request: RouteRequest, view: NetworkView, limits: Limits) -> RelayRefusals:
     nodes = view.nodes
     rules: list[tuple[str, NDArray[np.bool_]]] = [
         ("not a relay", nodes.role == 0),
@@ -140,9 +159,9 @@ def apply(
     relays = _first_refused_relay(candidates, refusals)
     reason = [""] * len(candidates)
     for text, refused in _path_rules(candidates, request, view):
-        for i in np.flatnonzero(refused).tolist():
+        for i in refused.nonzero()[0].tolist():
             reason[i] = reason[i] or text
-    for i in np.flatnonzero(relays).tolist():
+    for i in relays.nonzero()[0].tolist():
         reason[i] = reason[i] or refusals.reasons[relays[i] - 1]
     return Feasibility(ok=np.array([not text for text in reason], dtype=np.bool_), reason=tuple(reason))
 
@@ -155,7 +174,7 @@ def _path_rules(
     closed = ~connectable(nodes.nat[candidates.hop_src], nodes.nat[candidates.hop_dst])
     plain = ~np.logical_and.reduceat(nodes.aic[candidates.nodes], candidates.indptr[:-1])
     return [
-        ("path visits a node twice", np.array([len(set(p)) < len(p) for p in candidates], dtype=np.bool_)),
+        ("path visits a node twice", np.array([len(set(p)) < len(p) for p in candidates.paths], dtype=np.bool_)),
         (f"path longer than {request.hop_limit} hops", candidates.hops > request.hop_limit),
         ("destination offline", ~nodes.online[target]),
         ("NAT types cannot connect", np.bincount(path, weights=closed, minlength=len(candidates)) > 0),
@@ -168,6 +187,6 @@ def _first_refused_relay(candidates: Candidates, refusals: RelayRefusals) -> NDA
     first = np.zeros(len(candidates), dtype=np.int8)
     code = refusals.code[candidates.hop_dst]
     code[candidates.hop_indptr[1:] - 1] = 0  # the last hop ends at the destination, which does not relay
-    refused = np.flatnonzero(code)[::-1]
+    refused = code.nonzero()[0][::-1]
     first[candidates.hop_path[refused]] = code[refused]
     return first

@@ -17,7 +17,7 @@ from meshsim.mesh.media import AicPolicy
 from meshsim.routing import features as feature
 from meshsim.routing.candidates import Candidates, k_shortest, merged
 from meshsim.routing.constraints import Feasibility, Limits, RelayRefusals, apply, relay_refusals
-from meshsim.routing.policies import Confident, Policy, Stochastic, make, margins
+from meshsim.routing.policies import Policy, is_confident, is_stochastic, make, margins
 from meshsim.routing.request import Prediction, RouteDecision, RouteRequest
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class RoutingEngine:
     def _order(self, eligible: NDArray[np.bool_], scores: Scores) -> tuple[list[int], NDArray[np.float64]]:
         order = _by_utility(eligible, scores)
         propensity = np.zeros(len(eligible))
-        if order and isinstance(self.policy, Stochastic):
+        if order and is_stochastic(self.policy):
             odds = self.policy.propensity(scores.utility[order])
             propensity[order] = odds
             drawn = min(int(np.searchsorted(np.cumsum(odds), self.policy.draw(), side="right")), len(order) - 1)
@@ -188,7 +188,7 @@ class RoutingEngine:
 
     def _confidence(self, eligible: NDArray[np.bool_], scores: Scores) -> NDArray[np.float64]:
         confidence = np.full(len(eligible), np.nan)
-        if isinstance(self.policy, Confident):
+        if is_confident(self.policy):
             confidence[eligible] = self.policy.confidence(margins(scores.utility[eligible]))
         return confidence
 
@@ -216,8 +216,8 @@ def _eligible(
 
 def _by_utility(rows: NDArray[np.bool_], scores: Scores) -> list[int]:
     """`rows` in falling order of utility; equals keep the order of candidates, whatever numbers nodes have."""
-    places = np.flatnonzero(rows)
-    ordered: list[int] = places[np.argsort(-scores.utility[places], kind="stable")].tolist()
+    places = rows.nonzero()[0]
+    ordered: list[int] = places[(-scores.utility[places]).argsort(kind="stable")].tolist()
     return ordered
 
 

@@ -8,8 +8,8 @@ do.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from meshsim.mesh.view import LinkBelief
 from meshsim.routing.graph import Graph, Memo, find_key, graph_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from meshsim.routing.request import RouteRequest
 
     _Column = NDArray[np.float64] | NDArray[np.bool_]
+    _Lazy = NDArray[np.float32] | Callable[[], NDArray[np.float32]]
 
 VERSION = 1
 """Grows when a column changes its meaning; an artefact made for another version is refused."""
@@ -131,9 +132,10 @@ class PathBelief:
     aic: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Features:
     """All that a policy may look at: one view, one request, P candidate paths with S = sum H hops.
+
+    The tables `hop` and `path` may be given as functions, called when somebody looks: hand-made policies do not.
 
     Attributes:
         graph: The shared belief; what is cached per view is keyed by its identity.
@@ -143,19 +145,37 @@ class Features:
         hop_path: (S,) int64, the path of each hop.
         path: (P, len(PATH)) float32.
         belief: The paths in SI units.
+        hops: The hops in SI units, if they are at hand.
     """
 
-    graph: Graph
-    version: tuple[int, int]
-    hop: NDArray[np.float32]
-    hop_src: NDArray[np.int64]
-    hop_dst: NDArray[np.int64]
-    hop_path: NDArray[np.int64]
-    path: NDArray[np.float32]
-    belief: PathBelief
+    def __init__(  # noqa: PLR0913 - what a policy sees is one thing
+        self,
+        *,
+        graph: Graph,
+        version: tuple[int, int],
+        hop: _Lazy,
+        hop_src: NDArray[np.int64],
+        hop_dst: NDArray[np.int64],
+        hop_path: NDArray[np.int64],
+        path: _Lazy,
+        belief: PathBelief,
+        hops: LinkBelief | None = None,
+    ) -> None:
+        self.graph, self.version = graph, version
+        self.hop_src, self.hop_dst, self.hop_path = hop_src, hop_dst, hop_path
+        self.belief, self.hops = belief, hops
+        self._hop, self._path = hop, path
+
+    @cached_property
+    def hop(self) -> NDArray[np.float32]:  # noqa: D102 - above
+        return self._hop() if callable(self._hop) else self._hop
+
+    @cached_property
+    def path(self) -> NDArray[np.float32]:  # noqa: D102 - above
+        return self._path() if callable(self._path) else self._path
 
     def __len__(self) -> int:
-        return len(self.path)
+        return len(self.belief.rtt)
 
     @property
     def node(self) -> NDArray[np.float32]:
@@ -294,19 +314,34 @@ def believed_hops(view: NetworkView, src: NDArray[np.int32], dst: NDArray[np.int
         dst: (K,) int32 node indices.
     """
     graph = graph_of(view)
-    believed = predicted_links(view.nodes, src, dst)
-    _take(believed, view.links, graph.find(src, dst))
+    row = graph.find(src, dst)
+    believed = LinkBelief(src=src, dst=dst, **{name: _taken(getattr(view.links, name), row) for name in _VALUES})
+    missing = row < 0
     if view.fresh is not None:
         count = len(view.nodes)
         key = view.fresh.src.astype(np.int64) * count + view.fresh.dst
-        _take(believed, view.fresh, find_key(key, src.astype(np.int64) * count + dst))
+        better = find_key(key, src.astype(np.int64) * count + dst)
+        _put(believed, (better >= 0).nonzero()[0], view.fresh, better)
+        missing &= better < 0
+    if missing.any():
+        rows = missing.nonzero()[0]
+        guess = predicted_links(view.nodes, src[rows], dst[rows])
+        _put(believed, rows, guess, np.cumsum(missing) - 1)
     return believed
 
 
-def _take(target: LinkBelief, source: LinkBelief, row: NDArray[np.int64]) -> None:
-    known = np.flatnonzero(row >= 0)
+def _taken(values: NDArray[Any], row: NDArray[np.int64]) -> NDArray[Any]:
+    """`values` of each `row`; anything where the row is -1, which is overwritten."""
+    return values[row] if len(values) else np.zeros(len(row), dtype=values.dtype)
+
+
+def _put(target: LinkBelief, rows: NDArray[np.int64], source: LinkBelief, at: NDArray[np.int64]) -> None:
+    """Overwrites `rows` of `target` with the rows of `source` that stand in `at` there."""
+    if not len(rows):
+        return
+    at = at[rows]
     for name in _VALUES:
-        getattr(target, name)[known] = getattr(source, name)[row[known]]
+        getattr(target, name)[rows] = getattr(source, name)[at]
 
 
 def build(candidates: Candidates, request: RouteRequest, view: NetworkView) -> Features:
@@ -322,12 +357,13 @@ def build(candidates: Candidates, request: RouteRequest, view: NetworkView) -> F
     return Features(
         graph=graph_of(view),
         version=(view.owner, view.version),
-        hop=_hop_table(view.nodes, hops),
+        hop=partial(_hop_table, view.nodes, hops),
         hop_src=candidates.hop_src.astype(np.int64),
         hop_dst=candidates.hop_dst.astype(np.int64),
         hop_path=candidates.hop_path,
-        path=_path_table(candidates, hops, belief, request, view.nodes),
+        path=partial(_path_table, candidates, hops, belief, request, view.nodes),
         belief=belief,
+        hops=hops,
     )
 
 
@@ -338,10 +374,7 @@ def _over_relays(
 
     `neutral` stands for the two ends, so it must not change the outcome, and is the value of a direct path.
     """
-    padded = np.full(len(candidates.nodes), neutral)
-    inner = np.ones(len(candidates.nodes), dtype=np.bool_)
-    inner[candidates.indptr[:-1]] = inner[candidates.indptr[1:] - 1] = False
-    padded[inner] = value[candidates.nodes[inner]]
+    padded = np.where(candidates.inner, value[candidates.nodes], neutral)
     return np.asarray(reduce.reduceat(padded, candidates.indptr[:-1]))
 
 
@@ -349,7 +382,7 @@ def _compose(candidates: Candidates, hops: LinkBelief, nodes: NodeBelief) -> Pat
     start = candidates.hop_indptr[:-1]
     delay = np.add.reduceat(hops.delay, start)
     jitter = np.sqrt(np.add.reduceat(np.square(hops.jitter), start))
-    loss = 1.0 - np.multiply.reduceat(1.0 - np.clip(hops.loss, 0.0, 1.0), start)
+    loss = 1.0 - np.multiply.reduceat(1.0 - np.minimum(np.maximum(hops.loss, 0.0), 1.0), start)
     source, target = candidates.nodes[candidates.indptr[:-1]], candidates.nodes[candidates.indptr[1:] - 1]
     return PathBelief(
         rtt=2.0 * delay,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from meshsim.mesh.view import LinkBelief, NetworkView, NodeBelief
+    from meshsim.routing.constraints import RelayRefusals
 
 T = TypeVar("T")
 
@@ -31,11 +32,14 @@ class Graph:
     Attributes:
         nodes: The nodes of the view.
         links: The links of the view.
+        refusals: What `constraints.relay_refusals` has found out of these nodes, by what it was asked.
     """
 
     def __init__(self, nodes: NodeBelief, links: LinkBelief) -> None:
         self.nodes = nodes
         self.links = links
+        self.refusals: dict[tuple[float, float, bool], RelayRefusals] = {}
+        self._among: tuple[bytes, tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]] | None = None
 
     @cached_property
     def key(self) -> NDArray[np.int64]:
@@ -66,6 +70,29 @@ class Graph:
         for place, node in enumerate(order):
             rank[node] = place
         return rank
+
+    @cached_property
+    def rank_array(self) -> NDArray[np.int64]:
+        """`rank` as an array; (N,)."""
+        return np.array(self.rank, dtype=np.int64)
+
+    @cached_property
+    def _inward(self) -> tuple[NDArray[np.int64], list[int]]:
+        order = np.argsort(self.links.dst, kind="stable")
+        return order, np.searchsorted(self.links.dst[order], np.arange(len(self.nodes) + 1)).tolist()
+
+    def into(self, node: int) -> NDArray[np.int64]:
+        """Rows of the links to `node`."""
+        order, starts = self._inward
+        return order[starts[node] : starts[node + 1]]
+
+    def among(self, ok: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+        """Rows, sources and destinations of the links between nodes that are `ok` (N,); the last answer is kept."""
+        key = ok.tobytes()
+        if self._among is None or self._among[0] != key:
+            rows = np.flatnonzero(ok[self.links.src] & ok[self.links.dst])
+            self._among = key, (rows, self.links.src[rows], self.links.dst[rows])
+        return self._among[1]
 
     def find(self, src: NDArray[np.int32], dst: NDArray[np.int32]) -> NDArray[np.int64]:
         """Rows of the links from `src` to `dst`, -1 where there is none; (K,) -> (K,)."""

@@ -243,7 +243,9 @@ class Recorder:
 def _hop_columns(view: NetworkView, ranking: Ranking) -> dict[str, list[Any]]:
     """What was believed of the hops of each candidate, as the policy saw it."""
     candidates = ranking.candidates
-    hops = believed_hops(view, candidates.hop_src, candidates.hop_dst)
+    hops = ranking.features.hops
+    if hops is None:
+        hops = believed_hops(view, candidates.hop_src, candidates.hop_dst)
     bounds = candidates.hop_indptr.tolist()
     spans = list(pairwise(bounds))
 

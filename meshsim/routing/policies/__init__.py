@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from meshsim.routing.policies.base import POLICIES, Confident, Policy, Stochastic, believed_scores, make, margins
+from meshsim.routing.policies.base import (
+    POLICIES,
+    Confident,
+    Policy,
+    Stochastic,
+    believed_scores,
+    is_confident,
+    is_stochastic,
+    make,
+    margins,
+)
 from meshsim.routing.policies.direct import Direct
 from meshsim.routing.policies.exploring import Exploring
 from meshsim.routing.policies.learned import Learned, list_models, load_model, verify_model
@@ -20,6 +30,8 @@ __all__ = [
     "Stochastic",
     "Weighted",
     "believed_scores",
+    "is_confident",
+    "is_stochastic",
     "list_models",
     "load_model",
     "make",

@@ -11,7 +11,7 @@ import numpy as np
 
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree, Stream
-from meshsim.routing.policies.base import POLICIES, Confident, Policy, make
+from meshsim.routing.policies.base import POLICIES, Policy, is_confident, make
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class Exploring:
 
     def confidence(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
         """The base policy's confidence, NaN if it claims none."""
-        if isinstance(self.base, Confident):
+        if is_confident(self.base):
             return self.base.confidence(margin)
         return np.full(len(margin), np.nan)
 
