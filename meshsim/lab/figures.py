@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from meshsim.mesh.view import Role
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from meshsim.measure.stats import Interval
     from meshsim.scenario.plan import Plan
@@ -108,14 +109,14 @@ def poor_rates(rates: Mapping[str, Interval], *, title: str = "Poor calls, by po
             )
         axes.set_yticks(range(len(rates)), list(rates))
         axes.set_xlim(left=0, right=118 * max(0.01, *(i.high for i in rates.values())))
-        axes.invert_yaxis()
+        axes.set_ylim(len(rates) - 0.5, -0.5)
         axes.set_xlabel("poor calls, %")
         axes.set_title(title)
     return figure
 
 
 def reputation(trust: pd.DataFrame, behaviour: Sequence[str]) -> Figure:
-    """Reputation over time: each relay a thin line, each kind of behaviour its mean.
+    """Reputation over time: each node in each observer's eyes a thin line, each kind of behaviour its mean.
 
     Args:
         trust: The trace's table `trust`.
@@ -123,26 +124,35 @@ def reputation(trust: pd.DataFrame, behaviour: Sequence[str]) -> Figure:
     """
     with house_style():
         figure, axes = _canvas()
-        kinds = np.array(behaviour, dtype=object)[trust["node"].to_numpy()]
-        minutes = trust["time_ns"].to_numpy() / 60e9
-        grid = np.linspace(minutes.min(), minutes.max(), 120) if len(trust) else np.zeros(0)
-        for kind in sorted(set(kinds)):
+        lines = []
+        for _, seen in trust.groupby(["node", "observer"]):
+            node = int(seen["node"].iloc[0])
+            lines.append((behaviour[node], node, seen["time_ns"].to_numpy() / 60e9, seen["score"].to_numpy()))
+        grid = np.linspace(trust["time_ns"].min() / 60e9, trust["time_ns"].max() / 60e9, 120) if lines else np.zeros(0)
+        for kind in sorted({kind for kind, *_ in lines}):
             colour = BEHAVIOUR_COLOURS.get(kind, PURPLE)
-            lines = []
-            for node in sorted(set(trust["node"].to_numpy()[kinds == kind])):
-                own = (trust["node"] == node).to_numpy()
-                at = np.searchsorted(minutes[own], grid, side="right") - 1
-                own_scores = trust["score"].to_numpy()[own]
-                lines.append(np.where(at >= 0, own_scores[np.maximum(at, 0)], np.nan))
-                axes.plot(minutes[own], own_scores, color=colour, lw=0.6, alpha=0.25, drawstyle="steps-post")
-            scores = np.vstack(lines)
-            known = np.isfinite(scores).sum(axis=0)
-            mean = np.where(known > 0, np.nansum(scores, axis=0) / np.maximum(known, 1), np.nan)
-            axes.plot(grid, mean, color=colour, lw=2.4, label=f"{kind.replace('_', ' ')} (n={len(lines)})")
+            own = [line for line in lines if line[0] == kind]
+            for _, _, minutes, scores in own:
+                axes.plot(minutes, scores, color=colour, lw=0.6, alpha=0.25, drawstyle="steps-post")
+            mean = _mean_steps([line[2:] for line in own], grid)
+            label = f"{kind.replace('_', ' ')} (n={len({node for _, node, *_ in own})})"
+            axes.plot(grid, mean, color=colour, lw=2.4, label=label)
         axes.set(xlabel="minutes", ylabel="reputation", ylim=(0, 102), title="Reputation of relays over time")
-        if len(trust):
+        if lines:
             axes.legend(loc="lower left", ncols=3)
     return figure
+
+
+def _mean_steps(
+    lines: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], grid: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The mean at each point of `grid` of step functions (times, values), of those that have begun by then."""
+    total, begun = np.zeros(len(grid)), np.zeros(len(grid))
+    for times, values in lines:
+        at = np.searchsorted(times, grid, side="right") - 1
+        total += np.where(at >= 0, values[np.maximum(at, 0)], 0.0)
+        begun += at >= 0
+    return np.where(begun > 0, total / np.maximum(begun, 1), np.nan)
 
 
 def network(
@@ -183,8 +193,15 @@ def network(
         if label_all:
             _name_nodes(axes, plan)
         axes.set(xlabel="longitude", ylabel="latitude", title=title or plan.underlay.topology.name)
+        axes.set(xlim=_span(nodes.longitude), ylim=_span(nodes.latitude))
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
     return figure
+
+
+def _span(degrees: NDArray[np.float64]) -> tuple[float, float]:
+    """From the first to the last node with a margin: a lone far place of the underlay must not squeeze the rest."""
+    margin = 0.5 + 0.12 * float(np.ptp(degrees))
+    return float(degrees.min()) - margin, float(degrees.max()) + margin
 
 
 def _draw_underlay(axes: Axes, plan: Plan) -> None:
@@ -200,7 +217,7 @@ def _draw_path(axes: Axes, plan: Plan, path: Sequence[int], label: str, order: i
     names = " → ".join(plan.nodes.names[i] for i in path)
     axes.plot(
         plan.nodes.longitude[at], plan.nodes.latitude[at], color=(GREEN, RED, ORANGE)[order % 3], lw=2.4, alpha=0.9,
-        ls="-" if order == 0 else (0, (4, 2)), zorder=5 + order, label=f"{label}: {names}",
+        ls="-" if order == 0 else (0, (4, 2)), zorder=2.5 + order / 10, label=f"{label}: {names}",
     )  # fmt: skip
 
 
@@ -217,6 +234,7 @@ def training(history: Mapping[str, Sequence[float]]) -> Figure:
             values = list(history.get(name, ()))
             axes.plot(range(1, len(values) + 1), values, color=colour, lw=2, marker="o", ms=3, label=name)
         axes.set(xlabel="epoch", ylabel="loss", title="Training of the route scorer")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
     return figure
 
@@ -258,7 +276,7 @@ def twin(labels: Sequence[str], simulated: Sequence[float], measured: Sequence[I
         for row, m in zip(rows, measured, strict=True):
             axes.plot([1e3 * m.low, 1e3 * m.high], [row + 0.12, row + 0.12], color=BLUE, lw=2)
         axes.set_yticks(rows, list(labels))
-        axes.invert_yaxis()
+        axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set(xlabel="one-way delay, ms", title="Simulated beside measured", xlim=(0, None))
         axes.legend(loc="best")
     return figure
@@ -289,6 +307,7 @@ def packets(arrivals: Sequence[float], *, killed: float | None = None, resumed: 
                     color=colour,
                 )
         axes.set(xlabel="seconds of the call", ylabel="packets / 100 ms", title="Audio received by the callee")
+        axes.set_ylim(0, 1.3 * max(1, *counts))
     return figure
 
 
@@ -304,5 +323,5 @@ def rtt_distribution(calls: Mapping[str, ArrayLike]) -> Figure:
         axes.set(
             xlabel="round-trip time, ms", ylabel="calls at most, %", ylim=(0, 101), title="Round-trip time as lived"
         )
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="white", framealpha=1.0)
     return figure

@@ -21,7 +21,9 @@ RATES = {
     "learned (new)": Interval(0.1, 0.05, 0.15),
     "other": Interval(0.2, 0.2, 0.2),
 }
-TRUST = pd.DataFrame({"time_ns": [0, 60, 120], "node": [0, 1, 0], "score": [50.0, 60.0, 40.0]})
+TRUST = pd.DataFrame(
+    {"time_ns": [0, 60, 120], "node": [0, 1, 0], "observer": [-1, -1, -1], "score": [50.0, 60.0, 40.0]}
+)
 NOTHING = TRUST.iloc[:0]
 
 FIGURES: dict[str, Callable[[], Figure]] = {
