@@ -15,6 +15,7 @@ import os
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -55,8 +56,7 @@ def _column(pa: Any, name: str, kind: str, values: Sequence[Any] | NDArray[np.ge
     """
     if kind.startswith("list<"):
         lengths = [len(value) for value in values]
-        filled = [np.asarray(value) for value in values if len(value)]  # an empty list has no type of its own
-        flat = np.concatenate(filled) if filled else np.zeros(0)
+        flat = list(chain.from_iterable(values))  # one conversion: an empty list has no type of its own
         return pa.ListArray.from_arrays(_offsets(pa, lengths), _column(pa, name, kind[5:-1], flat))
     if kind in ("string", "binary"):
         texts = [value.encode() if isinstance(value, str) else bytes(value) for value in values]

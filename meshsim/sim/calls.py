@@ -266,7 +266,7 @@ class Switchboard:
         return bool(self._world.relaying()[node] > self._plan.nodes.max_calls[node] - 0.5)
 
     def _connect(self, call: LiveCall) -> None:
-        paths = self._world.lay([call.path], demand(call.media))
+        paths = self._laid(call)
         truth = self._world.probe(paths)
         if not truth.connected[0]:
             self._suspect(call, list(call.path[1:-1]), "no media come through")
@@ -279,6 +279,14 @@ class Switchboard:
         call.broken_at, call.ranked_again, call.since = NAN, False, self._env.now
         call.stretch = Lived()
         call.now = float(truth.rtt[0]), float(truth.jitter[0]), float(truth.loss[0])
+
+    def _laid(self, call: LiveCall) -> Paths:
+        """The path of `call` on resources: one of its candidates, if they have been laid out for a probe."""
+        if call.number in self._probes:
+            _, ranking, probe = self._probes[call.number]
+            if call.path in ranking.candidates.paths:
+                return probe.paths.pick(ranking.candidates.paths.index(call.path))
+        return self._world.lay([call.path], demand(call.media))
 
     def _suspect(self, call: LiveCall, nodes: list[int], why: str) -> None:
         """Nothing came through: the relays in question are avoided and the ends' receipts say so."""

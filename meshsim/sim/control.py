@@ -9,7 +9,7 @@ knows better (its own links, the direct path if it was used lately) comes on top
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -232,16 +232,9 @@ class ControlPlane:
         age, delay, jitter, loss = kept
         at = int(np.searchsorted(belief.dst, callee))
         rate = float(min(self._capacity[caller], self._capacity[callee]))
-        return LinkBelief(
-            src=np.insert(belief.src, at, np.int32(caller)),
-            dst=np.insert(belief.dst, at, np.int32(callee)),
-            delay=single(np.insert(belief.delay, at, delay)),
-            jitter=single(np.insert(belief.jitter, at, jitter)),
-            loss=single(np.insert(belief.loss, at, loss)),
-            rate=np.insert(belief.rate, at, rate),
-            age=single(np.insert(belief.age, at, age)),
-            observed=np.insert(belief.observed, at, True),
-        )
+        known = {"dst": callee, "delay": delay, "jitter": jitter, "loss": loss, "rate": rate, "age": age}
+        row = {"src": caller, "observed": True, **known}
+        return LinkBelief(**{name: _with_row(getattr(belief, name), at, row[name]) for name in LinkBelief.__slots__})
 
     def _probe(self, hops: Hops, drawn: NDArray[np.float64]) -> _Measured:
         """Probe trains over K links: half the round trip, the worse direction's jitter and loss, each with its noise.
@@ -257,9 +250,16 @@ class ControlPlane:
         return _Measured(
             delay=(truth.delay[:k] + truth.delay[k:]) / 2 * np.exp(noise * delay),
             jitter=np.maximum(truth.jitter[:k], truth.jitter[k:]) * np.exp(JITTER_NOISE * noise * jitter),
-            loss=np.clip(lost + spread * loss, 0.0, 1.0),
+            loss=np.minimum(np.maximum(lost + spread * loss, 0.0), 1.0),
             rate=np.minimum(truth.rate[:k], truth.rate[k:]) * np.exp(noise * rate),
         )
+
+
+def _with_row(values: NDArray[Any], at: int, value: float) -> NDArray[Any]:
+    """`values` with `value`, in single precision, put in before place `at`."""
+    longer = np.empty(len(values) + 1, dtype=values.dtype)
+    longer[:at], longer[at], longer[at + 1 :] = values[:at], value, values[at:]
+    return single(longer) if values.dtype == np.float64 else longer
 
 
 def _both_ways(world: World, src: NDArray[np.int32], dst: NDArray[np.int32]) -> Hops:

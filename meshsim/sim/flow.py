@@ -72,14 +72,23 @@ def blocking(utilisation: ArrayLike, places: ArrayLike) -> NDArray[np.float64]:
     """
     rho = np.minimum(np.asarray(utilisation, dtype=np.float64), MOST)
     k = np.asarray(places, dtype=np.float64)
+    rho, k = np.broadcast_arrays(rho, k)
+    # below one and above one each in the form whose powers stay in [0, 1]; few queues are above
+    small = np.where(rho < 1.0 - NEAR_ONE, rho, 0.5)
+    full = small**k
+    blocked = np.asarray((1.0 - small) * full / (1.0 - full * small))
+    high = rho >= 1.0 - NEAR_ONE
+    if high.any():
+        blocked[high] = _overfull(rho[high], k[high])
+    return blocked
+
+
+def _overfull(rho: NDArray[np.float64], k: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same for rho of one and above."""
     odd = np.abs(rho - 1.0) < NEAR_ONE
-    # below one and above one each in the form whose powers stay in [0, 1]
-    small = np.where(odd | (rho > 1.0), 0.5, rho)
-    large = np.where(odd | (rho < 1.0), 2.0, rho)
-    full, rare = small**k, large**-k
-    below = (1.0 - small) * full / (1.0 - full * small)
-    above = (1.0 - 1.0 / large) / (1.0 - rare / large)
-    return np.asarray(np.where(odd, 1.0 / (k + 1.0), np.where(rho < 1.0, below, above)))
+    large = np.where(odd, 2.0, rho)
+    rare = large**-k
+    return np.where(odd, 1.0 / (k + 1.0), (1.0 - 1.0 / large) / (1.0 - rare / large))
 
 
 def loss(base: ArrayLike, utilisation: ArrayLike, service: ArrayLike, buffer: ArrayLike) -> NDArray[np.float64]:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from meshsim.mesh.view import connectable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -158,6 +160,8 @@ class Paths:
         resource: (rows,) int64.
         own: (rows,) float64: what a call on the row's path puts on the row's resource, all its crossings together.
         amount: (rows,) float64: what this one crossing puts there.
+        inner: Bool for each of `nodes`: neither first nor last of its path.
+        joined: Bool for each of `nodes`: NATs let it reach the next node of its path, if there is one.
     """
 
     count: int
@@ -167,6 +171,24 @@ class Paths:
     resource: NDArray[np.int64]
     own: NDArray[np.float64]
     amount: NDArray[np.float64]
+    inner: NDArray[np.bool_]
+    joined: NDArray[np.bool_]
+
+    def pick(self, path: int) -> Paths:
+        """Path number `path` alone, as if it had been laid out by itself."""
+        rows = (self.way >> 1 == path).nonzero()[0]
+        here = slice(int(self.indptr[path]), int(self.indptr[path + 1]))
+        return Paths(
+            count=1,
+            nodes=self.nodes[here],
+            indptr=np.array([0, here.stop - here.start], dtype=np.int64),
+            way=self.way[rows] & 1,
+            resource=self.resource[rows],
+            own=self.own[rows],
+            amount=self.amount[rows],
+            inner=self.inner[here],
+            joined=self.joined[here],
+        )
 
 
 def lay_hops(
@@ -238,7 +260,19 @@ def lay_paths(
     amount = np.repeat([rate, 1.0 / DIRECTIONS], [len(hops.resource), DIRECTIONS * len(relays)])
     at = way // DIRECTIONS * len(resources) + resource
     own = sums(at, amount, 0)[at]
-    return Paths(count=count, nodes=flat, indptr=indptr, way=way, resource=resource, own=own, amount=amount)
+    passes = np.ones(len(flat), dtype=bool)
+    passes[:-1][joined] = connectable(nodes.nat[src], nodes.nat[dst])
+    return Paths(
+        count=count,
+        nodes=flat,
+        indptr=indptr,
+        way=way,
+        resource=resource,
+        own=own,
+        amount=amount,
+        inner=inner,
+        joined=passes,
+    )
 
 
 def sums(index: NDArray[np.int64], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -261,4 +295,6 @@ def join(parts: Sequence[Paths]) -> Paths:
         resource=np.concatenate([part.resource for part in parts]),
         own=np.concatenate([part.own for part in parts]),
         amount=np.concatenate([part.amount for part in parts]),
+        inner=np.concatenate([part.inner for part in parts]),
+        joined=np.concatenate([part.joined for part in parts]),
     )

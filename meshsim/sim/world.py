@@ -13,7 +13,6 @@ import numpy as np
 
 from meshsim.mesh.quality import poor, voice_mos
 from meshsim.mesh.seeds import SeedTree
-from meshsim.mesh.view import connectable
 from meshsim.sim import flow
 from meshsim.sim.drift import Background
 from meshsim.sim.resources import DIRECTIONS, Hops, Paths, Resources, flatten, lay_hops, lay_paths, sums
@@ -235,13 +234,10 @@ class World:
 
     def connected(self, paths: Paths) -> NDArray[np.bool_]:
         """(P,) whether media pass at all: nodes online, NATs willing, no relay dropping everything."""
-        nodes, nat = paths.nodes, self.plan.nodes.nat
-        stays = self.online[nodes]
-        stays &= (self.drop[nodes] < TOTAL_DROP) | ~_inner(paths)
-        passes = np.ones(len(nodes), dtype=bool)
-        passes[:-1] = connectable(nat[nodes[:-1]], nat[nodes[1:]])
-        passes[paths.indptr[1:] - 1] = True
-        return np.asarray(np.logical_and.reduceat(stays & passes, paths.indptr[:-1]))
+        stays = self.online[paths.nodes]
+        stays &= (self.drop[paths.nodes] < TOTAL_DROP) | ~paths.inner
+        stays &= paths.joined
+        return np.asarray(np.logical_and.reduceat(stays, paths.indptr[:-1]))
 
     def _compose(self, paths: Paths, state: _State) -> PathTruth:
         """Rows -> both ways of each path -> paths."""
@@ -249,7 +245,7 @@ class World:
         delay = sums(paths.way, state.delay, ways)
         variance = sums(paths.way, state.variance, ways)
         survival = sums(paths.way, state.survival, ways)
-        dropped = np.add.reduceat(np.where(_inner(paths), self._survival[paths.nodes], 0.0), paths.indptr[:-1])
+        dropped = np.add.reduceat(np.where(paths.inner, self._survival[paths.nodes], 0.0), paths.indptr[:-1])
         worst = np.minimum(survival[0::2], survival[1::2]) + dropped
         return PathTruth(
             rtt=delay[0::2] + delay[1::2],
@@ -285,14 +281,6 @@ class World:
         rows = np.concatenate([paths.resource for paths in self._flows.values()])
         amounts = np.concatenate([paths.amount for paths in self._flows.values()])
         self.load = sums(rows, amounts, len(self.resources))
-
-
-def _inner(paths: Paths) -> NDArray[np.bool_]:
-    """Which of the paths' nodes are neither first nor last."""
-    inner = np.ones(len(paths.nodes), dtype=bool)
-    inner[paths.indptr[:-1]] = False
-    inner[paths.indptr[1:] - 1] = False
-    return inner
 
 
 def _resource_state(resources: Resources, row: NDArray[np.int64], rho: NDArray[np.float64]) -> _State:
