@@ -41,12 +41,13 @@ def list_(root: Path, as_json: bool) -> None:
 
 @command.command("run")
 @click.argument("name")
+@_ROOT
 @click.option(
     "--executor", type=click.Choice(["serial"]), default="serial", show_default=True, help="Who runs the batch."
 )
 @options.out(None, "Folder for the table and the traces; a new one under runs/ when not given.")
 @options.as_json
-def run_(name: str, executor: str, out: Path | None, as_json: bool) -> int:
+def run_(name: str, root: Path, executor: str, out: Path | None, as_json: bool) -> int:
     """Run the experiment NAME and print the checksum of its table; exit code 3 when an episode failed.
 
     \b
@@ -55,6 +56,6 @@ def run_(name: str, executor: str, out: Path | None, as_json: bool) -> int:
     """
     from meshsim.lab.experiment import run_experiment
 
-    answer = run_experiment(name, out=out, executor=executor, progress=not as_json)
+    answer = run_experiment(name, out=out, executor=executor, root=root, progress=not as_json)
     options.emit(answer, json_wanted=as_json)
     return FAILED if answer["failures"] else OK

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from meshsim.cli import options
+from meshsim.cli.app import FAILED, OK
 
 _CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -61,8 +62,8 @@ def run(config: Path) -> int:
 @click.argument("callee")
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long to talk.")
 @options.as_json
-def call(config: Path, callee: str, seconds: float, as_json: bool) -> None:
-    """Place a call from the node that CONFIG describes to the identity CALLEE.
+def call(config: Path, callee: str, seconds: float, as_json: bool) -> int:
+    """Place a call from the node that CONFIG describes to the identity CALLEE; exit code 3 if it is not completed.
 
     \b
     Example:
@@ -70,4 +71,6 @@ def call(config: Path, callee: str, seconds: float, as_json: bool) -> None:
     """
     from meshsim.node.runtime import place_call
 
-    options.emit(place_call(config, callee, seconds), json_wanted=as_json)
+    answer = place_call(config, callee, seconds)
+    options.emit(answer, json_wanted=as_json)
+    return OK if answer["outcome"] == "completed" else FAILED

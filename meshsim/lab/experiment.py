@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +27,8 @@ from meshsim.scenario.text import Text, dotted, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
 
 KEYS = ["policy", "seed"]
 FOLDER = Path("experiments")
@@ -84,7 +87,9 @@ def load_experiment(name: str, root: Path = FOLDER) -> tuple[Experiment, Found]:
     """
     known = {found.slug: found for found in list_experiments(root)}
     if name not in known:
-        raise ConfigError(f"unknown experiment {name!r}", allowed=sorted(known), nearest=nearest(name, known))
+        raise ConfigError(
+            f"no experiment {name!r} in the folder {root}", allowed=sorted(known), nearest=nearest(name, known)
+        )
     found = known[name]
     path = found.folder / "experiment.yaml"
     text = parse(path.read_text(encoding="utf-8"), file=str(path))
@@ -205,7 +210,10 @@ def _again(experiment: Experiment, policy: str, seed: int) -> str:
 def _verdict(compare: Comparison, samples: Samples) -> tuple[bool, str]:
     """Whether the claim held over seeds, paired by seed, in one sentence."""
     metric = METRICS[compare.metric]
-    means = {name: [float(s.mean()) for s in samples[name, compare.metric]] for name in (compare.better, compare.worse)}
+    means = {name: [_mean(s) for s in samples[name, compare.metric]] for name in (compare.better, compare.worse)}
+    if not np.isfinite([*means[compare.better], *means[compare.worse]]).all():
+        claim = f"{compare.better} beats {compare.worse} on {metric.name}"
+        return False, f"{claim}: cannot be judged, an episode has no call that tells"
     gain = paired_difference(means[compare.better], means[compare.worse])
     held = gain.high < 0 if metric.lower_is_better else gain.low > 0
     verb = "beats" if held else "does not clearly beat"
@@ -226,17 +234,18 @@ def _report(
     result: dict[str, Any],
     folder: Path,
 ) -> None:
-    by_policy = {
-        p: _over_seeds(samples[p, "poor_call_rate"]) for p in experiment.policies if (p, "poor_call_rate") in samples
-    }
-    rows = [[policy, *(_text(_over_seeds(samples[policy, metric])) for metric in METRICS)] for policy in by_policy]
+    rows = [
+        [policy, *(_text(_over_seeds(samples[policy, metric])) for metric in METRICS)]
+        for policy in experiment.policies
+        if (policy, "poor_call_rate") in samples
+    ]
+    rates = {policy: _over_seeds(samples.get((policy, "poor_call_rate"), [])) for policy in experiment.policies}
+    drawn = {policy: rate for policy, rate in rates.items() if np.isfinite(rate.mean)}
     section = report.Section(
         title="What each policy did",
         text=(f"Mean over {len(experiment.seeds)} seeds with its 95 % interval (Student).",),
         tables=(report.Table(columns=["policy", *METRICS], rows=rows),),
-        pictures=(report.picture(figures.poor_rates(by_policy), "Share of poor calls per policy"),)
-        if by_policy
-        else (),
+        pictures=(report.picture(figures.poor_rates(drawn), "Share of poor calls per policy"),) if drawn else (),
     )
     report.write(
         report.Report(
@@ -256,8 +265,14 @@ def _report(
     )
 
 
+def _mean(samples: NDArray[np.float64]) -> float:
+    """NaN where there is nothing to tell from."""
+    return float(samples.mean()) if len(samples) else float("nan")
+
+
 def _over_seeds(per_seed: list[Any]) -> Interval:
-    return mean_interval([float(samples.mean()) for samples in per_seed])
+    """Over the seeds that tell something; NaN when none does."""
+    return mean_interval([_mean(samples) for samples in per_seed if len(samples)])
 
 
 def _text(interval: Interval) -> str:

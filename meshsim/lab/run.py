@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,8 @@ from meshsim.lab.progress import bar
 from meshsim.measure.metrics import METRICS
 from meshsim.measure.stats import mean_interval
 from meshsim.measure.trace import Trace, trace_sha256
-from meshsim.mesh.errors import ConfigError
+from meshsim.mesh.errors import ConfigError, nearest
+from meshsim.routing.policies import POLICIES
 from meshsim.scenario import Scenario, compile_plan, load
 from meshsim.sim import simulate
 
@@ -157,6 +159,10 @@ def run(
     Raises:
         ConfigError: If the scenario is wrong, or `out` exists; nothing is left half-written.
     """
+    if isinstance(policy, str) and policy not in POLICIES:
+        raise ConfigError(
+            f"unknown policy {policy!r}", key="policy", allowed=list(POLICIES), nearest=nearest(policy, POLICIES)
+        )
     loaded = scenario if isinstance(scenario, Scenario) else load(scenario, overrides)
     plan = compile_plan(loaded, seed)
     folder = _fresh(Path(out) if out is not None else None, loaded.name, seed)
@@ -193,6 +199,5 @@ def _fresh(out: Path | None, name: str, seed: int) -> Path:
         return out
     make_folder(RUNS)
     plain = RUNS / f"{name}-seed{seed}"
-    return next(
-        path for path in (plain, *(RUNS / f"{plain.name}-{n}" for n in range(2, 1_000_000))) if not path.exists()
-    )
+    numbered = (RUNS / f"{plain.name}-{n}" for n in itertools.count(2))
+    return next(path for path in itertools.chain([plain], numbered) if not path.exists())
