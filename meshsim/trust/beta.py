@@ -1,7 +1,7 @@
 """Decayed Beta evidence: outcomes counted, forgotten by half-life, scored with an interval.
 
-The expected share of outcomes in which a node did its part is E = (r + a) / (r + s + a + b) (A. Josang, R. Ismail, "The
-Beta Reputation System", 15th Bled Conference, 2002), with r successes and s failures after forgetting. The prior (a, b) is
+The expected share of outcomes in which a node did its part is E = (r + a) / (r + s + a + b) (A. Josang, R. Ismail,
+"The Beta Reputation System", 15th Bled Conference, 2002), with r successes, s failures after forgetting. The prior is
 worth two outcomes, as their (1, 1) is, but starts everybody at the brief's score of 50: most strangers are honest.
 """
 

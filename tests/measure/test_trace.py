@@ -110,13 +110,9 @@ def test_every_column_says_what_it_holds() -> None:
 
 
 def test_an_empty_list_beside_filled_ones_is_kept(tmp_path: Path) -> None:
-    row = dict.fromkeys(("start_ns", "end_ns", "failovers"), [1, 2])
-    nothing = dict.fromkeys(
-        ("ai_score", "confidence", "predicted_rtt_seconds", "rtt_seconds", "jitter_seconds", "loss", "mos"), [0.0, 0.0]
-    )
-    words = dict.fromkeys(("media", "policy", "outcome", "reason"), ["x", "y"])
-    ends = {"call": [0, 1], "caller": [0, 0], "callee": [1, 1], "poor": [True, False]}
+    filler = {"float64": [0.0, 0.0], "string": ["x", "y"], "bool": [True, False]}
+    columns = {c.name: filler.get(c.type, [1, 2]) for c in TABLES["calls"]}
     with TraceWriter(tmp_path / "a", {}) as writer:
-        writer.append("calls", path=[[], [0, 2, 1]], final_path=[[], []], **row, **nothing, **words, **ends)
+        writer.append("calls", **(columns | {"path": [[], [0, 2, 1]], "final_path": [[], []]}))
     calls = Trace(tmp_path / "a").columns("calls")
     assert (calls["path"], calls["final_path"]) == ([[], [0, 2, 1]], [[], []])
