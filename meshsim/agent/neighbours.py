@@ -44,6 +44,7 @@ class Neighbour:
         heard: When it was last heard.
         measured: When a ping was last answered.
         rtt: Smoothed, seconds; NaN before the first answer.
+        last_rtt: Of the last ping that was answered, seconds; NaN before the first.
         jitter: Of the round trip, seconds.
         loss: Of the round trip.
         told: Revision of the link table up to which this neighbour was told.
@@ -57,11 +58,11 @@ class Neighbour:
     heard: float = -math.inf
     measured: float = -math.inf
     rtt: float = math.nan
+    last_rtt: float = math.nan
     jitter: float = 0.0
     loss: float = 0.0
     told: int = 0
     shown: int = 0
-    _last_rtt: float = math.nan
     _probes: int = 0
     _sequence: int = 0
     _pending: dict[int, float] = field(default_factory=dict)
@@ -105,9 +106,9 @@ class Neighbour:
         if math.isnan(self.rtt):
             self.rtt = sample
         else:
-            self.jitter += (abs(sample - self._last_rtt) - self.jitter) * JITTER_GAIN
+            self.jitter += (abs(sample - self.last_rtt) - self.jitter) * JITTER_GAIN
             self.rtt += (sample - self.rtt) * RTT_GAIN
-        self._last_rtt = sample
+        self.last_rtt = sample
         self.measured = now
         self._count(lost=False)
         return True

@@ -348,12 +348,13 @@ class Node:
             await asyncio.sleep(pause)
 
     async def _sample_links(self) -> None:
-        """Each second, what the agent has measured of its own links."""
+        """Each second, what the agent has measured of its own links: its last pings, not what it smooths them to."""
         while self._trace is not None:
             await asyncio.sleep(SAMPLE_PERIOD)
             view = self._driver.view()
             if view.fresh is not None:
-                self._trace.links(view, view.fresh)
+                delays = {neighbour.node: neighbour.last_rtt / 2 for neighbour in self._agent.neighbours()}
+                self._trace.links(view, view.fresh, delays, SAMPLE_PERIOD)
 
     async def _obey(self) -> None:
         """Carries out commands from standard input; its end is the end of this node."""

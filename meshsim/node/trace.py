@@ -15,6 +15,8 @@ from meshsim.mesh.ids import did_key
 from meshsim.mesh.time import to_nanoseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meshsim.agent import Sample
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.view import LinkBelief, NetworkView
@@ -27,6 +29,9 @@ class NodeTrace:
     Args:
         config: The node's; its `trace` names the folder.
         own: The node itself, row 0 of its table `nodes`.
+
+    Attributes:
+        started: Monotonic second from which its times count.
     """
 
     def __init__(self, config: NodeConfig, own: NodeId) -> None:
@@ -35,7 +40,7 @@ class NodeTrace:
             {"source": "node", "node": did_key(own), "aura": config.aura, "policy": config.policy},
         )
         self._aura = config.aura
-        self._start = time.monotonic()
+        self.started = time.monotonic()
         self._rows: dict[NodeId, int] = {own: 0}
         self._calls: dict[CallId, int] = {}
         self._view: NetworkView | None = None
@@ -57,20 +62,27 @@ class NodeTrace:
                 reasons = "; ".join(sample.decision.reasons)
                 self._event(sample.at, "decision", sample.request.source, sample.call, reasons)
 
-    def links(self, view: NetworkView, links: LinkBelief) -> None:
-        """Writes down what is measured of the node's own links now."""
+    def links(self, view: NetworkView, links: LinkBelief, delays: Mapping[NodeId, float], period: float) -> None:
+        """Writes down the links to neighbours that were measured lately.
+
+        Args:
+            view: What its owner believes.
+            links: What it measured of its own links.
+            delays: One-way seconds to each neighbour, by the last ping.
+            period: Only what is not older, in seconds.
+        """
         self._view = view
-        rows = np.array([self.row(node) for node in view.nodes.ids], dtype=np.int32)
-        seen = links.observed
+        own = (links.src == view.owner) & links.observed & (links.age <= period)
+        others = [view.nodes.ids[i] for i in links.dst[own].tolist()]
         self._writer.append(
             "link_samples",
-            time_ns=np.full(int(seen.sum()), self._ns(time.monotonic())),
-            src=rows[links.src[seen]],
-            dst=rows[links.dst[seen]],
-            delay_seconds=links.delay[seen],
-            jitter_seconds=links.jitter[seen],
-            loss=links.loss[seen],
-            rate_bps=links.rate[seen],
+            time_ns=np.full(len(others), self._ns(time.monotonic())),
+            src=np.zeros(len(others), dtype=np.int32),
+            dst=[self.row(node) for node in others],
+            delay_seconds=[delays[node] for node in others],
+            jitter_seconds=links.jitter[own],
+            loss=links.loss[own],
+            rate_bps=links.rate[own],
         )
 
     def close(self) -> None:
@@ -102,7 +114,7 @@ class NodeTrace:
         )
 
     def _ns(self, at: float) -> int:
-        return to_nanoseconds(at - self._start)
+        return to_nanoseconds(at - self.started)
 
     def _call(self, call: CallId) -> int:
         return self._calls.setdefault(call, len(self._calls))

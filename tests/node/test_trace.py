@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from meshsim.agent import CallSample, EventSample, TrustSample
+from meshsim.agent.samples import Failover
+from meshsim.identity import Ed25519Signer
+from meshsim.measure.metrics import METRICS
+from meshsim.measure.trace import Trace
+from meshsim.mesh.errors import TraceError
+from meshsim.mesh.ids import CallId, NodeId
+from meshsim.mesh.media import MediaType
+from meshsim.mesh.view import LinkEntry, NodeEntry, link_belief, make_view
+from meshsim.node.config import NodeConfig
+from meshsim.node.trace import NodeTrace
+from meshsim.trust.status import Status
+
+OWN, RELAY, BOB = (NodeId(Ed25519Signer.from_seed(bytes([n]) * 32).node_id) for n in range(1, 4))
+CALL = CallId(bytes(16))
+
+
+def config(folder: Path) -> NodeConfig:
+    return NodeConfig(aura="@alice.aura", key="k", registry="http://127.0.0.1:1", trace=str(folder / "trace"))
+
+
+def call_sample(at: float) -> CallSample:
+    return CallSample(
+        call=CALL, start=at, end=at + 5, caller=OWN, callee=BOB, media=MediaType.AUDIO, decision=None,
+        path=(OWN, RELAY, BOB), final_path=(OWN, BOB), outcome="completed", reason="",
+        failovers=(Failover(heard=at + 1, lost=at + 2, restored=at + 2.1),),
+        rtt=0.05, jitter=0.001, loss=0.0, mos=4.2, poor=False,
+    )  # fmt: skip
+
+
+def test_samples_become_the_tables_that_the_simulator_writes(tmp_path: Path) -> None:
+    trace = NodeTrace(config(tmp_path), OWN)
+    at = trace.started + 1.5
+    trace.keep(call_sample(at))
+    trace.keep(TrustSample(at=at, node=RELAY, event="call_dropped", score=40.0, low=10.0, high=70.0, status=Status.NEW))
+    trace.keep(EventSample(at=at, kind="neighbour_lost", node=RELAY))
+    trace.close()
+    read = Trace(tmp_path / "trace")
+    assert read.header["aura"] == "@alice.aura"
+    assert read.columns("nodes")["node_id"] == [bytes(OWN), bytes(BOB), bytes(RELAY)]
+    calls = read.columns("calls")
+    assert calls["path"] == [[0, 2, 1]]
+    assert calls["start_ns"].tolist() == [pytest.approx(1_500_000_000, abs=1)]
+    assert calls["failovers"].tolist() == [1]
+    assert METRICS["mos"].value(read) == pytest.approx(4.2)
+    assert read.columns("trust")["status"] == ["new"]
+    assert read.columns("events")["kind"] == ["neighbour_lost"]
+
+
+def test_links_are_written_as_last_pinged_from_this_end_and_only_while_fresh(tmp_path: Path) -> None:
+    trace = NodeTrace(config(tmp_path), OWN)
+    entries = [NodeEntry(id=node) for node in (OWN, RELAY, BOB)]
+    fresh = [
+        LinkEntry(src=0, dst=1, delay=0.030, age=0.2),
+        LinkEntry(src=1, dst=0, delay=0.030, age=0.2),
+        LinkEntry(src=0, dst=2, delay=0.040, age=7.0),
+    ]
+    view = make_view(entries, [], fresh=fresh, owner=0)
+    trace.links(view, link_belief(fresh), {RELAY: 0.025, BOB: 0.045}, 1.0)
+    trace.close()
+    read = Trace(tmp_path / "trace")
+    samples = read.columns("link_samples")
+    assert samples["src"].tolist() == [0]
+    assert [read.columns("nodes")["node_id"][i] for i in samples["dst"]] == [bytes(RELAY)]
+    np.testing.assert_allclose(samples["delay_seconds"], [0.025])
+    nodes = read.columns("nodes")
+    assert nodes["capacity_bps"].tolist() == [50e6, 50e6]
+    assert nodes["aura"] == ["@alice.aura", ""]
+
+
+def test_what_is_not_known_of_a_node_is_not_made_up(tmp_path: Path) -> None:
+    trace = NodeTrace(config(tmp_path), OWN)
+    assert trace.row(BOB) == trace.row(BOB) == 1
+    trace.close()
+    nodes = Trace(tmp_path / "trace").columns("nodes")
+    assert nodes["role"].tolist() == [-1, -1]
+    assert all(math.isnan(value) for value in nodes["latitude_degrees"])
+
+
+def test_a_folder_that_holds_a_trace_is_refused(tmp_path: Path) -> None:
+    NodeTrace(config(tmp_path), OWN).close()
+    with pytest.raises(TraceError, match="holds a trace already"):
+        NodeTrace(config(tmp_path), OWN)
