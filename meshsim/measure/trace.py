@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain
@@ -45,7 +46,18 @@ def _arrow() -> tuple[Any, Any]:
     return pa, pq
 
 
-def _column(pa: Any, name: str, kind: str, values: Sequence[Any] | NDArray[np.generic]) -> Any:
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """A list column as arrays: the values of all rows, one after another, and how many each row has."""
+
+    values: NDArray[Any]
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+def _column(pa: Any, name: str, kind: str, values: Sequence[Any] | NDArray[np.generic] | Ragged) -> Any:
     """An Arrow array made of buffers: `pa.array` would load pandas, three seconds in the life of a node.
 
     Args:
@@ -54,10 +66,13 @@ def _column(pa: Any, name: str, kind: str, values: Sequence[Any] | NDArray[np.ge
         kind: As in `Column.type`.
         values: One per row.
     """
+    if isinstance(values, Ragged):
+        flat = _column(pa, name, kind.removeprefix("list<").removesuffix(">"), values.values)
+        return pa.ListArray.from_arrays(_offsets(pa, values.lengths), flat)
     if kind.startswith("list<"):
         lengths = [len(value) for value in values]
-        flat = list(chain.from_iterable(values))  # one conversion: an empty list has no type of its own
-        return pa.ListArray.from_arrays(_offsets(pa, lengths), _column(pa, name, kind[5:-1], flat))
+        joined = list(chain.from_iterable(values))  # one conversion: an empty list has no type of its own
+        return pa.ListArray.from_arrays(_offsets(pa, lengths), _column(pa, name, kind[5:-1], joined))
     if kind in ("string", "binary"):
         texts = [value.encode() if isinstance(value, str) else bytes(value) for value in values]
         offsets = _offsets(pa, [len(text) for text in texts]).buffers()[1]
@@ -72,7 +87,7 @@ def _column(pa: Any, name: str, kind: str, values: Sequence[Any] | NDArray[np.ge
     return pa.Array.from_buffers(form, len(numbers), [None, pa.py_buffer(data)])
 
 
-def _offsets(pa: Any, lengths: Sequence[int]) -> Any:
+def _offsets(pa: Any, lengths: Sequence[int] | NDArray[np.int64]) -> Any:
     """Where each of values of these lengths begins, and the last ends."""
     ends = np.concatenate([np.zeros(1, dtype=np.int32), np.cumsum(lengths, dtype=np.int32)])
     return pa.Array.from_buffers(pa.int32(), len(ends), [None, pa.py_buffer(ends)])
@@ -108,7 +123,7 @@ class TraceWriter:
         self._pa, self._pq = _arrow()
         self._schemas = {name: schema(name) for name in TABLES}
 
-    def append(self, table: str, **columns: Sequence[Any] | NDArray[np.generic]) -> None:
+    def append(self, table: str, **columns: Sequence[Any] | NDArray[np.generic] | Ragged) -> None:
         """Appends rows to `table`; every column of its schema, all of one length.
 
         Raises:

@@ -105,7 +105,7 @@ def mos_of(rating: ArrayLike) -> NDArray[np.float64]:
     >>> float(mos_of(93.2).round(2))
     4.41
     """
-    r = np.clip(np.asarray(rating, dtype=np.float64), 0.0, 100.0)
+    r = np.minimum(np.maximum(np.asarray(rating, dtype=np.float64), 0.0), 100.0)  # np.clip takes thrice as long on few
     return np.asarray(np.maximum(1.0 + 0.035 * r + 7e-6 * r * (r - 60.0) * (100.0 - r), 1.0))
 
 

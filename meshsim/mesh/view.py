@@ -39,10 +39,13 @@ class Nat(IntEnum):
     SYMMETRIC = 3
 
 
+_SYMMETRIC, _RESTRICTED = int(Nat.SYMMETRIC), int(Nat.PORT_RESTRICTED)  # NumPy takes long to see that enums are numbers
+
+
 def connectable(a: NDArray[np.int8] | int, b: NDArray[np.int8] | int) -> NDArray[np.bool_]:
     """Whether hole punching joins two NATs: not symmetric with symmetric or port-restricted (RFC 5128, section 3)."""
     low, high = np.minimum(a, b), np.maximum(a, b)
-    return np.asarray((high < Nat.SYMMETRIC) | (low < Nat.PORT_RESTRICTED))
+    return np.asarray((high < _SYMMETRIC) | (low < _RESTRICTED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
     from meshsim.sim.recorder import Recorder
-    from meshsim.sim.world import World
+    from meshsim.sim.world import PathTruth, World
 
 DETECTION = 1.5
 """Seconds until a call's ends notice that nothing comes through: three missed keepalives of half a second."""
@@ -266,8 +266,7 @@ class Switchboard:
         return bool(self._world.relaying()[node] > self._plan.nodes.max_calls[node] - 0.5)
 
     def _connect(self, call: LiveCall) -> None:
-        paths = self._laid(call)
-        truth = self._world.probe(paths)
+        paths, truth = self._looked_at(call)
         if not truth.connected[0]:
             self._suspect(call, list(call.path[1:-1]), "no media come through")
             return
@@ -280,13 +279,17 @@ class Switchboard:
         call.stretch = Lived()
         call.now = float(truth.rtt[0]), float(truth.jitter[0]), float(truth.loss[0])
 
-    def _laid(self, call: LiveCall) -> Paths:
-        """The path of `call` on resources: one of its candidates, if they have been laid out for a probe."""
+    def _looked_at(self, call: LiveCall) -> tuple[Paths, PathTruth]:
+        """The path of `call` and what it is like; taken from the probe of its candidates where that has it."""
         if call.number in self._probes:
             _, ranking, probe = self._probes[call.number]
             if call.path in ranking.candidates.paths:
-                return probe.paths.pick(ranking.candidates.paths.index(call.path))
-        return self._world.lay([call.path], demand(call.media))
+                row = ranking.candidates.paths.index(call.path)
+                paths = probe.paths.pick(row)
+                # the first attempt follows the probe at once: nothing has changed
+                return paths, probe.first.pick(row) if self._env.now == call.start else self._world.probe(paths)
+        paths = self._world.lay([call.path], demand(call.media))
+        return paths, self._world.probe(paths)
 
     def _suspect(self, call: LiveCall, nodes: list[int], why: str) -> None:
         """Nothing came through: the relays in question are avoided and the ends' receipts say so."""

@@ -72,7 +72,8 @@ def blocking(utilisation: ArrayLike, places: ArrayLike) -> NDArray[np.float64]:
     """
     rho = np.minimum(np.asarray(utilisation, dtype=np.float64), MOST)
     k = np.asarray(places, dtype=np.float64)
-    rho, k = np.broadcast_arrays(rho, k)
+    if rho.shape != k.shape:
+        rho, k = np.broadcast_arrays(rho, k)
     # below one and above one each in the form whose powers stay in [0, 1]; few queues are above
     small = np.where(rho < 1.0 - NEAR_ONE, rho, 0.5)
     full = small**k

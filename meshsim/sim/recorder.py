@@ -7,11 +7,12 @@ differ.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from meshsim.measure.trace import Ragged
 from meshsim.mesh.time import to_nanoseconds
 from meshsim.routing.features import believed_hops
 from meshsim.sim.control import single
@@ -29,7 +30,18 @@ if TYPE_CHECKING:
     from meshsim.sim.world import LinkTruth, PathTruth
     from meshsim.trust import EventKind, Reputation
 
+    _Piece = NDArray[Any] | Ragged | tuple[str, ...]
+
 FLUSH_ROWS = 20_000
+
+_HOP_COLUMNS = {
+    "hop_delay_seconds": "delay",
+    "hop_jitter_seconds": "jitter",
+    "hop_loss": "loss",
+    "hop_rate_bps": "rate",
+    "hop_age_seconds": "age",
+    "hop_observed": "observed",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +82,8 @@ class Recorder:
         self._writer, self._plan = writer, plan
         self._record = plan.scenario.record
         self._columns: dict[str, dict[str, list[Any]]] = {}
+        self._piles: dict[str, list[dict[str, _Piece]]] = {}
+        self._piled: dict[str, int] = {}
         self._views: dict[tuple[int, int], int] = {}
         self.counts: dict[str, int] = {}
 
@@ -160,27 +174,27 @@ class Recorder:
         number = self.view(view)
         if not self._record.candidates:
             return
-        count = len(ranking.candidates)
-        taken = np.arange(count) == chosen
-        self._extend(
+        candidates = ranking.candidates
+        count = len(candidates)
+        self._pile(
             "routes",
-            call=[call] * count,
-            candidate=list(range(count)),
-            time_ns=[to_nanoseconds(t)] * count,
-            view=[number] * count,
-            path=[list(path) for path in ranking.candidates],
+            call=np.full(count, call),
+            candidate=np.arange(count),
+            time_ns=np.full(count, to_nanoseconds(t)),
+            view=np.full(count, number),
+            path=Ragged(candidates.nodes, candidates.hops + 1),
             **_hop_columns(view, ranking),
-            feasible=ranking.feasibility.ok.tolist(),
-            refusal=list(ranking.feasibility.reason),
-            utility=single(np.where(ranking.feasibility.ok, ranking.scores.utility, np.nan)).tolist(),
-            propensity=single(ranking.propensity).tolist(),
-            chosen=taken.tolist(),
-            connected=truth.connected.tolist(),
-            rtt_seconds=single(truth.rtt).tolist(),
-            jitter_seconds=single(truth.jitter).tolist(),
-            loss=single(truth.loss).tolist(),
-            mos=single(truth.mos).tolist(),
-            poor=truth.poor.tolist(),
+            feasible=ranking.feasibility.ok,
+            refusal=ranking.feasibility.reason,
+            utility=single(np.where(ranking.feasibility.ok, ranking.scores.utility, np.nan)),
+            propensity=single(ranking.propensity),
+            chosen=np.arange(count) == chosen,
+            connected=truth.connected,
+            rtt_seconds=single(truth.rtt),
+            jitter_seconds=single(truth.jitter),
+            loss=single(truth.loss),
+            mos=single(truth.mos),
+            poor=truth.poor,
         )
 
     def trust(self, node: int, event: EventKind, reputation: Reputation, t: float, observer: int = -1) -> None:
@@ -219,6 +233,8 @@ class Recorder:
         """Hands what waits to the writer."""
         for table in list(self._columns):
             self._hand_over(table)
+        for table in list(self._piles):
+            self._hand_over_pile(table)
 
     # --- buffers ------------------------------------------------------------------------------------------------------
 
@@ -235,29 +251,37 @@ class Recorder:
     def _hand_over(self, table: str) -> None:
         self._append(table, **self._columns.pop(table))
 
-    def _append(self, table: str, **columns: Sequence[Any] | NDArray[Any]) -> None:
+    def _pile(self, table: str, **columns: _Piece) -> None:
+        pile = self._piles.setdefault(table, [])
+        pile.append(columns)
+        self._piled[table] = self._piled.get(table, 0) + len(next(iter(columns.values())))
+        if self._piled[table] >= FLUSH_ROWS:
+            self._hand_over_pile(table)
+
+    def _hand_over_pile(self, table: str) -> None:
+        pile = self._piles.pop(table)
+        self._piled[table] = 0
+        self._append(table, **{name: _joined([columns[name] for columns in pile]) for name in pile[0]})
+
+    def _append(self, table: str, **columns: Sequence[Any] | _Piece) -> None:
         self.counts[table] = self.counts.get(table, 0) + len(next(iter(columns.values())))
         self._writer.append(table, **columns)
 
 
-def _hop_columns(view: NetworkView, ranking: Ranking) -> dict[str, list[Any]]:
+def _joined(pieces: list[_Piece]) -> _Piece:
+    """One column from its pieces, all of one kind."""
+    if isinstance(pieces[0], Ragged):
+        ragged = cast("list[Ragged]", pieces)
+        lengths = np.concatenate([piece.lengths for piece in ragged])
+        return Ragged(np.concatenate([piece.values for piece in ragged]), lengths)
+    if isinstance(pieces[0], tuple):
+        return tuple(chain.from_iterable(cast("list[tuple[str, ...]]", pieces)))
+    return np.concatenate(cast("list[NDArray[Any]]", pieces))
+
+
+def _hop_columns(view: NetworkView, ranking: Ranking) -> dict[str, Ragged]:
     """What was believed of the hops of each candidate, as the policy saw it."""
-    candidates = ranking.candidates
-    hops = ranking.features.hops
+    candidates, hops = ranking.candidates, ranking.features.hops
     if hops is None:
         hops = believed_hops(view, candidates.hop_src, candidates.hop_dst)
-    bounds = candidates.hop_indptr.tolist()
-    spans = list(pairwise(bounds))
-
-    def split(values: NDArray[Any]) -> list[list[Any]]:
-        flat = values.tolist()
-        return [flat[start:stop] for start, stop in spans]
-
-    return {
-        "hop_delay_seconds": split(hops.delay),
-        "hop_jitter_seconds": split(hops.jitter),
-        "hop_loss": split(hops.loss),
-        "hop_rate_bps": split(hops.rate),
-        "hop_age_seconds": split(hops.age),
-        "hop_observed": split(hops.observed),
-    }
+    return {column: Ragged(getattr(hops, name), candidates.hops) for column, name in _HOP_COLUMNS.items()}

@@ -67,6 +67,11 @@ class PathTruth:
     loss: NDArray[np.float64]
     connected: NDArray[np.bool_]
 
+    def pick(self, path: int) -> PathTruth:
+        """Path number `path` alone."""
+        row = slice(path, path + 1)
+        return PathTruth(rtt=self.rtt[row], jitter=self.jitter[row], loss=self.loss[row], connected=self.connected[row])
+
     @property
     def mos(self) -> NDArray[np.float64]:
         """Conversational MOS; 1 where not connected."""
