@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from meshsim.agent import CallRequest, CallSample, EventSample, MeshAgent, RouteSample, TrustSample
+from meshsim.agent import CallRequest, CallSample, EventSample, MeshAgent
 from meshsim.agent.adversary import adversaries
 from meshsim.control.client import RegistryClient
 from meshsim.identity import Ed25519Signer, Ed25519Verifier, NodeRecord, sign_record
@@ -28,6 +28,7 @@ from meshsim.mesh.seeds import SeedTree
 from meshsim.node.config import NodeConfig, load_config
 from meshsim.node.driver import NodeDriver
 from meshsim.node.emulation import EmulatorClient
+from meshsim.node.events import told_of, told_of_heard
 from meshsim.node.media import Heard, MediaPlane
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.trace import NodeTrace
@@ -401,13 +402,7 @@ class Node:
         heard = self._media.heard.get(call)
         if heard is None:
             return
-        fields = ("received", "lost", "jitter", "delay_mean", "delay_sd", "delay_p95", "decoded", "frequency", "rms")
-        routes = [{field: getattr(route, field) for field in fields} for route in heard.audio.values()]
-        self._tell({
-            "event": "heard", "call": call.hex(), "routes": routes,
-            "audio_packets_received": len(heard.arrivals), "arrivals": heard.arrivals,
-            "data_messages_received": heard.data_received, "data_rtts": heard.data_rtts,
-        })  # fmt: skip
+        self._tell(told_of_heard(call, heard))
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -417,33 +412,6 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     callee: str = ""
     media: str = "audio"
     seconds: float = 10.0
-
-
-def told_of(sample: Sample) -> dict[str, Any]:
-    """A sample as JSON values; the shapes are `meshsim.agent.samples`'."""
-    match sample:
-        case RouteSample(call=call, at=at, decision=decision, ranking=ranking):
-            return {
-                "event": "decision", "call": call.hex(), "at": at, "path": [did_key(n) for n in decision.path],
-                "policy": decision.policy, "ai_score": decision.ai_score, "confidence": decision.confidence,
-                "predicted_rtt": decision.predicted.rtt, "reasons": list(decision.reasons),
-                "candidates": len(ranking.candidates),
-            }  # fmt: skip
-        case CallSample(call=call):
-            return {
-                "event": "call", "call": call.hex(), "start": sample.start, "end": sample.end,
-                "path": [did_key(n) for n in sample.path], "final_path": [did_key(n) for n in sample.final_path],
-                "outcome": sample.outcome, "reason": sample.reason, "rtt": sample.rtt, "jitter": sample.jitter,
-                "loss": sample.loss, "mos": sample.mos, "poor": bool(sample.poor),
-                "failovers": [{"heard": f.heard, "lost": f.lost, "restored": f.restored} for f in sample.failovers],
-            }  # fmt: skip
-        case TrustSample(at=at, node=node):
-            return {
-                "event": "trust", "at": at, "node": did_key(node), "kind": sample.event, "score": sample.score,
-                "low": sample.low, "high": sample.high, "status": str(sample.status),
-            }  # fmt: skip
-        case EventSample(at=at, kind=kind, node=node):
-            return {"event": kind, "at": at, "node": did_key(node), "detail": sample.detail}
 
 
 def count_codecs() -> int:
@@ -489,6 +457,7 @@ def place_call(path: Path, callee: str, seconds: float) -> dict[str, Any]:
     told: list[dict[str, Any]] = []
 
     async def talk(node: Node) -> None:
+        """Calls once the node knows its surroundings."""
         await node.wait_linked()
         await asyncio.sleep(GOSSIP_PATIENCE)
         await node.call(name, MediaType.AUDIO, seconds)

@@ -1,0 +1,52 @@
+"""What a node tells, as JSON values: one object per thing that happened. Its commands are `runtime`'s."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from meshsim.agent import CallSample, EventSample, RouteSample, TrustSample
+from meshsim.mesh.ids import did_key
+
+if TYPE_CHECKING:
+    from meshsim.agent import Sample
+    from meshsim.mesh.ids import CallId
+    from meshsim.node.media import Heard
+
+_ROUTE = ("received", "lost", "jitter", "delay_mean", "delay_sd", "delay_p95", "decoded", "frequency", "rms")
+
+
+def told_of(sample: Sample) -> dict[str, Any]:
+    """A sample as JSON values; the shapes are `meshsim.agent.samples`'."""
+    match sample:
+        case RouteSample(call=call, at=at, decision=decision, ranking=ranking):
+            return {
+                "event": "decision", "call": call.hex(), "at": at, "path": [did_key(n) for n in decision.path],
+                "policy": decision.policy, "ai_score": decision.ai_score, "confidence": decision.confidence,
+                "predicted_rtt": decision.predicted.rtt, "reasons": list(decision.reasons),
+                "candidates": len(ranking.candidates),
+            }  # fmt: skip
+        case CallSample(call=call):
+            return {
+                "event": "call", "call": call.hex(), "start": sample.start, "end": sample.end,
+                "path": [did_key(n) for n in sample.path], "final_path": [did_key(n) for n in sample.final_path],
+                "outcome": sample.outcome, "reason": sample.reason, "rtt": sample.rtt, "jitter": sample.jitter,
+                "loss": sample.loss, "mos": sample.mos, "poor": bool(sample.poor),
+                "failovers": [{"heard": f.heard, "lost": f.lost, "restored": f.restored} for f in sample.failovers],
+            }  # fmt: skip
+        case TrustSample(at=at, node=node):
+            return {
+                "event": "trust", "at": at, "node": did_key(node), "kind": sample.event, "score": sample.score,
+                "low": sample.low, "high": sample.high, "status": str(sample.status),
+            }  # fmt: skip
+        case EventSample(at=at, kind=kind, node=node):
+            return {"event": kind, "at": at, "node": did_key(node), "detail": sample.detail}
+
+
+def told_of_heard(call: CallId, heard: Heard) -> dict[str, Any]:
+    """What one end received of a call, route by route; delays and arrivals in seconds."""
+    return {
+        "event": "heard", "call": call.hex(),
+        "routes": [{field: getattr(route, field) for field in _ROUTE} for route in heard.audio.values()],
+        "audio_packets_received": len(heard.arrivals), "arrivals": heard.arrivals,
+        "data_messages_received": heard.data_received, "data_rtts": heard.data_rtts,
+    }  # fmt: skip
