@@ -167,11 +167,13 @@ class Features:
         self._hop, self._path = hop, path
 
     @cached_property
-    def hop(self) -> NDArray[np.float32]:  # noqa: D102 - above
+    def hop(self) -> NDArray[np.float32]:
+        """(S, len(HOP)) float32, made when first looked at."""
         return self._hop() if callable(self._hop) else self._hop
 
     @cached_property
-    def path(self) -> NDArray[np.float32]:  # noqa: D102 - above
+    def path(self) -> NDArray[np.float32]:
+        """(P, len(PATH)) float32, made when first looked at."""
         return self._path() if callable(self._path) else self._path
 
     def __len__(self) -> int:
