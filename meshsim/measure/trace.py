@@ -57,6 +57,11 @@ class Ragged:
         return len(self.lengths)
 
 
+def _ragged(rows: Sequence[Any] | NDArray[np.generic]) -> Ragged:
+    # one array of all values: an empty row has no type of its own
+    return Ragged(np.array(list(chain.from_iterable(rows))), np.array([len(row) for row in rows], dtype=np.int64))
+
+
 def _column(pa: Any, name: str, kind: str, values: Sequence[Any] | NDArray[np.generic] | Ragged) -> Any:
     """An Arrow array made of buffers: `pa.array` would load pandas, three seconds in the life of a node.
 
@@ -66,13 +71,11 @@ def _column(pa: Any, name: str, kind: str, values: Sequence[Any] | NDArray[np.ge
         kind: As in `Column.type`.
         values: One per row.
     """
-    if isinstance(values, Ragged):
-        flat = _column(pa, name, kind.removeprefix("list<").removesuffix(">"), values.values)
-        return pa.ListArray.from_arrays(_offsets(pa, values.lengths), flat)
     if kind.startswith("list<"):
-        lengths = [len(value) for value in values]
-        joined = list(chain.from_iterable(values))  # one conversion: an empty list has no type of its own
-        return pa.ListArray.from_arrays(_offsets(pa, lengths), _column(pa, name, kind[5:-1], joined))
+        rows = values if isinstance(values, Ragged) else _ragged(values)
+        return pa.ListArray.from_arrays(_offsets(pa, rows.lengths), _column(pa, name, kind[5:-1], rows.values))
+    if isinstance(values, Ragged):
+        raise TraceError(f"{name}: a list is no {kind}")
     if kind in ("string", "binary"):
         texts = [value.encode() if isinstance(value, str) else bytes(value) for value in values]
         offsets = _offsets(pa, [len(text) for text in texts]).buffers()[1]

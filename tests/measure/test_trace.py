@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from meshsim.measure.records import SCHEMA_VERSION, TABLES, schema
-from meshsim.measure.trace import Trace, TraceWriter, trace_sha256
+from meshsim.measure.trace import Ragged, Trace, TraceWriter, trace_sha256
 from meshsim.mesh.errors import TraceError
 
 if TYPE_CHECKING:
@@ -116,3 +116,22 @@ def test_an_empty_list_beside_filled_ones_is_kept(tmp_path: Path) -> None:
         writer.append("calls", **(columns | {"path": [[], [0, 2, 1]], "final_path": [[], []]}))
     calls = Trace(tmp_path / "a").columns("calls")
     assert (calls["path"], calls["final_path"]) == ([[], [0, 2, 1]], [[], []])
+
+
+def test_a_list_column_may_be_given_as_arrays(tmp_path: Path) -> None:
+    filler = {"float64": [0.0, 0.0], "string": ["x", "y"], "bool": [True, False]}
+    columns = {c.name: filler.get(c.type, [1, 2]) for c in TABLES["calls"]}
+    paths = Ragged(np.array([4, 0, 2], dtype=np.int32), np.array([1, 2]))
+    hashes = []
+    for name, given in (("a", paths), ("b", [[4], [0, 2]])):
+        with TraceWriter(tmp_path / name, {}) as writer:
+            writer.append("calls", **(columns | {"path": given, "final_path": given}))
+        hashes.append(trace_sha256(tmp_path / name))
+    assert hashes[0] == hashes[1]
+    assert Trace(tmp_path / "a").columns("calls")["path"] == [[4], [0, 2]]
+
+
+def test_arrays_of_lists_are_refused_where_a_column_holds_none(tmp_path: Path) -> None:
+    ragged = Ragged(np.array([4, 0]), np.array([1, 1]))
+    with TraceWriter(tmp_path / "a", {}) as writer, pytest.raises(TraceError, match="a list is no int32"):
+        writer.append("links", link=[0, 1], src=ragged, dst=[1, 0])

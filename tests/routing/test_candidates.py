@@ -86,3 +86,24 @@ def test_merging_keeps_all_paths_in_order() -> None:
     one, other = candidates_of([(0, 1)]), candidates_of([(0, 2), (0, 3, 2)])
     assert list(merged([one, other])) == [(0, 1), (0, 2), (0, 3, 2)]
     assert merged([one]) is one
+
+
+def test_equal_delays_over_one_relay_and_two_come_in_the_order_of_ids() -> None:
+    nodes = [NodeEntry(id=NodeId(bytes([i] * 32)), role=Role.RELAY) for i in (1, 2, 9, 5)]
+    pairs = ((0, 2, 0.02), (2, 1, 0.02), (0, 3, 0.01), (3, 2, 0.01), (2, 3, 0.01), (3, 1, 0.03))
+    view = make_view(nodes, [LinkEntry(src=a, dst=b, delay=delay) for a, b, delay in pairs])
+    assert list(k_shortest(view, 0, 1, 5, 3, everyone(view))) == [
+        (0, 1),
+        (0, 3, 1),
+        (0, 3, 2, 1),
+        (0, 2, 1),
+        (0, 2, 3, 1),
+    ]
+
+
+@given(view=network_views(least=3), k=st.integers(2, 8), most=st.integers(2, 3))
+def test_enumerating_and_searching_find_the_same(view: NetworkView, k: int, most: int) -> None:
+    relay = view.nodes.role > 0
+    longer = k_shortest(view, 0, 1, 10_000, 4, relay)  # beyond three hops it searches
+    short = [path for path in longer if len(path) <= most + 1]
+    assert list(k_shortest(view, 0, 1, k, most, relay)) == short[:k]

@@ -111,3 +111,13 @@ def test_refused_relays_are_counted_by_reason() -> None:
     refusals = relay_refusals(REQUEST, view_with(replace(GOOD, online=False)), LIMITS)
     assert refusals.counts() == ("relay offline (1 node)",)
     assert np.array_equal(refusals.ok, [False, False, False, True])
+
+
+def test_refusals_of_one_belief_are_found_once_but_never_with_exclusions() -> None:
+    view = view_with(GOOD)
+    first = relay_refusals(REQUEST, view, LIMITS)
+    assert relay_refusals(REQUEST, view, LIMITS) is first
+    excluded = relay_refusals(replace(REQUEST, exclude=frozenset({RELAY})), view, LIMITS)
+    assert excluded.ok.tolist() == [False, False, False, True]
+    assert relay_refusals(REQUEST, view, Limits(trust_floor=99.0)).ok.tolist() == [False] * 4
+    assert relay_refusals(REQUEST, view, LIMITS).ok.tolist() == [False, False, True, True]

@@ -138,3 +138,26 @@ def test_every_feature_is_finite_whatever_is_believed(view: NetworkView, of_node
 def test_column_names_are_unique() -> None:
     for names in (features.NODE, features.HOP, features.PATH):
         assert len(set(names)) == len(names)
+
+
+def test_tables_are_made_when_somebody_looks_and_not_before() -> None:
+    looked: list[str] = []
+    built = features.build(PATHS, REQUEST, small())
+
+    def table() -> np.ndarray:
+        looked.append("path")
+        return built.path
+
+    own = {name: getattr(built, name) for name in ("graph", "version", "hop_src", "hop_dst", "hop_path", "belief")}
+    lazy = features.Features(hop=built.hop, path=table, **own)
+    assert (len(lazy), looked) == (3, [])
+    assert lazy.path is built.path
+    assert lazy.path is built.path
+    assert (looked, lazy.hop is built.hop) == (["path"], True)
+
+
+def test_features_keep_the_hops_they_were_made_of() -> None:
+    built = features.build(PATHS, REQUEST, small())
+    again = features.believed_hops(small(), PATHS.hop_src, PATHS.hop_dst)
+    assert built.hops is not None
+    assert np.array_equal(built.hops.delay, again.delay)

@@ -151,3 +151,18 @@ def test_load_drifts_the_same_way_however_the_clock_gets_there(small):
 def test_every_relay_gets_one_telling_event_per_call():
     assert events_from_outcome(completed=True, mos=4.3, poor=False)[0] == "successful_call"
     assert events_from_outcome(completed=True, mos=2.0, poor=True) == ("poor_quality",)
+
+
+def test_a_path_picked_among_others_is_as_if_laid_out_alone(world, ends):
+    a, b, relay = ends
+    others = np.flatnonzero(world.plan.nodes.max_calls > 0).tolist()
+    paths = [(a, b), (a, relay, b), *((a, relay, other, b) for other in others if other != relay)]
+    laid = world.lay(paths, VIDEO)
+    world.open_flow(paths[1], AUDIO)
+    whole = world.probe(laid)
+    for row, path in enumerate(paths):
+        one, alone = laid.pick(row), world.lay([path], VIDEO)
+        for name in type(alone).__dataclass_fields__:
+            assert np.array_equal(getattr(one, name), getattr(alone, name)), name
+        truth, picked = world.probe(one), whole.pick(row)
+        assert (truth.rtt[0], truth.loss[0], truth.connected[0]) == (picked.rtt[0], picked.loss[0], picked.connected[0])
