@@ -5,17 +5,15 @@ Two processes simulate side by side; training and the real nodes have the machin
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
 from meshsim import __version__
-from meshsim.lab.episodes import Job, Simulated, perform
+from meshsim.lab.episodes import Job, Simulated, perform, workers
 from meshsim.lab.progress import bar
 from meshsim.lab.story import tell
 from meshsim.lab.twin import RealCall, real_call
@@ -31,20 +29,20 @@ from meshsim.scenario import compile_plan, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import ProcessPoolExecutor
     from pathlib import Path
 
     from meshsim.learn.config import Split
     from meshsim.scenario.plan import Plan
 
 BASELINES = ("direct", "shortest", "weighted")
-WORKERS = 2
 REAL_SECONDS, KILL_AFTER = 7.0, 3.0
 BARE = ("record.candidates=false", "record.views=false")
 """Traces that are only lived in need no counterfactuals."""
 FIRST_UNSEEN = 5000
 """Added to the seed of every episode that is evaluated on: no training configuration uses seeds from here on."""
 
-LENGTHS = {key: f"duration={m} min" for key, m in {"logged": 24, "elsewhere": 14, "closed": 18, "scale": 15}.items()}
+LENGTHS = {key: f"duration={m} min" for key, m in {"logged": 30, "elsewhere": 14, "closed": 18, "scale": 15}.items()}
 QUICK = dict.fromkeys(LENGTHS, "duration=8 min")
 MARK = ".meshsim-demo"
 """Left in the demo's folder, so that only a folder of its own is ever emptied."""
@@ -101,7 +99,7 @@ def demo(*, out: Path, seed: int = 1, quick: bool = False, progress: bool = True
     """
     _empty(out)
     road = _Road(out, seed, quick=quick, progress=progress)
-    with ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with workers() as pool:
         traces, sha256 = road.simulate(pool)
         trained = road.train(traces)
         logged, elsewhere = road.decide()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from meshsim.routing.policies import load_model
 from meshsim.scenario import compile_plan, load
 from meshsim.sim import simulate
+
+WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +49,8 @@ def perform(job: Job) -> Simulated:
     plan = compile_plan(load(job.scenario, job.overrides), job.seed)
     result = simulate(plan, job.out, policy=None if job.model is None else load_model(job.model))
     return Simulated(job=job, sha256=result.trace_sha256, seconds=time.perf_counter() - started)
+
+
+def workers() -> ProcessPoolExecutor:
+    """Processes to `perform` in, begun afresh: a fork of a process that runs torch could hang."""
+    return ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn"))

@@ -7,11 +7,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meshsim.lab.episodes import Job, perform, workers
 from meshsim.lab.progress import bar
 from meshsim.learn.config import load_config
 from meshsim.learn.train import train as fit_scorer
-from meshsim.scenario import compile_plan, load
-from meshsim.sim import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +44,7 @@ def train(config: Path, *, out: Path, progress: bool = True) -> TrainResult:
 
 
 def episodes(wanted: Sequence[Wanted], folder: Path, advance: Callable[[float], None]) -> dict[Split, list[Path]]:
-    """Simulates each wanted episode into a folder of its own below `folder`.
+    """Simulates each wanted episode into a folder of its own below `folder`, two at a time.
 
     Args:
         wanted: The episodes.
@@ -55,10 +54,13 @@ def episodes(wanted: Sequence[Wanted], folder: Path, advance: Callable[[float], 
     Returns:
         The traces of each split, in the order wanted.
     """
+    jobs = [
+        Job(scenario=one.scenario, seed=one.seed, out=folder / f"episode-{number:03d}", overrides=one.overrides)
+        for number, one in enumerate(wanted)
+    ]
     traces: dict[Split, list[Path]] = defaultdict(list)
-    for number, one in enumerate(wanted):
-        trace = folder / f"episode-{number:03d}"
-        simulate(compile_plan(load(one.scenario, one.overrides), one.seed), trace)
-        traces[one.split].append(trace)
-        advance((number + 1) / len(wanted))
+    with workers() as pool:
+        for number, (one, job, _) in enumerate(zip(wanted, jobs, pool.map(perform, jobs), strict=True), start=1):
+            traces[one.split].append(job.out)
+            advance(number / len(wanted))
     return dict(traces)

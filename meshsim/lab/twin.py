@@ -83,9 +83,16 @@ class RealCall:
         return float(lost[0] - self.talk.killed[1]) if lost else float("nan")
 
     @property
+    def _resumed(self) -> bool:
+        """Whether another route stood after the kill; packets that were on their way do not make one."""
+        if self.talk.killed is None:
+            return False
+        return any(f["lost"] >= self.talk.killed[1] and f["restored"] is not None for f in self.talk.ended["failovers"])
+
+    @property
     def gap(self) -> tuple[float, float]:
         """Last packet before and first after the silence that the kill caused, monotonic seconds; NaN without one."""
-        if self.talk.killed is None:
+        if self.talk.killed is None or not self._resumed:
             return float("nan"), float("nan")
         after = self.arrivals[self.arrivals > self.talk.killed[1]]
         before = self.arrivals[self.arrivals <= self.talk.killed[1]]
