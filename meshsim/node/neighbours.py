@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from meshsim.mesh.errors import RemoteProtocolError
+from meshsim.mesh.errors import ProtocolError, RemoteProtocolError
 from meshsim.mesh.ids import NodeId, short
 from meshsim.node.signaling import Offer, Signaling, dials
 from meshsim.node.traffic import TrafficBook
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 OPENING_LIMIT = 32
 """Offers that may be under way at once; further ones are dropped and counted."""
+
+_NO_LINK = (OSError, ProtocolError)
+"""What keeps a link from opening: the network, the peer, or no room left here to count it or to map its address."""
 
 
 def _ignore_message(peer: NodeId, channel: Channel, data: bytes) -> None: ...
@@ -128,7 +131,7 @@ class Neighbours:
                 handlers=self._link_handlers(peer),
                 traffic=self.traffic.of(self._name_of(peer)),
             )
-        except (ConnectionError, RemoteProtocolError) as error:
+        except _NO_LINK as error:
             self.failed += 1
             raise ConnectionError(f"no link to {short(peer)}: {error}") from error
         finally:
@@ -187,7 +190,7 @@ class Neighbours:
                 handlers=self._link_handlers(offer.peer),
                 traffic=self.traffic.of(self._name_of(offer.peer)),
             )
-        except (ConnectionError, RemoteProtocolError):
+        except _NO_LINK:
             self.failed += 1
             return
         finally:

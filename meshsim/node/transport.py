@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _AIORTC_ERRORS = (InvalidAccessError, InvalidStateError)
 _MEDIA_LINES = re.compile(r"^m=(\S*)", re.MULTILINE)
 
+_LAST_PORT, _PORT_DIGITS = 65_535, 5
+
 SETTLE_STEPS = 4
 """Turns of the event loop that aiortc's own tasks need to end after `close`."""
 
@@ -265,8 +267,8 @@ class PeerLink:
     async def _apply(self, kind: str, sdp: str) -> None:
         if _MEDIA_LINES.findall(sdp) != ["application"]:
             raise RemoteProtocolError(f"an SDP {kind} must have one section, for data channels")
-        sdp = await self._config.rewrite(keep_addresses(sdp))
         with _reading_sdp():
+            sdp = await self._config.rewrite(keep_addresses(sdp))
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp=sdp, type=kind))
 
     async def _answer(self) -> RTCSessionDescription:
@@ -318,7 +320,13 @@ def _is_unusable(line: str) -> bool:
     if not line.startswith("a=candidate:"):
         return False
     words = line.split()
-    return len(words) < 6 or words[2].lower() != "udp" or not _is_address(words[4])  # noqa: PLR2004 - RFC 8839, 5.1
+    if len(words) < 6:  # noqa: PLR2004 - RFC 8839, 5.1
+        return True
+    return words[2].lower() != "udp" or not _is_address(words[4]) or not _is_port(words[5])
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _PORT_DIGITS and 0 < int(text) <= _LAST_PORT
 
 
 def _is_address(text: str) -> bool:

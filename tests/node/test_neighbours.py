@@ -241,6 +241,34 @@ async def test_garbage_through_the_rendezvous_is_counted_and_dropped() -> None:
         assert await bob.opened.get() == alice.id
 
 
+async def test_a_peer_whom_nobody_can_count_costs_only_its_link() -> None:
+    async with embedded() as url, peer(url, ALICE) as alice, peer(url, BOB) as bob:
+        alice.neighbours._config = LinkConfig(connect_timeout=0.5)
+        for number in range(256):
+            bob.neighbours.traffic.of(str(number))
+        with pytest.raises(ConnectionError, match="no link"):
+            await alice.neighbours.dial(bob.id)
+        assert bob.neighbours.failed == 1
+        with pytest.raises(ConnectionError, match="no room"):
+            await bob.neighbours.dial(alice.id)
+        bob.neighbours.traffic = TrafficBook()
+        await alice.neighbours.dial(bob.id)
+        assert await bob.opened.get() == alice.id
+
+
+async def test_a_peer_whom_the_emulator_does_not_know_costs_only_its_link() -> None:
+    async with (
+        embedded() as url,
+        emulator_process(EmulatorConfig(links=())) as emulator,
+        peer(url, ALICE) as alice,
+        peer(url, BOB, emulator) as bob,
+    ):
+        alice.neighbours._config = LinkConfig(connect_timeout=0.5)
+        with pytest.raises(ConnectionError, match="no link"):
+            await alice.neighbours.dial(bob.id)
+        assert (bob.neighbours.failed, bob.neighbours.links) == (1, {})
+
+
 async def test_when_both_dial_at_once_one_link_is_left_and_works() -> None:
     async with embedded() as url, peer(url, ALICE) as alice, peer(url, BOB) as bob:
         alice.neighbours._config = bob.neighbours._config = LinkConfig(connect_timeout=1.0)

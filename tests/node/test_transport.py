@@ -228,6 +228,9 @@ def test_candidates_that_are_names_or_not_udp_are_dropped() -> None:
         "a=candidate:1 1 udp 9 3e5c.local 5 typ host",
         "a=candidate:1 1 tcp 9 10.0.0.1 5 typ host",
         "a=candidate:short",
+        "a=candidate:4 1 udp 1 10.0.0.1 http typ host",
+        "a=candidate:5 1 udp 1 10.0.0.1 65536 typ host",
+        "a=candidate:6 1 udp 1 10.0.0.1 000000000080 typ host",
         "a=mid:0",
     ]
-    assert keep_addresses("\r\n".join(lines) + "\r\n") == "\r\n".join([lines[0], lines[4]]) + "\r\n"
+    assert keep_addresses("\r\n".join(lines) + "\r\n") == "\r\n".join([lines[0], lines[-1]]) + "\r\n"
