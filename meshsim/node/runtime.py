@@ -13,7 +13,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -31,6 +31,7 @@ from meshsim.node.emulation import EmulatorClient
 from meshsim.node.events import told_of, told_of_heard
 from meshsim.node.media import Heard, MediaPlane
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
+from meshsim.node.signaling import dials
 from meshsim.node.trace import NodeTrace
 from meshsim.node.traffic import TrafficBook
 from meshsim.node.transport import Channel, LinkConfig
@@ -334,7 +335,7 @@ class Node:
         own = self.signer.node_id
         async with asyncio.TaskGroup() as group:
             for peer in self.config.neighbour_ids:
-                if own < peer:
+                if dials(own, peer):
                     group.create_task(self._keep(peer))
 
     async def _keep(self, peer: NodeId) -> None:
@@ -408,7 +409,7 @@ class Node:
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a line of standard input may say."""
 
-    do: str
+    do: Literal["call", "stop"]
     callee: str = ""
     media: str = "audio"
     seconds: float = 10.0
