@@ -154,6 +154,8 @@ class RegistryService:
         """
         verify_record(record, self._verifier, self._clock())
         known = self._records.get(record.node_id)
+        if known == record:
+            return
         if known is not None and known.expires_unix > record.expires_unix:
             raise IdentityError(f"a later record of {short(record.node_id)} is known")
         self._admit(record)

@@ -54,6 +54,15 @@ def test_an_older_record_does_not_replace_a_newer_one(signers: list[Ed25519Signe
     assert service.nodes() == (newer,)
 
 
+def test_the_same_record_again_takes_no_room(tmp_path: Path, signers: list[Ed25519Signer], signed: Sign) -> None:
+    store, record = FileStore(tmp_path / "records"), signed(signers[0])
+    service = RegistryService(store)
+    for _ in range(3):
+        service.register(record)
+    assert service.nodes() == (record,)
+    assert len(store.path.read_bytes().splitlines()) == 1
+
+
 def test_a_node_is_forgotten_when_its_record_ends(signers: list[Ed25519Signer]) -> None:
     now = 1000.0
     service = RegistryService(clock=lambda: now)
