@@ -20,6 +20,7 @@ from meshsim.sim import World
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from meshsim.node.emulation import Precision
     from meshsim.node.testbed import Mesh
     from meshsim.node.traffic import Mismatch
     from meshsim.scenario.plan import Plan
@@ -51,8 +52,8 @@ class RealCall:
         links: Each measured link beside the simulator's.
         path: The call's first route beside the simulator's, from the send times in its audio packets.
         mismatches: Directed links on which the emulator saw other counts than the nodes sent: none in a valid run.
-        precision_p99: The emulator's own error, seconds.
-        valid: Whether nothing went past the emulator and it kept its time.
+        precision_p99: How late datagrams left the emulator while the nodes ran, seconds.
+        valid: Whether nothing went past the emulator, and it kept its time in the self-test before the nodes started.
         processes: Real node processes.
     """
 
@@ -156,25 +157,27 @@ def real_call(
         policy=policy,
         model=None if model is None else str(model.resolve()),
     )
-    done, mesh, mismatches = asyncio.run(_run(bed, plan, seconds, kill_after))
+    done, mesh, mismatches, kept = asyncio.run(_run(bed, plan, seconds, kill_after))
     return RealCall(
         names=plan.nodes.names,
         talk=done,
         links=tuple(_compare_links(plan, mesh, parameters)),
         path=_compare_path(plan, done, parameters),
         mismatches=tuple(mismatches),
-        precision_p99=mesh.precision.p99,
+        precision_p99=kept.p99,
         valid=not mismatches and mesh.precision.holds(),
         processes=len(mesh.nodes),
     )
 
 
-async def _run(bed: Bed, plan: Plan, seconds: float, kill_after: float | None) -> tuple[Talk, Mesh, list[Mismatch]]:
+async def _run(
+    bed: Bed, plan: Plan, seconds: float, kill_after: float | None
+) -> tuple[Talk, Mesh, list[Mismatch], Precision]:
     async with running(bed) as mesh:
         await mesh.settle(2.0)
         done = await talk(mesh, plan.calls, 0, seconds=seconds, kill_after=kill_after)
         await asyncio.sleep(DRAIN)
-        return done, mesh, await mesh.counts()
+        return done, mesh, await mesh.counts(), await mesh.emulator.precision()
 
 
 def _one_way(parameters: dict[tuple[int, int], LinkParameters], a: int, b: int) -> float:

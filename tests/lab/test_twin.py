@@ -58,6 +58,13 @@ def test_without_a_kill_there_is_neither_detection_nor_gap() -> None:
     assert all(math.isnan(edge) for edge in call.gap)
 
 
+def test_packets_that_were_on_their_way_end_no_silence() -> None:
+    never = [{"heard": 10.0, "lost": 10.8, "restored": None}]
+    call = real(killed=(2, 10.0), arrivals=[9.98, 10.01, 10.03], failovers=never)
+    assert call.detect_seconds == pytest.approx(0.8)
+    assert all(math.isnan(edge) for edge in call.gap)
+
+
 def test_a_call_that_was_never_resumed_has_no_end_of_its_gap() -> None:
     call = real(killed=(2, 10.0), arrivals=[9.0], failovers=[])
     assert math.isnan(call.detect_seconds)
