@@ -19,6 +19,7 @@ from meshsim.learn.batch import Batch, batches_of, join
 from meshsim.learn.gnn import Prediction, RouteScorer, add_up
 from meshsim.mesh.errors import ConfigError
 from meshsim.routing import features
+from meshsim.routing.artefact import UtilityWeights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[float], None]
 
-MOS_WEIGHT = 0.05
+MOS_WEIGHT = UtilityWeights().mos
 """Utility of one point of MOS, beside 1 for a call that meets its target: breaks ties between good paths."""
 
 

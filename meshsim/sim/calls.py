@@ -16,6 +16,7 @@ from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.quality import poor, voice_mos
 from meshsim.mesh.seeds import SeedTree
 from meshsim.routing.request import RouteRequest
+from meshsim.sim.environment import BEFORE
 from meshsim.sim.oracle import SECOND_LOOK, GhostProbe, finish_probe, start_probe
 from meshsim.sim.recorder import CallRow
 from meshsim.sim.resources import Paths, join
@@ -38,9 +39,6 @@ DETECTION = 1.5
 
 REFUSAL = 0.2
 """Seconds until a relay's refusal is heard."""
-
-BEFORE = 0
-"""Priority of what must happen before the ordinary events of the same instant."""
 
 NAN = float("nan")
 

@@ -22,6 +22,8 @@ from meshsim.mesh.errors import LocalProtocolError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+BEFORE = 0
+"""Priority of what must happen before the ordinary events of the same instant."""
 NORMAL = 1
 LATE = 2
 """Priority of what must see everything else that happens at the same instant."""

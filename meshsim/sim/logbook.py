@@ -12,6 +12,7 @@ from meshsim.agent.calls import label_of
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.view import LinkBelief, NetworkView, NodeBelief
 from meshsim.routing.candidates import Candidates
+from meshsim.sim.environment import BEFORE
 from meshsim.sim.oracle import SECOND_LOOK, GhostProbe, finish_probe, start_probe
 from meshsim.sim.recorder import CallRow
 from meshsim.trust import EventKind, Reputation
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from meshsim.sim.streams import MediaFlows
     from meshsim.sim.world import World
 
-BEFORE = 0
 NAN = float("nan")
 
 

@@ -13,9 +13,9 @@ from meshsim.mesh.seeds import SeedTree
 from meshsim.routing.engine import RoutingEngine
 from meshsim.routing.policies import Policy, make
 from meshsim.scenario import canonical
-from meshsim.sim.calls import BEFORE, Switchboard
+from meshsim.sim.calls import Switchboard
 from meshsim.sim.control import ControlPlane
-from meshsim.sim.environment import LATE, Environment
+from meshsim.sim.environment import BEFORE, LATE, Environment
 from meshsim.sim.ledger import Ledger, make_model
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.world import World
