@@ -300,8 +300,8 @@ class MeshAgent:
             return "off_path"
         if not 0 < lifetime <= 2 * to_nanoseconds(self._core.config.statement_lifetime):
             return "expired"
-        if (setup.call, setup.attempt) in self._seen:
-            return "replayed"
+        if (setup.call, setup.attempt) in self._seen or self._desk.so_far(setup.call, now):
+            return "replayed"  # an own call's set-ups come from here alone
         return "" if is_signed(setup, setup.path[0], self._core.verifier) else "forged"
 
     def _absorb(self, receipts: Sequence[Receipt], now: Instant) -> None:

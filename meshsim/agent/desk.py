@@ -257,8 +257,7 @@ class Desk:
         call = self._calls.get(setup.call)
         refusal = self._refusal(setup, call)
         if refusal:
-            back = CallReject(*leg.key, onward=False, by=self._core.node, reason=refusal)
-            self._core.send(setup.path[-2], back)
+            self._core.send(setup.path[-2], CallReject(*leg.key, onward=False, by=self._core.node, reason=refusal))
             return
         if call is None:
             call = self._calls[setup.call] = incoming(setup, now)
@@ -335,10 +334,9 @@ class Desk:
 
     def _suspects(self, leg: Leg, now: Instant) -> set[NodeId]:
         """The relays that may be at fault: not the next one, if it answers pings and there are others."""
-        relays = leg.path[1:-1]
-        near = leg.next_hop
-        known = near in self._neighbourhood
-        answers = known and now.mono - self._neighbourhood[near].heard <= self._core.config.silence
+        relays, near = leg.path[1:-1], leg.next_hop
+        linked = near in self._neighbourhood
+        answers = linked and now.mono - self._neighbourhood[near].heard <= self._core.config.silence
         return set(relays) - {near} if answers and len(relays) > 1 else set(relays)
 
     def _lose_path(self, call: Call, blamed: set[NodeId], why: str, now: Instant) -> None:
@@ -389,7 +387,7 @@ class Desk:
             self._give_up(call, message.reason, now)
         elif leg is call.pending:
             self._drop_pending(call, message.reason, {leg.blamed(message)}, now)
-        elif message.reason == CANCELLED and message.by == leg.path[0]:
+        elif message.reason == CANCELLED and not call.outgoing:
             call.advance(CallEvent.END)
             self._finish(call, now)
         elif leg is call.active:

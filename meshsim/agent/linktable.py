@@ -137,7 +137,8 @@ class LinkTable:
 
     def _holds(self, statement: LinkState, now: Instant) -> bool:
         ends = {entry.to for entry in statement.links}
-        if statement.expires_ns <= to_nanoseconds(now.unix):
+        lifetime = statement.expires_ns - to_nanoseconds(now.unix)
+        if not 0 < lifetime <= 2 * to_nanoseconds(self._core.config.statement_lifetime):
             self._core.reject("expired")
         elif len(ends) != len(statement.links) or statement.origin in ends:
             self._core.reject("bad_statement")

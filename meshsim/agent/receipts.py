@@ -28,7 +28,9 @@ SETTLED_ROUTES = 4096
 RECENT_RECEIPTS = 512
 PAIRS = 4096
 
-RouteKey = tuple["CallId", int]
+RouteKey = tuple["CallId", int, tuple["NodeId", ...]]
+"""Call, attempt and path: whoever is on the path knows the first two, so a receipt of a made-up path must not stand in
+the way of the true ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +93,11 @@ class Ledger:
 
     def add(self, receipt: Receipt, now: Instant) -> bool:
         """Takes in anybody's receipt; False if it was known, came too late or does not hold (then it is counted)."""
-        key = (receipt.call, receipt.attempt)
+        key = (receipt.call, receipt.attempt, receipt.path)
         case = self._open.get(key)
         if key in self._settled or (case is not None and receipt.signer in case.receipts):
             return False
-        if not self._holds(receipt, case, now):
+        if not self._holds(receipt, now):
             return False
         if case is None:
             case = self._open[key] = _Case(receipt.path, now.mono)
@@ -106,14 +108,12 @@ class Ledger:
         self._recent.append((self.revision, receipt))
         return True
 
-    def _holds(self, receipt: Receipt, case: _Case | None, now: Instant) -> bool:
+    def _holds(self, receipt: Receipt, now: Instant) -> bool:
         lifetime = receipt.expires_ns - to_nanoseconds(now.unix)
         if not 0 < lifetime <= 2 * to_nanoseconds(self._core.config.receipt_lifetime):
             self._core.reject("expired")
         elif receipt.signer not in receipt.path or len(set(receipt.path)) != len(receipt.path):
             self._core.reject("off_path")
-        elif case is not None and case.path != receipt.path:
-            self._core.reject("contradiction")
         elif not is_signed(receipt, receipt.signer, self._core.verifier):
             self._core.reject("forged")
         else:

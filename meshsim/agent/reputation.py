@@ -51,10 +51,12 @@ class TrustBook:
 
     def score(self, node: NodeId, now: float) -> Reputation:
         """The reputation of `node`."""
-        return self._model.score(self._row(node), now)
+        return self._model.score(self._rows.get(node, len(self._rows)), now)
 
     def table(self, nodes: Sequence[NodeId], now: float) -> ReputationTable:
         """The reputations of `nodes`, in their order; arrays of shape (N,)."""
-        rows = np.array([self._row(node) for node in nodes], dtype=np.int64)
-        whole = self._model.table(len(self._rows), now)
+        # Those never judged share the row after the last, which is the prior's: looking at a node takes no memory.
+        stranger = len(self._rows)
+        rows = np.array([self._rows.get(node, stranger) for node in nodes], dtype=np.int64)
+        whole = self._model.table(stranger + 1, now)
         return ReputationTable(*(column[rows] for column in whole))

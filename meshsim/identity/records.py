@@ -18,7 +18,7 @@ RECORD_BYTES = 2048
 """No encoded record is longer."""
 
 _CONTEXT = b"meshsim/node-record/1\0"
-_TEXT_LIMITS = {"domain": 253, "address": 512, "nat": 32}
+_TEXT_LIMITS = {"address": 512, "nat": 32}
 _RANGES = {
     "latitude": (-90.0, 90.0),
     "longitude": (-180.0, 180.0),
@@ -72,7 +72,7 @@ class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def __post_init__(self) -> None:
         try:
             node_id(self.node)
-            AuraID.parse(self.aura)
+            AuraID(AuraID.parse(self.aura).name, self.domain)
         except IdentityError as error:
             raise _BadRecordError(str(error)) from error
         if self.role not in ROLES:
@@ -87,8 +87,9 @@ class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def _check_sizes(self) -> None:
         for name, limit in _TEXT_LIMITS.items():
-            if len(getattr(self, name)) > limit:
-                raise _BadRecordError(f"{name} is longer than {limit} characters")
+            # Bytes, not characters: a full digest of records has to fit into a message.
+            if len(getattr(self, name).encode()) > limit:
+                raise _BadRecordError(f"{name} is longer than {limit} bytes")
         if len(self.signature) > _SIGNATURE_BYTES:
             raise _BadRecordError(f"a signature has at most {_SIGNATURE_BYTES} bytes, not {len(self.signature)}")
         if not 0 <= self.max_calls <= _MAX_CALLS:

@@ -23,6 +23,7 @@ from meshsim.agent import (
 )
 from meshsim.agent.calls import label_of
 from meshsim.agent.messages import (
+    CANCELLED,
     CallAccept,
     CallEnd,
     CallKeepalive,
@@ -489,6 +490,34 @@ def test_a_replayed_set_up_is_dropped(diamond: Network) -> None:
     diamond.run(1.0)
     diamond.inject("r1", "alice", setup_of(diamond))
     assert diamond["r1"].rejected == {"replayed": 1}
+
+
+def test_nobody_else_sets_up_a_call_that_goes_out_from_here() -> None:
+    net = Network()
+    for name in ("alice", "r1", "bob", "eve"):
+        net.add(name, role="peer" if name == "bob" else "relay")
+    net.join("alice", "r1")
+    net.join("r1", "bob")
+    net.join("alice", "eve")
+    net.join("eve", "bob", 0.5)
+    net.run(8.0)
+    call = net.call("alice", "bob")
+    net.run(1.0)
+    path = tuple(net.node(name) for name in ("eve", "alice", "r1"))
+    stolen = msgspec.structs.replace(setup_of(net), path=path, caller="@eve.aura")
+    net.inject("alice", "eve", sign(stolen, net["eve"]._core.signer))
+    assert net["alice"].rejected == {"replayed": 1}
+    net.run(5.0)
+    assert net["alice"].call_state(call) is CallState.ACTIVE
+
+
+def test_a_relay_cannot_say_the_caller_cancelled_to_end_the_call_as_completed(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(1.0)
+    diamond.inject("alice", "r1", CallReject(call, 0, False, diamond.node("alice"), CANCELLED))
+    assert diamond["alice"].call_state(call) is CallState.FAILING_OVER
+    diamond.run(2.0)
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
 
 
 def test_an_acceptance_the_callee_did_not_sign_does_not_open_media(make_diamond: Callable[..., Network]) -> None:

@@ -11,13 +11,14 @@ from meshsim.agent.core import Core
 from meshsim.agent.linktable import LinkTable, nat_of
 from meshsim.agent.messages import LINK_ENTRIES, LinkEntry, LinkState, Pong, Told, sign
 from meshsim.agent.neighbours import Neighbourhood
+from meshsim.agent.receipts import Verdict
 from meshsim.agent.reputation import TrustBook
 from meshsim.identity import HashSigner, HashVerifier, NodeRecord
 from meshsim.mesh.ids import NodeId
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.time import Instant
 from meshsim.mesh.view import Nat, find_links
-from meshsim.trust import models
+from meshsim.trust import EventKind, models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +101,7 @@ def test_statements_about_oneself_are_not_taken_from_others() -> None:
     ("bad", "reason"),
     [
         (statement(5, lifetime=-1.0), "expired"),
+        (statement(5, lifetime=1e6), "expired"),
         (statement(5, links=[6, 6]), "bad_statement"),
         (statement(5, links=[5]), "bad_statement"),
         (msgspec.structs.replace(statement(5), load=0.0), "forged"),
@@ -122,6 +124,14 @@ def test_the_table_is_bounded_and_forgets_whom_it_heard_of_longest_ago() -> None
     assert not rig.accept(statement(30), t=15.0)
     rig.table.learn(record(31), now(15.0))
     assert node(31) not in rig.table
+
+
+def test_looking_at_nodes_that_nobody_judged_takes_no_memory() -> None:
+    book = TrustBook(models["beta"]())
+    book.observe(Verdict(node=node(3), events=(EventKind.CALL_DROPPED,), weight=1.0), 0.0)
+    table = book.table([node(i) for i in range(1000)], 0.0)
+    assert len(book._rows) == 1
+    assert table.mean[3] == book.score(node(3), 0.0).mean < book.score(node(4), 0.0).mean == table.mean[4]
 
 
 def test_own_neighbours_are_never_forgotten() -> None:

@@ -175,21 +175,34 @@ def test_a_loss_that_is_no_probability_is_refused(loss: float) -> None:
 
 
 def biggest_digest() -> Digest:
+    """One whose every field is as long as it may be."""
+    domain = ".".join(["d" * 63] * 3 + ["d" * 61])
     record = NodeRecord(
-        node=b"a" * 32, aura=f"@{'x' * 32}.aura", domain="d" * 120, address="h" * 100, signature=b"s" * 64
+        node=b"a" * 32,
+        aura=f"@{'x' * 32}.aura:{domain}",
+        role="super_node",
+        domain=domain,
+        address="é" * 256,
+        nat="é" * 16,
+        latitude=1.5,
+        longitude=1.5,
+        capacity_bps=1e15,
+        max_calls=1_000_000,
+        expires_unix=1e12,
+        signature=b"s" * 64,
     )
     entry = LinkEntry(NodeId(b"n" * 32), 2**62, 2**62, 0.5, 1e9)
     statement = LinkState(
         record=record,
-        epoch=2**40,
-        sequence=2**40,
+        epoch=2**53,
+        sequence=2**53,
         load=0.5,
-        calls=100,
+        calls=2**53,
         links=(entry,) * LINK_ENTRIES,
         expires_ns=2**62,
         signature=b"s" * 64,
     )
-    return Digest((Told(2**50, statement),) * DIGEST_ENTRIES)
+    return Digest((Told(2**62, statement),) * DIGEST_ENTRIES)
 
 
 def test_a_full_digest_fits_into_a_message() -> None:
@@ -232,4 +245,4 @@ def test_an_acceptance_answers_one_set_up_only(setup: CallSetup) -> None:
 def test_a_statement_names_its_origin_and_version() -> None:
     statement = biggest_digest().entries[0].statement
     assert statement.origin == b"a" * 32
-    assert statement.version == (2**40, 2**40)
+    assert statement.version == (2**53, 2**53)

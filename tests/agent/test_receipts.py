@@ -163,11 +163,12 @@ def test_a_receipt_that_does_not_hold_is_counted(bad: Receipt, reason: str) -> N
     assert book._core.rejected == {reason: 1}
 
 
-def test_a_receipt_of_another_path_contradicts() -> None:
+def test_a_relays_tale_of_another_path_does_not_stand_in_the_way_of_the_true_receipts() -> None:
     book = ledger()
-    book.add(receipt(0), now())
-    assert not book.add(receipt(2, path=(A, S, B)), now())
-    assert book._core.rejected == {"contradiction": 1}
+    assert book.add(receipt(1, path=(A, S, R)), now())
+    for signer in (0, 2):
+        assert book.add(receipt(signer, outcome=Outcome.DROPPED), now())
+    assert [(verdict.node, verdict.weight) for verdict in book.settle(now())] == [(R, 1.0)]
 
 
 def test_one_pair_of_ends_moves_a_relay_only_so_far_in_a_window() -> None:
