@@ -75,6 +75,8 @@ class Directory:
         name = self._names.pop(node, None)
         if name is not None:
             del self._nodes[name][node]
+            if not self._nodes[name]:
+                del self._nodes[name]  # or a node that changes its name for ever would fill the memory
 
     def set_privacy(self, aura: AuraID, level: str) -> None:
         """Sets who may resolve a name of this domain; `public` unless set.

@@ -19,6 +19,8 @@ CALL_ID_BYTES = 16
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _ED25519_MULTICODEC = b"\xed\x01"
+_DID_DIGITS = 48
+"""No 34 bytes have more digits in base 58; the time to read them grows with the square of their number."""
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -94,7 +96,13 @@ def from_did_key(text: str) -> NodeId:
     """
     prefix = "did:key:z"
     digits = text[len(prefix) :]
-    if not text.startswith(prefix) or not digits or any(c not in _BASE58 for c in digits):
+    # One id has one text: a leading 1 would be a zero byte before the multicodec.
+    if (
+        not text.startswith(prefix)
+        or not 0 < len(digits) <= _DID_DIGITS
+        or digits.startswith(_BASE58[0])
+        or any(c not in _BASE58 for c in digits)
+    ):
         raise IdentityError(f"not an Ed25519 did:key: {text!r}")
     number = 0
     for character in digits:

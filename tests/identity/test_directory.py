@@ -48,6 +48,11 @@ def test_registering_again_replaces_even_under_another_name() -> None:
         home.resolve(BOB)
 
 
+def test_a_node_that_changes_its_name_for_ever_takes_no_more_memory() -> None:
+    home = directory("a.org", *(record(1, f"@n{i}.aura") for i in range(50)))
+    assert len(home._nodes) == len(home.records()) == 1
+
+
 def test_a_removed_node_is_gone_and_removing_it_again_is_no_error() -> None:
     home = directory("a.org", record(1), record(2))
     for _ in range(2):

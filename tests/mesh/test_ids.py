@@ -82,6 +82,13 @@ def test_a_malformed_did_key_is_refused(text: str) -> None:
         from_did_key(text)
 
 
+@pytest.mark.parametrize("noise", ["1", "111", "z" * 100_000])
+def test_a_node_id_has_one_text(noise: str) -> None:
+    text = did_key(NodeId(bytes(32)))
+    with pytest.raises(IdentityError):
+        from_did_key(text.replace(":z", f":z{noise}"))
+
+
 @pytest.mark.parametrize("size", [0, 31, 33])
 def test_a_node_id_has_32_bytes(size: int) -> None:
     with pytest.raises(IdentityError, match=str(size)):
