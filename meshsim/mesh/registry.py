@@ -10,10 +10,19 @@ from meshsim.mesh.errors import ConfigError, nearest
 T = TypeVar("T")
 
 
+def group_of(kind: str) -> str:
+    """The group of entry points that adds parts of a kind from outside.
+
+    >>> group_of("routing policy")
+    'meshsim.routing_policy'
+    """
+    return f"meshsim.{kind.replace(' ', '_')}"
+
+
 class Registry(Generic[T]):
     """Parts by name; unknown names are refused with the known ones.
 
-    Entry points add parts from outside: group `meshsim.<kind>`, with `_` for the spaces in `kind`.
+    Entry points add parts from outside, in the group that `group_of` names.
 
     >>> shapes = Registry("shape")
     >>> shapes.add("square", 4)
@@ -71,5 +80,5 @@ class Registry(Generic[T]):
         from importlib.metadata import entry_points  # noqa: PLC0415 - 40 ms that most programs never need
 
         self._discovered = True
-        for point in entry_points(group=f"meshsim.{self.kind.replace(' ', '_')}"):
+        for point in entry_points(group=group_of(self.kind)):
             self._parts.setdefault(point.name, point.load())

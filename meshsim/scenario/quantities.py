@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from meshsim.mesh import units
 from meshsim.mesh.errors import ConfigError, IdentityError, nearest
 from meshsim.mesh.ids import AuraID
+from meshsim.mesh.registry import group_of
 
 
 def refuse(
@@ -130,11 +131,16 @@ Domain = Annotated[str, AfterValidator(_domain)]
 
 
 def known_name(kind: str, builtin: Sequence[str]) -> Callable[[str], str]:
-    """A validator of names of exchangeable parts: the `builtin` ones and installed entry points `meshsim.<kind>`."""
+    """A validator of names of exchangeable parts: the `builtin` ones and those that installed packages add.
+
+    Args:
+        kind: As the part's `Registry` has it.
+        builtin: What the package itself brings; a test holds them to the registries, which this layer may not import.
+    """
 
     def check(value: str) -> str:
         if value not in builtin:
-            names = sorted({*builtin, *(point.name for point in entry_points(group=f"meshsim.{kind}"))})
+            names = sorted({*builtin, *(point.name for point in entry_points(group=group_of(kind)))})
             if value not in names:
                 raise refuse(f"unknown {kind} {value!r}", allowed=names, near=nearest(value, names))
         return value
@@ -142,18 +148,20 @@ def known_name(kind: str, builtin: Sequence[str]) -> Callable[[str], str]:
     return check
 
 
-PolicyName = Annotated[
-    str, AfterValidator(known_name("policy", ("direct", "shortest", "weighted", "learned", "exploring")))
-]
+POLICY_NAMES = ("direct", "shortest", "weighted", "learned", "exploring")
+REPUTATION_NAMES = ("additive", "beta")
+MISBEHAVIOUR_NAMES = ("black_hole", "gray_hole")
+
+PolicyName = Annotated[str, AfterValidator(known_name("routing policy", POLICY_NAMES))]
 """A routing policy."""
 
-ReputationName = Annotated[str, AfterValidator(known_name("reputation", ("additive", "beta")))]
+ReputationName = Annotated[str, AfterValidator(known_name("reputation model", REPUTATION_NAMES))]
 """A reputation model."""
 
-Misbehaviour = Annotated[str, AfterValidator(known_name("misbehaviour", ("black_hole", "gray_hole")))]
+Misbehaviour = Annotated[str, AfterValidator(known_name("misbehaviour", MISBEHAVIOUR_NAMES))]
 """A way to misbehave."""
 
-Behaviour = Annotated[str, AfterValidator(known_name("misbehaviour", ("honest", "black_hole", "gray_hole")))]
+Behaviour = Annotated[str, AfterValidator(known_name("misbehaviour", ("honest", *MISBEHAVIOUR_NAMES)))]
 """`honest`, or a way to misbehave."""
 
 PartName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?$")]

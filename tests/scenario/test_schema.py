@@ -8,8 +8,13 @@ import pydantic
 import pytest
 
 from meshsim import scenario
-from meshsim.scenario import census
+from meshsim.agent.adversary import adversaries
+from meshsim.mesh.errors import ConfigError
+from meshsim.mesh.registry import group_of
+from meshsim.routing.policies import POLICIES
+from meshsim.scenario import census, quantities
 from meshsim.scenario.nodes import NodesConfig
+from meshsim.trust import models
 
 
 def objects(node: object) -> list[dict]:
@@ -26,6 +31,35 @@ def test_every_key_of_the_json_schema_is_described_and_no_other_is_allowed():
         assert part["additionalProperties"] is False
         assert part["description"]
         assert all(entry.get("description") or "$ref" in entry for entry in part["properties"].values())
+
+
+@pytest.mark.parametrize(
+    ("registry", "names"),
+    [
+        (POLICIES, quantities.POLICY_NAMES),
+        (models, quantities.REPUTATION_NAMES),
+        (adversaries, quantities.MISBEHAVIOUR_NAMES),
+    ],
+    ids=["policies", "reputation models", "misbehaviours"],
+)
+def test_the_names_that_a_scenario_knows_are_those_of_the_registries(registry, names):
+    assert sorted(names) == sorted(registry)
+
+
+@pytest.mark.parametrize(
+    ("registry", "override"),
+    [(POLICIES, "routing.policy"), (models, "trust.model"), (adversaries, "nodes.named.alice.behaviour")],
+    ids=["policies", "reputation models", "misbehaviours"],
+)
+def test_a_part_that_a_registry_finds_outside_may_be_named_in_a_scenario(registry, override, tmp_path, monkeypatch):
+    info = tmp_path / "plugged-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group_of(registry.kind)}]\nmine = plugged:Mine\n")
+    with pytest.raises(ConfigError, match=f"unknown {registry.kind} 'mine'"):
+        scenario.load("tiny", [f"{override}=mine"])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "mine" in scenario.canonical(scenario.load("tiny", [f"{override}=mine"]))
 
 
 def test_a_scenario_cannot_be_changed():

@@ -75,7 +75,7 @@ def test_canonical_text_loads_to_the_same_scenario(write):
         ("nodes:\n  roles: {relay: 1.5}\n", 2, "nodes.roles.relay", "neither a whole number", None),
         ("nodes:\n  roles: {relay: 99}\n", 2, "nodes.roles", "count says 60", None),
         ("control:\n  mode: agent\n", 2, "control.mode", "not one of the allowed", "agents"),
-        ("routing:\n  policy: learnt\n", 2, "routing.policy", "unknown policy 'learnt'", "learned"),
+        ("routing:\n  policy: learnt\n", 2, "routing.policy", "unknown routing policy 'learnt'", "learned"),
         ("trust:\n  model: betta\n", 2, "trust.model", "unknown reputation", "beta"),
         ("misbehaviour:\n  - kind: gray_hol\n", 2, "misbehaviour.0.kind", "unknown misbehaviour", "gray_hole"),
         ("nodes:\n  named:\n    - {name: a, role: super}\n", 3, "nodes.named.0.role", "allowed values", "super_node"),
