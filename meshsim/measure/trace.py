@@ -183,6 +183,18 @@ class TraceWriter:
             self.close()
 
 
+def _read_header(folder: Path) -> dict[str, Any]:
+    try:
+        header = json.loads((folder / HEADER).read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as missing:
+        raise TraceError(f"{folder} is no complete trace: {HEADER} is missing") from missing
+    except ValueError as error:
+        raise TraceError(f"{folder / HEADER} cannot be read: {error}") from error
+    if not isinstance(header, dict):
+        raise TraceError(f"{folder / HEADER} is no header: a {type(header).__name__}")
+    return header
+
+
 class Trace:
     """Reads one episode.
 
@@ -195,10 +207,7 @@ class Trace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        try:
-            self.header: dict[str, Any] = json.loads((self.folder / HEADER).read_text())
-        except FileNotFoundError as missing:
-            raise TraceError(f"{self.folder} is no complete trace: {HEADER} is missing") from missing
+        self.header = _read_header(self.folder)
         if self.header.get("schema_version") != SCHEMA_VERSION:
             raise TraceError(
                 f"{self.folder}: trace schema {self.header.get('schema_version')}, this meshsim reads {SCHEMA_VERSION}"
@@ -212,7 +221,10 @@ class Trace:
         parts = sorted((self.folder / name).glob("part-*.parquet"))
         if not parts:
             return schema(name).empty_table()
-        return pa.concat_tables([pq.read_table(part, partitioning=None) for part in parts])
+        try:
+            return pa.concat_tables([pq.read_table(part, partitioning=None) for part in parts])
+        except (pa.ArrowInvalid, OSError) as error:
+            raise TraceError(f"{self.folder / name} cannot be read: {error}") from error
 
     def columns(self, name: str) -> dict[str, Any]:
         """One table as NumPy arrays by column; string, binary and list columns as Python lists."""

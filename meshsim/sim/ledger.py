@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.trust import Evidence, Reputation, ReputationTable, Status, models, status_of
 
 if TYPE_CHECKING:
@@ -15,11 +17,24 @@ if TYPE_CHECKING:
 
 
 def make_model(config: TrustConfig) -> ReputationModel:
-    """The reputation model that a scenario asks for."""
+    """The reputation model that a scenario asks for.
+
+    Raises:
+        ConfigError: If the model has no such parameter, or not such a value of it.
+    """
     options: dict[str, Any] = dict(config.parameters)
+    make = models[config.model]
+    known = [name for name, said in signature(make).parameters.items() if isinstance(said.default, int | float)]
+    for name in options:
+        if name not in known:
+            problem, key = f"the model {config.model} has no parameter {name!r}", f"trust.parameters.{name}"
+            raise ConfigError(problem, key=key, allowed=known, nearest=nearest(name, known))
     if config.model == "beta":
         options.setdefault("half_life", config.half_life)
-    return models[config.model](**options)
+    try:
+        return make(**options)
+    except ValueError as error:
+        raise ConfigError(str(error), key="trust.parameters") from error
 
 
 class Ledger:

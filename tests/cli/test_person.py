@@ -36,6 +36,14 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "an override's key": (["run", "tiny", "-o", "calls.rat=1"], ["'calls.rat=1'", "did you mean: rate"]),
     "an override's value": (["run", "tiny", "-o", "duration=60x"], ["'duration=60x'", "'60x'"]),
     "an override without value": (["run", "tiny", "-o", "calls"], ["dotted.key=value"]),
+    "a parameter of trust": (
+        ["run", "tiny", "--out", "new", "-o", "trust.parameters.minimun=1"],
+        ["trust.parameters.minimun: the model beta has no parameter 'minimun'", "did you mean: minimum"],
+    ),
+    "a value of trust": (
+        ["run", "tiny", "--out", "new", "-o", "trust.parameters.minimum=-1"],
+        ["trust.parameters: not a Beta model"],
+    ),
     "a policy": (["run", "tiny", "--policy", "shortes"], ["policy: unknown policy", "did you mean: shortest"]),
     "a seed": (["run", "tiny", "--seed", "-1"], ["--seed", "x>=0"]),
     "a verb": (["rnu", "tiny"], ["Did you mean 'run'?"]),

@@ -65,6 +65,22 @@ def test_a_cut_off_trace_is_refused(tmp_path: Path) -> None:
         Trace(tmp_path / "a")
 
 
+@pytest.mark.parametrize("text", [b"{", b"[]", b"\xff"], ids=["cut off", "a list", "no text"])
+def test_a_broken_header_is_refused(text: bytes, tmp_path: Path) -> None:
+    folder = write(tmp_path / "a")
+    (folder / "header.json").write_bytes(text)
+    with pytest.raises(TraceError, match=r"header\.json"):
+        Trace(folder)
+
+
+def test_a_broken_part_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a")
+    part = next(folder.rglob("part-*.parquet"))
+    part.write_bytes(part.read_bytes()[:-20])
+    with pytest.raises(TraceError, match="cannot be read"):
+        Trace(folder).table(part.parent.name)
+
+
 def test_an_episode_that_fails_leaves_no_whole_trace(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), TraceWriter(tmp_path / "a", {}):
         _ = 1 / 0
