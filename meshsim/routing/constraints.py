@@ -35,8 +35,8 @@ class Limits:
     Attributes:
         trust_floor: Least reputation (0..100) of a relay. The score itself is compared, not its interval; how sure
             the score is reaches the policy as a feature.
-        newcomer_evidence: Outcomes below which a relay is a newcomer, whom the floor does not refuse: a Beta score
-            starts near 5, and nobody could ever earn more.
+        newcomer_evidence: Outcomes below which a relay is a newcomer, whom the floor does not refuse: where a score
+            starts below the floor, or a first failure puts it there, nobody could ever earn more.
         permits: Whether a node's domain is federated with ours for relaying; None permits all.
     """
 
