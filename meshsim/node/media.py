@@ -30,6 +30,10 @@ DATA_PERIOD = 0.1
 """Seconds between data messages of a talking end."""
 DATA_BYTES = 1200
 """No data frame is longer."""
+CALLS_KEPT = 64
+"""Calls that have ended here and whose reception is still known; the oldest go first."""
+LONGEST_ECHO = 60.0
+"""Seconds; no echo is believed to have taken longer, or less than none."""
 _LABEL_BYTES, _TIME_BYTES = 4, 8
 _FRAME_BYTES = _LABEL_BYTES + 1 + _TIME_BYTES
 _ASK, _ECHO = 0, 1
@@ -72,7 +76,7 @@ class MediaPlane:
         group: Where the speaking and reporting tasks of an end live.
 
     Attributes:
-        heard: Per call that ends here.
+        heard: Per call that ends here, or did lately.
         unroutable: Packets and frames of no known route.
     """
 
@@ -146,7 +150,7 @@ class MediaPlane:
         """A data frame came from a neighbour.
 
         Raises:
-            RemoteProtocolError: If it is none.
+            RemoteProtocolError: If it is none, or the echo of nothing that was asked.
         """
         if not _FRAME_BYTES <= len(frame) <= DATA_BYTES:
             raise RemoteProtocolError(f"a data frame of {len(frame)} bytes")
@@ -184,6 +188,7 @@ class MediaPlane:
     def _open_end(self, call: CallId, label: int, neighbour: NodeId) -> None:
         from meshsim.node.audio import AudioSink, AudioSource  # noqa: PLC0415 - a relay never loads a codec
 
+        self._forget_oldest()
         heard = self.heard.setdefault(call, Heard())
         source = AudioSource(label)
         tasks = [
@@ -193,6 +198,12 @@ class MediaPlane:
         ]
         self._ends[label] = _End(call=call, neighbour=neighbour, sink=AudioSink(label), tasks=tasks)
         heard.audio[label] = self._ends[label].sink.report()
+
+    def _forget_oldest(self) -> None:
+        live = {end.call for end in self._ends.values()}
+        over = [call for call in self.heard if call not in live][:-CALLS_KEPT]
+        for call in over:
+            del self.heard[call]
 
     async def _talk(self, label: int, neighbour: NodeId) -> None:
         while True:
@@ -205,9 +216,12 @@ class MediaPlane:
         if kind == _ASK:
             heard.data_received += 1
             self._send_data(end.neighbour, frame[:_LABEL_BYTES] + bytes([_ECHO]) + frame[_LABEL_BYTES + 1 :])
-        else:
-            sent = int.from_bytes(frame[_LABEL_BYTES + 1 : _FRAME_BYTES], "big")
-            heard.data_rtts.append(to_seconds(time.monotonic_ns() - sent))
+            return
+        sent = int.from_bytes(frame[_LABEL_BYTES + 1 : _FRAME_BYTES], "big")
+        took = to_seconds(time.monotonic_ns() - sent)
+        if kind != _ECHO or not 0.0 <= took <= LONGEST_ECHO:
+            raise RemoteProtocolError("a data frame that neither asks nor echoes what was asked")
+        heard.data_rtts.append(took)
 
     async def _watch(self, label: int) -> None:
         """Reports to the agent what came in since the last report."""

@@ -29,7 +29,7 @@ from meshsim.node.config import NodeConfig, load_config
 from meshsim.node.driver import NodeDriver
 from meshsim.node.emulation import EmulatorClient
 from meshsim.node.events import told_of, told_of_heard
-from meshsim.node.media import Heard, MediaPlane
+from meshsim.node.media import MediaPlane
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.signaling import dials
 from meshsim.node.trace import NodeTrace
@@ -124,10 +124,6 @@ class Node:
         finished = self._finished.setdefault(call, asyncio.get_running_loop().create_future())
         return await finished
 
-    def heard(self, call: CallId) -> Heard | None:
-        """What was received of a call here."""
-        return self._media.heard.get(call)
-
     # Wires: what the driver performs effects with ---------------------------------------------------------------------
 
     def send(self, to: NodeId, channel: str, data: bytes) -> None:
@@ -206,6 +202,7 @@ class Node:
                 on_media=self._receive_media,
                 on_open=self._link_up,
                 on_closed=self._link_down,
+                may_connect=self._may_connect,
             ),
             config=LinkConfig(addresses=config.addresses),
             emulator=emulator,
@@ -278,6 +275,11 @@ class Node:
         self._driver.link_up(peer)
         if self._neighbours.links.keys() >= set(self.config.neighbour_ids):
             self._linked.set()
+
+    def _may_connect(self, peer: NodeId) -> bool:
+        """Whether an offer of `peer` is taken: strangers find a place while there is one, neighbours always."""
+        links = self._neighbours.links
+        return peer in links or peer in self.config.neighbour_ids or len(links) < self.config.agent.max_neighbours
 
     def _link_down(self, peer: NodeId) -> None:
         self._tell({"event": "link", "peer": did_key(peer), "up": False})

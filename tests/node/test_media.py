@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -12,7 +12,7 @@ from meshsim.mesh.ids import CallId, NodeId
 from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.node.audio import AudioSource
-from meshsim.node.media import DATA_BYTES, MediaPlane
+from meshsim.node.media import CALLS_KEPT, DATA_BYTES, MediaPlane
 
 CALL, LABEL = CallId(bytes(range(16))), 0x1234ABCD
 ALICE, RELAY, BOB, EVE = (NodeId(bytes([i] * 32)) for i in range(1, 5))
@@ -131,6 +131,29 @@ async def test_an_end_echoes_data_and_times_the_echo_of_its_own() -> None:
     assert plane.heard[CALL].data_received == 1
     assert len(plane.heard[CALL].data_rtts) == 1
     assert plane.heard[CALL].data_rtts[0] >= 0.0
+
+
+@pytest.mark.parametrize("changed", [b"\x02" + bytes(8), b"\x01" + b"\xff" * 8])
+async def test_an_echo_of_nothing_that_was_asked_is_refused(changed: bytes) -> None:
+    async with asyncio.TaskGroup() as group:
+        plane = Wire().plane(group)
+        plane.open(effect(None, RELAY))
+        with pytest.raises(RemoteProtocolError, match="neither asks nor echoes"):
+            plane.receive_data(RELAY, LABEL.to_bytes(4, "big") + changed)
+        plane.settle()
+    assert plane.heard[CALL].data_rtts == []
+
+
+async def test_what_was_heard_of_old_calls_is_forgotten_and_of_live_ones_kept() -> None:
+    calls = [CallId(bytes([number]) * len(CALL)) for number in range(CALLS_KEPT + 5)]
+    async with asyncio.TaskGroup() as group:
+        plane = Wire().plane(group)
+        for label, call in enumerate(calls):
+            plane.open(replace(effect(None, RELAY), call=call, label=label))
+            if label:
+                plane.close(CloseMedia(call=call, label=label))
+        assert list(plane.heard) == [calls[0], *calls[-CALLS_KEPT - 1 :]]
+        plane.settle()
 
 
 async def test_an_end_hears_its_route_and_nothing_from_a_stranger() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import signal
 import sys
@@ -17,7 +18,7 @@ from meshsim.control.client import RegistryClient
 from meshsim.control.http import embedded
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.mesh.errors import ConfigError
-from meshsim.mesh.ids import AuraID, did_key
+from meshsim.mesh.ids import AuraID, NodeId, did_key
 from meshsim.mesh.media import MediaType
 from meshsim.node import runtime
 from meshsim.node.config import NodeConfig
@@ -112,6 +113,19 @@ async def _answered(links: Neighbours, told: Told) -> None:
     await asyncio.sleep(0.3)  # unordered channels have no end to wait for
     await links.close()
     await told.until("link", up=False)
+
+
+async def test_strangers_find_a_place_while_there_is_one_and_neighbours_always(tmp_path: Path) -> None:
+    known = SIGNERS[2].node_id
+    pace = dataclasses.replace(PACE, max_neighbours=1)
+    async with embedded() as url:
+        config = describe(tmp_path, 1, url, agent=pace, neighbours=(did_key(known),))
+        async with living(config) as (node, told), stranger(url, 0) as first:
+            await first.dial(SIGNERS[1].node_id)
+            await told.until("link", up=True, peer=did_key(SIGNERS[0].node_id))
+            assert node._may_connect(known)
+            assert node._may_connect(SIGNERS[0].node_id)
+            assert not node._may_connect(NodeId(bytes(32)))
 
 
 async def test_a_neighbour_that_falls_silent_is_dropped_and_dialled_again(
