@@ -48,7 +48,7 @@ def life(net: Network) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", ["black_hole", "gray_hole"])
+@pytest.mark.parametrize("name", list(adversaries))
 def test_strength_0_leaves_everything_identical(name: str) -> None:
     assert life(mesh(adversaries[name](0.0, STREAM))) == life(mesh())
 

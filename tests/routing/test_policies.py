@@ -15,7 +15,7 @@ from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import LinkEntry, NetworkView, NodeEntry, Role, make_view
 from meshsim.routing import RouteRequest, RoutingEngine
-from meshsim.routing.policies import Direct, Exploring, Learned, Policy, Shortest, Weighted, make, margins
+from meshsim.routing.policies import POLICIES, Direct, Exploring, Learned, Policy, Shortest, Weighted, make, margins
 from meshsim.testing import PolicyContract
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ class TestLearned(PolicyContract):
 
     def make_policy(self) -> Policy:
         return Learned(self.folder)
+
+
+def test_every_registered_policy_is_held_to_the_contract() -> None:
+    held = {contract.__name__.removeprefix("Test").lower() for contract in PolicyContract.__subclasses__()}
+    assert set(POLICIES) <= held
 
 
 def diamond(
