@@ -39,12 +39,12 @@ def test_the_allowed_use_of_link_graphs_is_the_rule_of_the_code(name: str, regis
 
 def test_data_on_this_machine_equal_their_checksums(registry: dict[str, Any]) -> None:
     folder = os.environ.get("MESHSIM_DATA_DIR")
+    if not folder:
+        pytest.skip("MESHSIM_DATA_DIR is not set")
     wrong = [
         f"{name}/{file}"
         for name, entry in registry["sets"].items()
         for file, digest in entry["files"].items()
-        if folder
-        and (path := Path(folder) / name / file).exists()
-        and hashlib.sha256(path.read_bytes()).hexdigest() != digest
+        if (path := Path(folder) / name / file).exists() and hashlib.sha256(path.read_bytes()).hexdigest() != digest
     ]
     assert wrong == []
