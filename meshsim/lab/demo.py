@@ -149,10 +149,15 @@ class _Road:
                 scenario="demo",
                 seed=unseen,
                 out=out / f"closed-{name}",
-                overrides=(f"routing.policy={name}", *BARE, lengths["closed"]),
-                model=out / "model" if name == "learned" else None,
+                overrides=(f"routing.policy={policy}", *BARE, lengths["closed"]),
+                model=model,
             )
-            for name in ("learned", "shortest", "weighted")
+            for name, policy, model in (
+                ("learned", "learned", out / "model"),
+                ("committed", "learned", None),
+                ("shortest", "shortest", None),
+                ("weighted", "weighted", None),
+            )
         }
         self._scale = Job(scenario="scale", seed=seed, out=out / "scale", overrides=(lengths["scale"],))
 

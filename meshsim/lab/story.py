@@ -153,7 +153,8 @@ def _rates(result: OpenLoop, where: str) -> Table:
         [name, WORDS.get(name, ""), percent(rate), f"{result.regret[name].mean:.3f}"]
         for name, rate in result.poor_call_rate.items()
     ]
-    return Table(columns=[f"policy on {where}", "who chooses", "poor calls, %", "MOS forgone"], rows=rows)
+    columns = ["policy", "who chooses", "poor calls, %", "MOS forgone"]
+    return Table(columns=columns, rows=rows, caption=f"On {where}, {result.calls:,} calls", words=2)
 
 
 def _learning(story: Story) -> Section:
