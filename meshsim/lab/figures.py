@@ -123,7 +123,7 @@ def reputation(trust: pd.DataFrame, behaviour: Sequence[str]) -> Figure:
         behaviour: True behaviour by node row.
     """
     with house_style():
-        figure, axes = _canvas()
+        figure, axes = _canvas(7.2, 3.4)
         lines = []
         for _, seen in trust.groupby(["node", "observer"]):
             node = int(seen["node"].iloc[0])
@@ -139,7 +139,7 @@ def reputation(trust: pd.DataFrame, behaviour: Sequence[str]) -> Figure:
             axes.plot(grid, mean, color=colour, lw=2.4, label=label)
         axes.set(xlabel="minutes", ylabel="reputation", ylim=(0, 102), title="Reputation of relays over time")
         if lines:
-            axes.legend(loc="lower left", ncols=3)
+            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 

@@ -24,10 +24,14 @@ class Table:
     Attributes:
         columns: Headings; the first column names the row.
         rows: As many cells as there are columns.
+        caption: What it shows, where the section does not say it.
+        words: How many columns, from the left, hold words; the rest are numbers.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    caption: str = ""
+    words: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
