@@ -59,9 +59,9 @@ class Story:
         sha256: Of that trace.
         trained: The scorer made from scratch.
         logged: Every policy on the logged calls, by counterfactual labels.
-        elsewhere: The same on a graph that no scorer was trained on.
+        elsewhere: The same on a graph that gave no scorer a gradient; it only told training when to stop.
         elsewhere_topology: That graph.
-        closed: Poor calls as lived, per policy that really routed an episode.
+        closed: Poor calls as lived, per policy that really routed an episode; intervals over the calls of that one.
         closed_traces: Those episodes.
         scale: Nodes, calls and seconds of the large episode.
         small: The plan that ran on real nodes.

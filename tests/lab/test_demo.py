@@ -74,7 +74,7 @@ def test_the_demo_goes_the_whole_road(tmp_path: Path, capsys: pytest.CaptureFixt
     rates = told["poor_call_rate"]
     assert set(rates) == {"direct", "shortest", "weighted", "learned", "committed", "oracle"}
     assert rates["oracle"]["mean"] <= rates["learned"]["mean"] < rates["shortest"]["mean"]
-    assert set(told["closed_loop"]) == {"learned", "shortest", "weighted"}
+    assert set(told["closed_loop"]) >= {"learned", "shortest", "weighted"}
     assert told["onnx_parity_max_abs"] <= 1e-4
     assert told["scale"]["nodes"] >= 1000
     assert told["mesh"]["nodes"] >= 6
