@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PARITY = 1e-4
 RIVALS = ("shortest", "weighted")
+STOPPED = ", on a graph that only told training when to stop"
 
 WORDS = {
     "direct": "direct where it connects, else the first relay",
@@ -73,7 +74,7 @@ def tell(story: Story, path: Path, *, command: str) -> Path:
 def _verdicts(story: Story) -> list[tuple[bool, str]]:
     return [
         *(_beats("learned", rival, story.logged, "") for rival in RIVALS),
-        *(_beats("committed", rival, story.elsewhere, ", on a graph that only told training when to stop") for rival in RIVALS),
+        *(_beats("committed", rival, story.elsewhere, STOPPED) for rival in RIVALS),
         (
             story.trained.parity <= PARITY,
             f"torch and ONNX agree to {story.trained.parity:.1e} (at most {PARITY:.0e})",
@@ -182,13 +183,14 @@ def _learning(story: Story) -> Section:
 
 def _living(story: Story) -> Section:
     rtts = {name: _rtts(trace) for name, trace in story.closed_traces.items()}
+    text = (
+        "Here each policy really routes every call of the episode: its choices load links and move reputations. One "
+        "episode each: the intervals are over its calls and say nothing of other episodes."
+    )
     rows = [[name, percent(rate)] for name, rate in story.closed.items()]
     return Section(
         title="Living with one's choices (closed loop)",
-        text=[
-            "Here each policy really routes every call of the episode: its choices load links and move reputations. One "
-            "episode each: the intervals are over its calls and say nothing of other episodes."
-        ],
+        text=[text],
         tables=[Table(columns=["policy", "poor calls as lived, %"], rows=rows)],
         pictures=[picture(figures.rtt_distribution(rtts), "Round-trip time as lived, cumulative")],
     )
