@@ -48,7 +48,8 @@ class AgentConfig:
         receipt_lifetime: Validity of a receipt, and the replay window.
         receipt_wait: For the other end's receipt.
         one_sided_weight: Weight of a failure that only one end reports.
-        pair_cap: Most evidence weight that one pair of ends can give one relay within `receipt_lifetime`.
+        pair_cap: Most evidence weight that one pair of ends, or one end alone, can give one relay within
+            `receipt_lifetime`.
     """
 
     epoch: int = 0

@@ -3,7 +3,7 @@
 - Success counts only when both ends report it.
 - Failure counts in full when both ends report it, with a lower weight when one does.
 - What a route did is shared among its relays, for nobody can tell from outside which of them failed.
-- One pair of ends can move one relay only so far within the replay window.
+- One pair of ends can move one relay only so far within the replay window, and so can one end whom no other bears out.
 """
 
 from __future__ import annotations
@@ -151,12 +151,14 @@ class Ledger:
         events = _events(failures or reports, failed=bool(failures))
         share = 1.0 if not failures and not any(report.poor for report in reports) else 1 / len(relays)
         weight = share * (self._core.config.one_sided_weight if len(failures) == 1 else 1.0)
-        verdicts = [(relay, self._capped(case.path, relay, weight, now)) for relay in relays]
+        # The other end of a one-sided report may be made up: what it gives counts against its signer alone.
+        ends = {report.signer for report in reports}
+        verdicts = [(relay, self._capped((min(ends), max(ends)), relay, weight, now)) for relay in relays]
         return [Verdict(node=relay, events=events, weight=capped) for relay, capped in verdicts if capped > 0]
 
-    def _capped(self, path: tuple[NodeId, ...], relay: NodeId, weight: float, now: Instant) -> float:
-        """As much of `weight` as the ends of `path` may still give `relay`."""
-        a, b = sorted((path[0], path[-1]))
+    def _capped(self, ends: tuple[NodeId, NodeId], relay: NodeId, weight: float, now: Instant) -> float:
+        """As much of `weight` as `ends` may still give `relay`."""
+        a, b = ends
         began, used = self._pairs.pop((a, b, relay), (now.mono, 0.0))
         if now.mono - began > self._core.config.receipt_lifetime:
             began, used = now.mono, 0.0

@@ -182,6 +182,14 @@ def test_one_pair_of_ends_moves_a_relay_only_so_far_in_a_window() -> None:
     assert sum(verdict.weight for verdict in book.settle(now(101.0))) == 1.0
 
 
+def test_one_end_with_made_up_others_moves_a_relay_no_further_than_a_pair() -> None:
+    book = ledger(pair_cap=3.0)
+    for call in range(50):
+        made_up = NodeId(bytes([100 + call]) * 32)
+        book.add(receipt(0, call=call, path=(A, R, made_up), outcome=Outcome.DROPPED), now())
+    assert sum(verdict.weight for verdict in book.settle(now(20.0))) == pytest.approx(3.0)
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPEN_ROUTES", "SETTLED_ROUTES", "PAIRS"):
         monkeypatch.setattr(module, name, 4)
@@ -197,8 +205,9 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(book._settled) == 4
     ends = [(SIGNERS[a].node_id, SIGNERS[b].node_id) for a in range(6) for b in range(6) if a != b and 1 not in (a, b)]
     for call, (a, b) in enumerate(ends):
-        book.add(receipt(a[0], call=200 + call, path=(a, R, b), outcome=Outcome.DROPPED), now(11.0))
-    book.settle(now(30.0))
+        for end in (a, b):
+            book.add(receipt(end[0], call=200 + call, path=(a, R, b), outcome=Outcome.DROPPED), now(11.0))
+        book.settle(now(11.0))
     assert len(book._pairs) == 4
 
 
