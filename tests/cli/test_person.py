@@ -37,8 +37,8 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "an override's value": (["run", "tiny", "-o", "duration=60x"], ["'duration=60x'", "'60x'"]),
     "an override without value": (["run", "tiny", "-o", "calls"], ["dotted.key=value"]),
     "a parameter of trust": (
-        ["run", "tiny", "--out", "new", "-o", "trust.parameters.minimun=1"],
-        ["trust.parameters.minimun: the model beta has no parameter 'minimun'", "did you mean: minimum"],
+        ["run", "tiny", "--out", "new", "-o", "trust.parameters.minimal=1"],
+        ["trust.parameters.minimal: the model beta has no parameter 'minimal'", "did you mean: minimum"],
     ),
     "a value of trust": (
         ["run", "tiny", "--out", "new", "-o", "trust.parameters.minimum=-1"],
