@@ -154,6 +154,8 @@ def real_call(
         folder=folder,
         seed=plan.seed,
         agent=PACE,
+        routing=plan.scenario.routing,
+        trust=plan.scenario.trust,
         policy=policy,
         model=None if model is None else str(model.resolve()),
     )

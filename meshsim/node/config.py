@@ -44,7 +44,12 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         addresses: Local IPv4 addresses to use.
         policy: Who ranks routes.
         model: Artefact of the learned policy; the packaged one when absent.
+        candidates: Most paths to score.
+        fallbacks: Paths kept in reserve.
+        trust_floor: Reputation (0..100) below which a node relays no calls of ours.
         reputation: The reputation model.
+        reputation_half_life: Seconds after which evidence counts half; the model's own when absent.
+        reputation_parameters: Further parameters of the model.
         emulator: `host:port` of a link emulator's control socket; every datagram then passes through it.
         traffic: File to count datagrams in.
         trace: Folder to write the node's trace to.
@@ -69,7 +74,12 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     addresses: tuple[str, ...] = ("127.0.0.1",)
     policy: str = "learned"
     model: str | None = None
+    candidates: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    fallbacks: Annotated[int, msgspec.Meta(ge=0, le=16)] = 2
+    trust_floor: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 30.0
     reputation: str = "beta"
+    reputation_half_life: Annotated[float, msgspec.Meta(gt=0.0)] | None = None
+    reputation_parameters: dict[str, float] = {}
     emulator: str | None = None
     traffic: str | None = None
     trace: str | None = None

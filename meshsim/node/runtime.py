@@ -37,7 +37,7 @@ from meshsim.node.traffic import TrafficBook
 from meshsim.node.transport import Channel, LinkConfig
 from meshsim.routing import RoutingEngine
 from meshsim.routing.policies import load_model
-from meshsim.trust import models
+from meshsim.trust import make_model
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -248,8 +248,12 @@ class Node:
             self._record,
             self.signer,
             self._verifier,
-            RoutingEngine(policy),
-            models[config.reputation](),
+            RoutingEngine(
+                policy, candidates=config.candidates, trust_floor=config.trust_floor, fallbacks=config.fallbacks
+            ),
+            make_model(
+                config.reputation, half_life=config.reputation_half_life, parameters=config.reputation_parameters
+            ),
             config.neighbour_ids,
             seeds.stream("node/agent", entity),
             interceptors=interceptors,

@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from meshsim.links import LinkParameters
     from meshsim.node.emulation import EmulatorClient
     from meshsim.scenario.plan import PlannedCalls, PlannedLinks, PlannedNodes
+    from meshsim.scenario.schema import RoutingConfig, TrustConfig
 
 START_TIMEOUT = 40.0
 STOP_TIMEOUT = 10.0
+CALIBRATIONS = 3
 FAREWELL = 3.0
 
 
@@ -154,6 +156,8 @@ class Bed:
         folder: For configurations, keys, counters, traces and complaints.
         seed: Of losses and jitter.
         agent: Periods of the agents.
+        routing: How routes are chosen: candidates, trust floor, fallbacks.
+        trust: The reputation model.
         policy: Who ranks routes.
         model: Artefact of the learned policy.
     """
@@ -164,6 +168,8 @@ class Bed:
     folder: Path
     seed: int
     agent: AgentConfig
+    routing: RoutingConfig
+    trust: TrustConfig
     policy: str = "learned"
     model: str | None = None
 
@@ -225,7 +231,7 @@ async def running(bed: Bed) -> AsyncIterator[Mesh]:
     links = tuple(EmulatedLink(names[a], names[b], p) for (a, b), p in sorted(bed.parameters.items()))
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(emulator_process(EmulatorConfig(links=links, seed=bed.seed)))
-        precision = await emulator.calibrate()
+        precision = await _calibrated(emulator)
         registry = await Process.start(
             "registry", "registry", "serve", "--port", "0", "--json", log=bed.folder / "registry.log", listens=False
         )
@@ -246,6 +252,16 @@ async def running(bed: Bed) -> AsyncIterator[Mesh]:
             await node.wait(partial(node.find, "ready"), "joined the registry", START_TIMEOUT)
         ids = tuple(signer.node_id for signer in signers)
         yield Mesh(bed=bed, ids=ids, nodes=nodes, emulator=emulator, precision=precision)
+
+
+async def _calibrated(emulator: EmulatorClient) -> Precision:
+    """The emulator's own error before the run; measured again, twice at most, when something else disturbed it."""
+    precision = await emulator.calibrate()
+    for _ in range(CALIBRATIONS - 1):
+        if precision.holds():
+            break
+        precision = await emulator.calibrate()
+    return precision
 
 
 def _traffic_file(folder: Path, node: NodeId) -> Path:
@@ -270,6 +286,12 @@ def _configure(
         neighbours=tuple(did_key(signers[j].node_id) for j in bed.links.dst[bed.links.src == row].tolist()),
         policy=bed.policy,
         model=bed.model,
+        candidates=bed.routing.candidates,
+        fallbacks=bed.routing.fallbacks,
+        trust_floor=bed.routing.trust_floor,
+        reputation=bed.trust.model,
+        reputation_half_life=bed.trust.half_life,
+        reputation_parameters=bed.trust.parameters,
         emulator=f"{emulator[0]}:{emulator[1]}",
         traffic=str(_traffic_file(bed.folder, own)),
         trace=str(bed.folder / f"{nodes.names[row]}-trace"),

@@ -33,7 +33,7 @@ from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.time import Instant
 from meshsim.mesh.view import Nat, Role, connectable
-from meshsim.sim.ledger import make_model
+from meshsim.sim.ledger import model_of
 from meshsim.sim.logbook import Logbook
 from meshsim.sim.streams import MediaFlows
 
@@ -145,7 +145,7 @@ class SimDriver:
         self._secret = self._seeds.stream("agent.secret").key.to_bytes(16, "little")
         self._verifier: Verifier = Ed25519Verifier() if real_signatures else HashVerifier(self._secret)
         self._signers = [self._signer(i, real=real_signatures) for i in range(len(self._ids))]
-        self._models = [make_model(world.plan.scenario.trust) for _ in self._ids]
+        self._models = [model_of(world.plan.scenario.trust) for _ in self._ids]
         self._epochs = [0] * len(self._ids)
         self._records = [self._describe(i) for i in range(len(self._ids))]
         self._directory = Directory("")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from meshsim.mesh.errors import ConfigError, nearest
-from meshsim.trust import Evidence, Reputation, ReputationTable, Status, models, status_of
+from meshsim.trust import Evidence, Reputation, ReputationTable, Status, make_model, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,25 +14,13 @@ if TYPE_CHECKING:
     from meshsim.trust import EventKind, ReputationModel
 
 
-def make_model(config: TrustConfig) -> ReputationModel:
+def model_of(config: TrustConfig) -> ReputationModel:
     """The reputation model that a scenario asks for.
 
     Raises:
         ConfigError: If the model has no such parameter, or not such a value of it.
     """
-    options: dict[str, Any] = dict(config.parameters)
-    make = models[config.model]
-    known = [name for name, said in signature(make).parameters.items() if isinstance(said.default, int | float)]
-    for name in options:
-        if name not in known:
-            problem, key = f"the model {config.model} has no parameter {name!r}", f"trust.parameters.{name}"
-            raise ConfigError(problem, key=key, allowed=known, nearest=nearest(name, known))
-    if config.model == "beta":
-        options.setdefault("half_life", config.half_life)
-    try:
-        return make(**options)
-    except ValueError as error:
-        raise ConfigError(str(error), key="trust.parameters") from error
+    return make_model(config.model, half_life=config.half_life, parameters=config.parameters)
 
 
 class Ledger:

@@ -16,7 +16,7 @@ from meshsim.scenario import canonical
 from meshsim.sim.calls import Switchboard
 from meshsim.sim.control import ControlPlane
 from meshsim.sim.environment import BEFORE, LATE, Environment
-from meshsim.sim.ledger import Ledger, make_model
+from meshsim.sim.ledger import Ledger, model_of
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.world import World
 
@@ -179,7 +179,7 @@ class Episode:
             from meshsim.sim.driver import SimDriver  # noqa: PLC0415 - as above
 
             return SimDriver(self.env, self.world, engine, self._recorder, ids)
-        ledger = Ledger(make_model(self._plan.scenario.trust), len(ids), self._recorder)
+        ledger = Ledger(model_of(self._plan.scenario.trust), len(ids), self._recorder)
         control = ControlPlane(self.world, ids, ledger)
         control.start(self.env)
         return Switchboard(self.env, self.world, control, ledger, engine, self._recorder, ids)

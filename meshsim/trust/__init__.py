@@ -8,7 +8,7 @@ from __future__ import annotations
 from meshsim.trust.additive import Additive
 from meshsim.trust.beta import Beta
 from meshsim.trust.evidence import EventKind, Evidence, Severity, events_from_outcome
-from meshsim.trust.models import Reputation, ReputationModel, ReputationTable, models
+from meshsim.trust.models import Reputation, ReputationModel, ReputationTable, make_model, models
 from meshsim.trust.status import Status, status_of
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Severity",
     "Status",
     "events_from_outcome",
+    "make_model",
     "models",
     "status_of",
 ]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.mesh.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -74,6 +76,33 @@ class ReputationModel(Protocol):
 
 models: Registry[Callable[..., ReputationModel]] = Registry("reputation model")
 """Makers of models by name: `models["beta"](half_life=3600.0)`."""
+
+
+def make_model(
+    name: str, *, half_life: float | None = None, parameters: Mapping[str, float] | None = None
+) -> ReputationModel:
+    """The reputation model `name`, as a scenario or a node's configuration asks for it.
+
+    Args:
+        name: One of `models`.
+        half_life: Seconds, for models that forget; their own when None or in `parameters`.
+        parameters: Of that model.
+
+    Raises:
+        ConfigError: If the model is unknown, has no such parameter, or not such a value of it.
+    """
+    make, options = models[name], dict(parameters or {})
+    known = [part for part, said in signature(make).parameters.items() if isinstance(said.default, int | float)]
+    for part in options:
+        if part not in known:
+            problem, key = f"the model {name} has no parameter {part!r}", f"trust.parameters.{part}"
+            raise ConfigError(problem, key=key, allowed=known, nearest=nearest(part, known))
+    if half_life is not None and "half_life" in known:
+        options.setdefault("half_life", half_life)
+    try:
+        return make(**options)
+    except ValueError as error:
+        raise ConfigError(str(error), key="trust.parameters") from error
 
 
 def grown(values: NDArray[np.float64], node: int, fill: float) -> NDArray[np.float64]:

@@ -37,6 +37,8 @@ def bed(plan: Plan, folder: Path) -> Bed:
         folder=folder,
         seed=1,
         agent=PACE,
+        routing=plan.scenario.routing,
+        trust=plan.scenario.trust,
         policy="shortest",
     )
 

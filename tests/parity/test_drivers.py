@@ -32,7 +32,7 @@ from meshsim.scenario import compile as compile_plan
 from meshsim.scenario import load
 from meshsim.sim import Environment, World
 from meshsim.sim.driver import Input, SimDriver
-from meshsim.sim.ledger import make_model
+from meshsim.sim.ledger import model_of
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.simulation import header, make_engine, node_ids
 
@@ -124,7 +124,7 @@ def twin(mesh: Mesh, node: int) -> MeshAgent:
         driver._signers[node],
         Ed25519Verifier(),
         RoutingEngine(plan.scenario.routing.policy, trust_floor=plan.scenario.routing.trust_floor),
-        make_model(plan.scenario.trust),
+        model_of(plan.scenario.trust),
         [driver._ids[peer] for peer in driver._neighbours[node]],
         SeedTree(plan.seed).stream("agent/0", node),
     )

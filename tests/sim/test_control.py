@@ -10,7 +10,7 @@ from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.seeds import SeedTree
 from meshsim.sim import World, draws
 from meshsim.sim.control import ControlPlane
-from meshsim.sim.ledger import Ledger, make_model
+from meshsim.sim.ledger import Ledger, model_of
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.simulation import node_ids
 from meshsim.trust import EventKind
@@ -22,7 +22,7 @@ def made(small, tmp_path):
         plan = small(**changes)
         world = World(plan)
         recorder = Recorder(TraceWriter(tmp_path / "trace", {}), plan)
-        ledger = Ledger(make_model(plan.scenario.trust), len(plan.nodes), recorder)
+        ledger = Ledger(model_of(plan.scenario.trust), len(plan.nodes), recorder)
         return world, ControlPlane(world, node_ids(plan), ledger), ledger
 
     return make
