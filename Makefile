@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt tools/setup.sh
 	@bash tools/setup.sh $(VENV) $(STAMP)
 
 demo: setup  ## Scenario, simulation, training, export, real nodes, report
-	@$(BIN)/meshsim demo --out $(OUT)
+	@$(BIN)/meshsim demo --out $(OUT) || { code=$$?; [ $$code -eq 3 ] && echo "a goal was missed on this machine: the report says which and by how much"; }
 
 test: setup lint  ## The fast tier: lint, types, import contracts, all tests but the slow
 	@$(RUN_TESTS) -m "not full"

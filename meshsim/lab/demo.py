@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from meshsim import __version__
 from meshsim.lab.episodes import Job, Simulated, perform, workers
+from meshsim.lab.goals import judge
 from meshsim.lab.progress import bar
-from meshsim.lab.story import tell
+from meshsim.lab.story import PARITY, RIVALS, tell
 from meshsim.lab.twin import RealCall, real_call
 from meshsim.learn.config import TrainConfig, load_config
 from meshsim.learn.evaluate import OpenLoop, evaluate_open_loop
@@ -252,12 +253,31 @@ def _plain(interval: Interval) -> dict[str, float]:
     return {"mean": interval.mean, "low": interval.low, "high": interval.high}
 
 
+def goals(story: Story) -> list[dict[str, Any]]:
+    """What the demo is held to."""
+    logged, real, rates = story.logged, story.real, story.logged.poor_call_rate
+    silence = real.gap[1] - real.gap[0]
+    return [
+        *(judge(f"learned_minus_{rival}_high", logged.difference["learned", rival].high, "<", 0.0) for rival in RIVALS),
+        judge("oracle_minus_learned", rates["oracle"].mean - rates["learned"].mean, "<=", 0.0),
+        judge("onnx_parity_max_abs", story.trained.parity, "<=", PARITY),
+        judge("real_nodes", real.processes, ">=", 6),
+        judge("real_relays_on_path", len(real.talk.path) - 2, ">=", 1),
+        judge("real_run_valid", float(real.valid), "==", 1.0),
+        judge("real_audio_packets_received", len(real.arrivals), ">", 0),
+        judge("real_failover_gap_seconds", silence, "<", REAL_SECONDS - KILL_AFTER),
+        judge("reputation_events", Trace(story.trace).table("trust").num_rows, ">", 0),
+    ]
+
+
 def summary(story: Story, report: Path) -> dict[str, Any]:
     """The demo in plain values."""
     logged, real = story.logged, story.real
     gap_from, gap_to = real.gap
     pairs = [("learned", "shortest"), ("learned", "weighted"), ("committed", "shortest"), ("committed", "weighted")]
     return {
+        "name": "demo",
+        "goals": goals(story),
         "scenario": story.plan.scenario.name,
         "topology": story.plan.underlay.topology.name,
         "seed": story.seed,

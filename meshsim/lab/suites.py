@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshsim import __version__
+from meshsim.lab.goals import judge
 from meshsim.lab.progress import bar
 from meshsim.learn.evaluate import OpenLoop, evaluate_open_loop
 from meshsim.mesh.registry import Registry
@@ -91,15 +92,7 @@ def _claims(result: OpenLoop, name: str) -> dict[str, float]:
 def _goals(result: OpenLoop) -> list[dict[str, Any]]:
     """The upper end of the paired interval against each baseline must lie below 0; nobody beats the oracle."""
     rates = result.poor_call_rate
-    goals = [(f"learned_minus_{rival}_high", result.difference["learned", rival].high, "<", 0.0) for rival in RIVALS]
-    goals.append(("oracle_minus_learned", rates["oracle"].mean - rates["learned"].mean, "<=", 0.0))
-    return [
-        {
-            "goal": goal,
-            "value": value,
-            "op": op,
-            "target": target,
-            "pass": value < target if op == "<" else value <= target,
-        }
-        for goal, value, op, target in goals
+    beaten = [
+        judge(f"learned_minus_{rival}_high", result.difference["learned", rival].high, "<", 0.0) for rival in RIVALS
     ]
+    return [*beaten, judge("oracle_minus_learned", rates["oracle"].mean - rates["learned"].mean, "<=", 0.0)]

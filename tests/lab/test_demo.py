@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meshsim.cli.app import OK, main
+from meshsim.cli.app import FAILED, OK, main
 from meshsim.lab.demo import FIRST_UNSEEN, demo
 from meshsim.lab.suites import SUITES, evaluate
 from meshsim.learn.config import load_config
@@ -67,8 +67,10 @@ def test_a_suite_tells_goals_tables_machine_and_version(monkeypatch: pytest.Monk
 
 @pytest.mark.full
 def test_the_demo_goes_the_whole_road(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--quick", "--json", "--out", str(tmp_path / "demo")]) == OK
+    code = main(["demo", "--quick", "--json", "--out", str(tmp_path / "demo")])
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert code == (OK if all(goal["pass"] for goal in told["goals"]) else FAILED)
+    assert {"learned_minus_weighted_high", "real_run_valid"} <= {goal["goal"] for goal in told["goals"]}
     assert told["topology"] == load("demo").underlay.topology
     assert told["calls"] > 100
     rates = told["poor_call_rate"]
