@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 AlarmKey = tuple[str, bytes, int]
 """What an alarm is for: its kind, whom it concerns, and a number."""
 
+STALE_ROUNDS = 6
+"""Rounds of gossip without a word of a node after which it is not believed online."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
@@ -42,7 +45,6 @@ class AgentConfig:
         max_nodes: Nodes an agent keeps in mind.
         max_neighbours: Neighbours an agent has at most.
         max_own_calls: Calls of its own at once.
-        stale_after: A node unheard of for so long is not believed online; after thrice that it is forgotten.
         suspicion: A node found dead is taken for offline so long, whatever others say.
         statement_lifetime: Validity of a signed statement or set-up.
         receipt_lifetime: Validity of a receipt, and the replay window.
@@ -67,13 +69,17 @@ class AgentConfig:
     max_nodes: int = 250
     max_neighbours: int = 64
     max_own_calls: int = 32
-    stale_after: float = 120.0
     suspicion: float = 60.0
     statement_lifetime: float = 600.0
     receipt_lifetime: float = 900.0
     receipt_wait: float = 10.0
     one_sided_weight: float = 0.4
     pair_cap: float = 6.0
+
+    @property
+    def stale_after(self) -> float:
+        """Seconds: a node unheard of for so long is not believed online; after thrice that it is forgotten."""
+        return STALE_ROUNDS * self.digest_period
 
     @property
     def silence(self) -> float:

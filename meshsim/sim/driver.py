@@ -247,7 +247,6 @@ class SimDriver:
             heartbeat=control.heartbeat,
             probe_period=control.probe_period,
             digest_period=control.digest_period,
-            stale_after=6 * control.digest_period,
         )
         misbehaviour = []
         if nodes.behaviour[i] != "honest":

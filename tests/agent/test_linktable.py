@@ -135,7 +135,7 @@ def test_looking_at_nodes_that_nobody_judged_takes_no_memory() -> None:
 
 
 def test_own_neighbours_are_never_forgotten() -> None:
-    rig = Rig(max_nodes=3, stale_after=10.0)
+    rig = Rig(max_nodes=3, digest_period=10.0 / 6)
     rig.table.learn(record(1), now())
     rig.table.learn(record(2), now())
     assert not rig.accept(statement(9), t=5.0)
@@ -144,7 +144,7 @@ def test_own_neighbours_are_never_forgotten() -> None:
 
 
 def test_the_silent_are_believed_offline_and_then_forgotten() -> None:
-    rig = Rig(stale_after=10.0)
+    rig = Rig(digest_period=10.0 / 6)
     rig.accept(statement(5))
     view = rig.table.view(now(5.0))
     assert view.nodes.online[view.index[node(5)]]
@@ -278,7 +278,7 @@ def test_the_view_is_sorted_and_leaves_out_links_to_unknown_nodes() -> None:
 
 
 def test_an_old_view_is_made_anew_even_when_nothing_came_in() -> None:
-    rig = Rig(stale_after=10.0)
+    rig = Rig(digest_period=10.0 / 6)
     first = rig.table.view(now())
     assert rig.table.view(now(9.0)).version == first.version
     assert rig.table.view(now(11.0)).version > first.version
@@ -289,3 +289,8 @@ def test_an_old_view_is_made_anew_even_when_nothing_came_in() -> None:
 )
 def test_an_unknown_nat_is_taken_for_the_most_restrictive(word: str, nat: Nat) -> None:
     assert nat_of(record(1, nat=word)) is nat
+
+
+def test_how_long_a_silent_node_is_believed_follows_the_rounds_of_gossip() -> None:
+    assert AgentConfig().stale_after == 120.0
+    assert AgentConfig(digest_period=3.0).stale_after == 18.0

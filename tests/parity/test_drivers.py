@@ -118,7 +118,6 @@ def twin(mesh: Mesh, node: int) -> MeshAgent:
             heartbeat=control.heartbeat,
             probe_period=control.probe_period,
             digest_period=control.digest_period,
-            stale_after=6 * control.digest_period,
         ),
         driver._records[node],
         driver._signers[node],
