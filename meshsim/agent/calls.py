@@ -286,6 +286,7 @@ class Call:
         id: Which call.
         outgoing: Whether this node called.
         request: What was asked (the callee's is made up from the set-up).
+        token: Of the question to the directory; 0 where none was asked.
         state: Where the call stands.
         started: When it was asked for, monotonic seconds.
         destinations: Nodes of the callee.
@@ -309,6 +310,7 @@ class Call:
     id: CallId
     outgoing: bool
     request: CallRequest
+    token: int = 0
     state: CallState = CallState.IDLE
     started: float
     destinations: tuple[NodeId, ...] = ()

@@ -136,6 +136,7 @@ class Desk:
             id=CallId(hashlib.blake2b(text, digest_size=CALL_ID_BYTES).digest()),
             outgoing=True,
             request=request,
+            token=self._placed,
             started=now.mono,
         )
         call.advance(CallEvent.PLACE)
@@ -147,9 +148,10 @@ class Desk:
 
     def resolved(self, token: int, answer: Sequence[NodeRecord] | IdentityError, now: Instant) -> None:
         """The directory's answer; one that comes too late or twice has no effect."""
-        call = self._calls.get(self._tokens.pop(token, CallId(b"")))
-        if call is None or call.state is not CallState.RESOLVING:
+        asked = self._tokens.pop(token, None)
+        if asked is None:
             return
+        call = self._calls[asked]
         self._core.alarms.cancel(("resolve", call.id, 0))
         if isinstance(answer, IdentityError):
             call.reason = str(answer)
@@ -489,6 +491,7 @@ class Desk:
             self._core.alarms.set(("linger", *leg.key), now.mono + self._core.config.linger)
         self._core.alarms.cancel(("failover", call.id, 0))
         self._core.alarms.cancel(("resolve", call.id, 0))
+        self._tokens.pop(call.token, None)
         del self._calls[call.id]
         if call.outgoing:
             outcome = "completed" if completed else "dropped" if call.stood else "failed"

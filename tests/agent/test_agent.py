@@ -206,6 +206,24 @@ def test_the_directory_that_never_answers_ends_the_call(diamond: Network) -> Non
     diamond["alice"].effects()
     diamond.run(6.0)
     assert outcome(diamond).reason == "the directory does not answer"
+    diamond["alice"].resolved(1, (diamond["bob"].record,), diamond.instant())
+    assert diamond["alice"].effects() == []
+
+
+@pytest.mark.parametrize("end", ["timeout", "hang up", "answer"])
+def test_a_question_to_the_directory_is_forgotten_when_it_is_answered_or_its_call_ends(
+    diamond: Network, end: str
+) -> None:
+    request = CallRequest(caller=AuraID("alice"), callee=AuraID("bob"))
+    call = diamond["alice"].place_call(request, diamond.instant())
+    assert len(diamond["alice"]._desk._tokens) == 1
+    if end == "timeout":
+        diamond["alice"].effects()
+    if end == "hang up":
+        diamond["alice"].hang_up(call, diamond.instant())
+    diamond._pump("alice")
+    diamond.run(6.0)
+    assert not diamond["alice"]._desk._tokens
 
 
 def test_late_or_repeated_answers_of_the_directory_have_no_effect(diamond: Network) -> None:
