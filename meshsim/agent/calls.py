@@ -187,6 +187,7 @@ class Leg:
         place: This node's position in the path.
         state: Where the route stands here.
         opened: When it was asked for, monotonic seconds.
+        stood: When it was accepted, here at an end; NaN before.
         heard: When something last came from end to end.
         flowing: Whether this node's media are open.
         sent: Keepalives sent from here.
@@ -201,6 +202,7 @@ class Leg:
     place: int
     state: CallState = CallState.IDLE
     opened: float
+    stood: float = math.nan
     heard: float
     flowing: bool = False
     sent: int = 0
@@ -292,9 +294,9 @@ class Call:
         destinations: Nodes of the callee.
         decision: The first decision.
         options: Routes yet to try.
-        tried: Routes tried, in order.
+        tried: Routes tried, in order, from the last one that has proven itself.
         stood: Routes that stood, in order.
-        failed: Nodes found at fault, that must not relay this call any more.
+        failed: Nodes found at fault since then, that must not relay this call for now.
         attempts: Routes tried so far.
         active: The route that carries the call.
         pending: The route being set up.
@@ -337,6 +339,11 @@ class Call:
             LocalProtocolError: If the table does not list it.
         """
         self.state = step(self.state, event)
+
+    def begin_anew(self, path: tuple[NodeId, ...]) -> None:
+        """The route `path` had proven itself before it was lost: what failed before it is forgotten."""
+        self.tried = [path]
+        self.failed.clear()
 
     def next_setup(self, path: tuple[NodeId, ...], expires_ns: int) -> CallSetup:
         """The set-up of the next route, unsigned."""

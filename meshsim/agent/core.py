@@ -41,7 +41,9 @@ class AgentConfig:
         dial_timeout: For a link to come up.
         failover_timeout: For a lost call to find another route.
         linger: A finished route is remembered so long, to pass late receipts on.
-        max_attempts: Routes tried for one call.
+        max_attempts: Routes tried for one call until one has proven itself.
+        proven_after: A route that carried its call for so long has proven itself: what failed before it may be tried
+            again, and attempts count anew.
         max_nodes: Nodes an agent keeps in mind.
         max_neighbours: Neighbours an agent has at most.
         max_own_calls: Calls of its own at once.
@@ -66,6 +68,7 @@ class AgentConfig:
     failover_timeout: float = 12.0
     linger: float = 5.0
     max_attempts: int = 6
+    proven_after: float = 10.0
     max_nodes: int = 250
     max_neighbours: int = 64
     max_own_calls: int = 32

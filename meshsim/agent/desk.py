@@ -285,7 +285,7 @@ class Desk:
             call.older.append(call.active)
         call.active = leg
         call.stood.append(leg.path)
-        leg.heard = now.mono
+        leg.heard = leg.stood = now.mono
         leg.flowing = True
         self._core.outbox.append(leg.opening())
         if not math.isnan(call.lost):
@@ -350,6 +350,8 @@ class Desk:
         call.active = None
         call.older.append(leg)
         call.lost, call.heard = now.mono, leg.heard
+        if leg.heard - leg.stood >= self._core.config.proven_after:
+            call.begin_anew(leg.path)
         call.failed |= blamed - {leg.path[0], leg.path[-1]}
         self._testify(call, leg, Outcome.DROPPED, now)
         self._core.emit(EventSample(at=now.mono, kind="path_lost", node=self._core.node, call=call.id, detail=why))

@@ -48,7 +48,9 @@ Call = Annotated[CallId, msgspec.Meta(min_length=CALL_ID_BYTES, max_length=CALL_
 Signature = Annotated[bytes, msgspec.Meta(max_length=64)]
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Attempt = Annotated[int, msgspec.Meta(ge=0, le=255)]
+ATTEMPTS = 256
+"""Most routes that one call can try: their number is one byte of the media label."""
+Attempt = Annotated[int, msgspec.Meta(ge=0, lt=ATTEMPTS)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
 Mos = Annotated[float, msgspec.Meta(ge=1.0, le=5.0)]

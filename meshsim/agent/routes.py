@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.agent.messages import ATTEMPTS
 from meshsim.agent.samples import RouteSample
 from meshsim.mesh.errors import NoRoute
 from meshsim.routing.request import RouteRequest
@@ -36,7 +37,7 @@ class Router:
 
     def next_path(self, call: Call, now: Instant) -> tuple[NodeId, ...] | None:
         """The next route to try; None when there is none, with the reason in `call.reason`."""
-        if call.attempts >= self._core.config.max_attempts:
+        if len(call.tried) >= self._core.config.max_attempts or call.attempts >= ATTEMPTS:
             return None
         return self._take(call) or (self._take(call) if self._decide(call, now) else None)
 

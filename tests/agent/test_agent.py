@@ -836,6 +836,44 @@ def test_only_so_many_routes_are_tried(make_diamond: Callable[..., Network]) -> 
     assert len(net.members["carol"].sent(CallSetup)) == 1
 
 
+def flap(net: Network, times: int, pause: float) -> None:
+    """The relays of alice's call die in turn, each back `pause` seconds after the other took over."""
+    for _ in range(times):
+        relay = net.names(setup_of(net).path)[1]
+        net.kill(relay)
+        net.run(3.0)
+        net.revive(relay)
+        net.run(pause)
+
+
+def test_a_long_call_lives_through_more_failovers_than_one_failover_may_try_routes(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(12.0)
+    flap(diamond, 8, 12.0)
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+    assert diamond["bob"].call_state(call) is CallState.ACTIVE
+    diamond.hang_up("alice", call)
+    assert outcome(diamond).outcome == "completed"
+    assert len(outcome(diamond).failovers) == 8
+
+
+def test_routes_that_fail_before_they_have_proven_themselves_are_not_tried_again(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    flap(diamond, 2, 2.0)
+    assert diamond["alice"].call_state(call) is CallState.ENDED
+    assert outcome(diamond).outcome == "dropped"
+
+
+def test_a_call_never_numbers_more_routes_than_a_set_up_can(diamond: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshsim.agent.routes.ATTEMPTS", 3)
+    call = diamond.call("alice", "bob")
+    diamond.run(12.0)
+    flap(diamond, 3, 12.0)
+    assert diamond["alice"].call_state(call) is CallState.ENDED
+    assert len(diamond.members["alice"].sent(CallSetup)) == 3
+
+
 def test_the_memory_of_set_ups_is_bounded(diamond: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("meshsim.agent.agent.SEEN_SETUPS", 3)
     for attempt in range(9):
