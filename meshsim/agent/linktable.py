@@ -36,6 +36,9 @@ LOSS_STEP, LOAD_STEP = 0.005, 0.1
 FORGET = 3
 """A node silent for so many times `stale_after` is forgotten."""
 
+SUSPECTS = 1024
+"""Most nodes under suspicion; the one found dead longest ago is let off for a new one."""
+
 Row = tuple[int, int, float, float, float, float, float]
 """src, dst, delay, jitter, loss, rate, age of one link."""
 
@@ -168,7 +171,10 @@ class LinkTable:
 
     def suspect(self, node: NodeId, now: Instant) -> None:
         """`node` was found dead: it is taken for offline for a while, whatever others say."""
+        self._suspects.pop(node, None)
         self._suspects[node] = now.mono + self._core.config.suspicion
+        if len(self._suspects) > SUSPECTS:
+            del self._suspects[next(iter(self._suspects))]
         self.touch()
 
     def clear(self, node: NodeId) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import NodeId
     from meshsim.trust import EventKind, Reputation, ReputationModel
 
+JUDGED_NODES = 10_000
+"""Most nodes with a reputation; the one whose last verdict is oldest is forgotten for a new one."""
+
 
 class TrustBook:
     """Reputations by node id; what is known of a node outlives its place in the link table.
@@ -29,7 +32,16 @@ class TrustBook:
         self._rows: dict[NodeId, int] = {}
 
     def _row(self, node: NodeId) -> int:
-        return self._rows.setdefault(node, len(self._rows))
+        row = self._rows.pop(node, None)
+        if row is None:
+            row = len(self._rows) if len(self._rows) < JUDGED_NODES else self._free_row()
+        self._rows[node] = row  # the last: dicts keep the order in which keys came
+        return row
+
+    def _free_row(self) -> int:
+        row = self._rows.pop(next(iter(self._rows)))
+        self._model.forget(row)
+        return row
 
     def observe(self, verdict: Verdict, now: float) -> list[TrustSample]:
         """Takes in a verdict; how the reputation moved with each of its events."""

@@ -73,5 +73,10 @@ class Additive:
         mean = padded(self._score, n, START)
         return ReputationTable(mean, mean.copy(), mean.copy(), padded(self._evidence, n, 0.0))
 
+    def forget(self, node: int) -> None:
+        """Puts `node` back to the start; one never heard of is no error."""
+        self._score[node : node + 1] = START
+        self._evidence[node : node + 1] = 0.0
+
 
 models.add("additive", Additive)

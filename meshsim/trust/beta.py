@@ -99,6 +99,11 @@ class Beta:
         """The scores of nodes 0 to n - 1."""
         return self._scored(self._good, self._bad, self._at, n, now)
 
+    def forget(self, node: int) -> None:
+        """Drops all evidence on `node`; one never heard of is no error."""
+        for column in (self._good, self._bad, self._at):
+            column[node : node + 1] = 0.0
+
     def _fading(self, elapsed: float) -> float:
         return math.exp2(-elapsed / self.half_life)
 

@@ -73,6 +73,9 @@ class ReputationModel(Protocol):
     def table(self, n: int, now: float) -> ReputationTable:
         """The reputations of nodes 0 to n - 1."""
 
+    def forget(self, node: int) -> None:
+        """Drops all evidence on `node`, so that its index may stand for another."""
+
 
 models: Registry[Callable[..., ReputationModel]] = Registry("reputation model")
 """Makers of models by name: `models["beta"](half_life=3600.0)`."""

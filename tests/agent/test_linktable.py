@@ -134,6 +134,37 @@ def test_looking_at_nodes_that_nobody_judged_takes_no_memory() -> None:
     assert table.mean[3] == book.score(node(3), 0.0).mean < book.score(node(4), 0.0).mean == table.mean[4]
 
 
+@pytest.mark.parametrize("model", list(models))
+def test_reputations_are_bounded_and_whom_nobody_judged_for_longest_is_a_stranger_again(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshsim.agent.reputation.JUDGED_NODES", 3)
+    book = TrustBook(models[model]())
+    start = book.score(node(9), 0.0).mean
+
+    def judge(i: int) -> None:
+        book.observe(Verdict(node=node(i), events=(EventKind.CALL_DROPPED,), weight=1.0), 0.0)
+
+    for i in (1, 2, 3, 1):
+        judge(i)
+    low = [book.score(node(i), 0.0).mean for i in (1, 2, 3)]
+    assert low[0] < low[1] == low[2] < start
+    judge(4)
+    assert [book.score(node(i), 0.0).mean for i in (1, 2, 3, 4, 9)] == [low[0], start, low[2], low[1], start]
+    assert book.table([node(i) for i in (1, 2, 3, 4)], 0.0).mean.tolist() == [low[0], start, low[2], low[1]]
+
+
+def test_suspicions_are_bounded_and_the_oldest_is_let_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshsim.agent.linktable.SUSPECTS", 2)
+    rig = Rig()
+    for i in (5, 6, 7):
+        rig.accept(statement(i))
+    for i in (5, 6, 5, 7):
+        rig.table.suspect(node(i), now(1.0))
+    view = rig.table.view(now(2.0))
+    assert [bool(view.nodes.online[view.index[node(i)]]) for i in (5, 6, 7)] == [False, True, False]
+
+
 def test_own_neighbours_are_never_forgotten() -> None:
     rig = Rig(max_nodes=3, digest_period=10.0 / 6)
     rig.table.learn(record(1), now())

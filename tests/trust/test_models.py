@@ -134,3 +134,14 @@ def test_a_table_is_a_copy(name: str) -> None:
 def test_unknown_models_are_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="additive, beta"):
         models["betta"]
+
+
+@every_model
+def test_a_forgotten_node_is_a_stranger_and_nobody_else_is_touched(name: str) -> None:
+    bad = [Evidence(kind=EventKind.CALL_DROPPED, node=node, t=0.0) for node in (0, 1)]
+    model = fed(name, bad)
+    before = model.score(0, LATER)
+    model.forget(1)
+    model.forget(99)
+    assert model.score(0, LATER) == before
+    assert model.score(1, LATER) == model.score(50, LATER)
