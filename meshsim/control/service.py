@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MAILBOX_SIZE = 64
 """Envelopes that may wait for one node."""
+CAPACITY = 100_000
+"""Nodes of which a registry keeps records, unless told otherwise."""
 
 
 class Store(Protocol):
@@ -116,6 +119,7 @@ class RegistryService:
     Args:
         store: Where records outlive the process; memory only by default.
         domain: The home domain; "" for a mesh without domains.
+        capacity: Most nodes to keep records of; further ones are refused until a record expires.
         verifier: Checks signatures.
         clock: Unix seconds.
 
@@ -123,6 +127,9 @@ class RegistryService:
         carried: Envelopes handed on.
         undelivered: Envelopes whose node was not connected or took no more.
         malformed: Frames that were none.
+
+    Raises:
+        IdentityError: If the store holds valid records of more nodes, or of another domain.
     """
 
     def __init__(
@@ -130,15 +137,18 @@ class RegistryService:
         store: Store | None = None,
         *,
         domain: str = "",
+        capacity: int = CAPACITY,
         verifier: Verifier | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.carried = self.undelivered = self.malformed = 0
         self.domain = domain
+        self.capacity = capacity
         self._store = store or MemoryStore()
         self._verifier = verifier or Ed25519Verifier()
         self._clock = clock
         self._records: dict[NodeId, NodeRecord] = {}
+        self._first_end = math.inf
         self._directory = Directory(domain)
         self._mailboxes: dict[NodeId, Mailbox] = {}
         for record in self._store.load():
@@ -149,8 +159,8 @@ class RegistryService:
         """Takes a node's signed record.
 
         Raises:
-            IdentityError: If the signature does not hold, the record has expired, a later one is known, or it belongs
-                to another domain.
+            IdentityError: If the signature does not hold, the record has expired, a later one is known, it belongs
+                to another domain, or the registry is full.
         """
         verify_record(record, self._verifier, self._clock())
         known = self._records.get(record.node_id)
@@ -213,11 +223,19 @@ class RegistryService:
         return True
 
     def _admit(self, record: NodeRecord) -> None:
+        if record.node_id not in self._records and len(self._records) >= self.capacity:
+            self._forget_expired()
+            if len(self._records) >= self.capacity:
+                raise IdentityError(f"the registry is full: it knows {len(self._records)} nodes")
         self._directory.register(record)
         self._records[record.node_id] = record
+        self._first_end = min(self._first_end, record.expires_unix)
 
     def _forget_expired(self) -> None:
         now = self._clock()
+        if now < self._first_end:
+            return  # or every question would go through all records
         for node in [node for node, record in self._records.items() if record.expires_unix <= now]:
             self._directory.remove(node)
             del self._records[node]
+        self._first_end = min((record.expires_unix for record in self._records.values()), default=math.inf)

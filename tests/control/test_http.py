@@ -167,3 +167,10 @@ def test_serve_listens_and_ends_when_interrupted() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.split() == ["ok", "interrupted"]
+
+
+async def test_a_node_too_many_is_refused_as_forbidden(signers: list[Ed25519Signer], signed: Sign) -> None:
+    async with embedded(RegistryService(capacity=1)) as url, httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        replies = [await http.post("/v1/nodes", content=record_to_json(signed(signer))) for signer in signers[:2]]
+    assert [reply.status_code for reply in replies] == [204, 403]
+    assert "full" in replies[1].text

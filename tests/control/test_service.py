@@ -74,6 +74,24 @@ def test_a_node_is_forgotten_when_its_record_ends(signers: list[Ed25519Signer]) 
         service.resolve(AuraID("a"))
 
 
+def test_a_full_registry_refuses_further_nodes_until_a_record_ends(signers: list[Ed25519Signer]) -> None:
+    now = 1000.0
+    service = RegistryService(capacity=2, clock=lambda: now)
+
+    def register(which: int, expires: float) -> None:
+        record = NodeRecord(node=signers[which].node_id, aura=f"@n{which}.aura", expires_unix=expires)
+        service.register(sign_record(record, signers[which]))
+
+    register(0, 1010.0)
+    register(1, 1020.0)
+    with pytest.raises(IdentityError, match="full"):
+        register(2, 1020.0)
+    register(0, 1011.0)  # one that is known may always renew its record
+    now = 1011.0
+    register(2, 1020.0)
+    assert {record.node for record in service.nodes()} == {signers[1].node_id, signers[2].node_id}
+
+
 def test_records_outlive_the_process_in_a_file(tmp_path: Path, signers: list[Ed25519Signer], signed: Sign) -> None:
     path = tmp_path / "nodes.jsonl"
     service = RegistryService(FileStore(path))
