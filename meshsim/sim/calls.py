@@ -311,6 +311,7 @@ class Switchboard:
 
     def node_down(self, node: int) -> None:
         """A node is gone: its own calls drop, those it relayed break until their ends notice and find another path."""
+        self._control.node_down(node, self._env.now)
         for call in list(self._live.values()):
             if node in (call.caller, call.callee):
                 who = "caller" if node == call.caller else "callee"

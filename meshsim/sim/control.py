@@ -4,6 +4,11 @@ Links are measured half-way between digests and published with the next one, so 
 one and a half old, and older where measurements were missing. What a measurement says is the truth with the noise of
 a probe train. All callers of one digest share its view (owner -1), so that a scorer encodes it once; what a caller
 knows better (its own links, the direct path if it was used lately) comes on top as `fresh`.
+
+A node that vanishes is missed after `MISSED` heartbeats. Until then it is believed as it was at its last moment, and
+only the age of what is known of it tells. Fresh rows are as old as their values: background load moves in steps, so a
+value holds from the last step on, and the age is drawn from that time (calls that came or went since are seen early).
+The age of shared rows is counted from up to a probe period before they were measured: never too young.
 """
 
 from __future__ import annotations
@@ -40,6 +45,9 @@ SMOOTHING = 0.4
 
 AGE, MISSING, DRAWS = 4, 5, 6
 """Draws of a measurement: four for the noise of delay, jitter, loss and rate, then these; how many in all."""
+
+MISSED = 3
+"""Heartbeats without an answer after which a node is believed offline."""
 
 DIRECT_MEMORY = 600.0
 """Seconds for which a caller remembers how a direct path was."""
@@ -82,6 +90,8 @@ class ControlPlane:
         self._capacity = single(np.minimum(plan.nodes.access_up, plan.nodes.access_down))
         src, dst = plan.links.src, plan.links.dst
         self._hops = _both_ways(world, src, dst)
+        self._parting = self._truth(self._hops)
+        self._parting_busy = world.busy()
         self._callers: dict[int, Hops] = {}
         self._rows = np.searchsorted(src, np.arange(len(plan.nodes) + 1))
         self._at = np.full(len(src), -np.inf)
@@ -121,9 +131,9 @@ class ControlPlane:
         plan, step, old = self._world.plan, self._measures, self._value
         src, dst = plan.links.src, plan.links.dst
         drawn = draws.uniform(self._seeds, "measure", step, src, dst, DRAWS)
-        new = self._probe(self._hops, drawn)
-        taken = drawn[MISSING] >= self._config.missing
-        taken &= self._world.online[src] & self._world.online[dst]
+        new = self._noisy(self._last_truth(slice(None), self._hops), drawn)
+        believed = self._believed(t)
+        taken = (drawn[MISSING] >= self._config.missing) & believed[src] & believed[dst]
         weight = np.where(self._known, SMOOTHING, 1.0)
         self._value = _Measured(
             delay=np.where(taken, new.delay, old.delay),
@@ -131,11 +141,12 @@ class ControlPlane:
             loss=np.where(taken, old.loss + weight * (new.loss - old.loss), old.loss),
             rate=np.where(taken, new.rate, old.rate),
         )
-        self._at = np.where(taken, t - drawn[AGE] * self._config.probe_period, self._at)
+        self._at = np.where(taken, self._last_up(slice(None), t) - drawn[AGE] * self._config.probe_period, self._at)
         self._known |= taken
-        self._online, self._busy = self._world.online.copy(), self._world.busy()
+        self._online = believed
+        self._busy = np.where(self._world.online, self._world.busy(), self._parting_busy)
         heard = self._seeds.stream("measure.heard", step).uniform(0, len(self._seen)) * self._config.heartbeat
-        self._seen = np.where(self._online, t - heard, self._seen)
+        self._seen = np.where(believed, np.minimum(t, self._world.down_since) - heard, self._seen)
         self._measures += 1
 
     def digest(self, t: float) -> None:
@@ -176,6 +187,38 @@ class ControlPlane:
             age=single(t - self._seen),
         )
 
+    # --- who is gone --------------------------------------------------------------------------------------------------
+
+    def node_down(self, node: int, t: float) -> None:
+        """Keeps how a node that has just vanished, and its links, were: so they are believed until it is missed."""
+        links, since = self._world.plan.links, self._world.down_since
+        touching = (links.src == node) | (links.dst == node)
+        rows = np.flatnonzero(touching & (np.minimum(since[links.src], since[links.dst]) == t))
+        if len(rows):
+            last = self._truth(_both_ways(self._world, links.src[rows], links.dst[rows]))
+            for name in _Measured.__slots__:
+                getattr(self._parting, name)[rows] = getattr(last, name)
+        if since[node] == t:
+            self._parting_busy[node] = self._world.busy()[node]
+
+    def _believed(self, t: float) -> NDArray[np.bool_]:
+        """(N,) which nodes answered one of the last heartbeats."""
+        return np.asarray(t - self._world.down_since < MISSED * self._config.heartbeat)
+
+    def _last_up(self, rows: slice, t: float) -> NDArray[np.float64]:
+        """When links were last up, not after `t`; seconds."""
+        links, since = self._world.plan.links, self._world.down_since
+        return np.asarray(np.minimum(t, np.minimum(since[links.src[rows]], since[links.dst[rows]])))
+
+    def _last_truth(self, rows: slice, hops: Hops) -> _Measured:
+        """What links are like, or were like when last up."""
+        now, links, online = self._truth(hops), self._world.plan.links, self._world.online
+        up = online[links.src[rows]] & online[links.dst[rows]]
+        if up.all():
+            return now
+        then = self._parting
+        return _Measured(*(np.where(up, getattr(now, n), getattr(then, n)[rows]) for n in _Measured.__slots__))
+
     # --- one caller's belief ------------------------------------------------------------------------------------------
 
     def view(self, caller: int, callee: int, t: float, draw: int) -> NetworkView:
@@ -197,13 +240,14 @@ class ControlPlane:
         self._direct[caller, callee] = self._direct[callee, caller] = kept
 
     def _fresh(self, caller: int, callee: int, t: float, draw: int) -> LinkBelief:
-        """The caller's own links as measured just now, smoothed as the shared belief is, and the direct path."""
+        """The caller's own links as last measured, smoothed as the shared belief is, and the direct path."""
         rows = slice(self._rows[caller], self._rows[caller + 1])
         links, old = self._world.plan.links, self._value
         src, dst = links.src[rows], links.dst[rows]
         drawn = draws.uniform(self._seeds, "fresh", draw, src, dst, DRAWS)
-        new = self._probe(self._own_hops(caller), drawn)
-        up = self._world.online[dst] & self._known[rows]
+        new = self._noisy(self._last_truth(rows, self._own_hops(caller)), drawn)
+        up, at = self._believed(t)[dst] & self._known[rows], self._last_up(rows, t)
+        held = np.minimum(at % self._world.plan.scenario.underlay.drift.period, self._config.probe_period)
         belief = LinkBelief(
             src=src[up],
             dst=dst[up],
@@ -211,7 +255,7 @@ class ControlPlane:
             jitter=single((old.jitter[rows] + SMOOTHING * (new.jitter - old.jitter[rows]))[up]),
             loss=single((old.loss[rows] + SMOOTHING * (new.loss - old.loss[rows]))[up]),
             rate=single(new.rate[up]),
-            age=single(drawn[AGE][up] * self._config.probe_period),
+            age=single((t - at + drawn[AGE] * held)[up]),
             observed=np.ones(int(up.sum()), dtype=bool),
         )
         kept = self._direct.get((caller, callee))
@@ -236,22 +280,30 @@ class ControlPlane:
         row = {"src": caller, "observed": True, **known}
         return LinkBelief(**{name: _with_row(getattr(belief, name), at, row[name]) for name in LinkBelief.__slots__})
 
-    def _probe(self, hops: Hops, drawn: NDArray[np.float64]) -> _Measured:
-        """Probe trains over K links: half the round trip, the worse direction's jitter and loss, each with its noise.
+    def _truth(self, hops: Hops) -> _Measured:
+        """What endless probing of K links would say: half the round trip, the worse direction's jitter and loss.
 
         Args:
             hops: 2 K hops: all links one way, then all the other way.
-            drawn: (DRAWS, K) uniform draws.
         """
-        truth, k, noise = self._world.hop_truth(hops), drawn.shape[1], self._config.noise
-        delay, jitter, loss, rate = draws.normal(drawn[:AGE])
-        lost = np.maximum(truth.loss[:k], truth.loss[k:])
-        spread = noise * np.sqrt(lost * (1.0 - lost) / TRAIN_AT_UNIT_NOISE)
+        truth, k = self._world.hop_truth(hops), (len(hops.indptr) - 1) // 2
         return _Measured(
-            delay=(truth.delay[:k] + truth.delay[k:]) / 2 * np.exp(noise * delay),
-            jitter=np.maximum(truth.jitter[:k], truth.jitter[k:]) * np.exp(JITTER_NOISE * noise * jitter),
-            loss=np.minimum(np.maximum(lost + spread * loss, 0.0), 1.0),
-            rate=np.minimum(truth.rate[:k], truth.rate[k:]) * np.exp(noise * rate),
+            delay=(truth.delay[:k] + truth.delay[k:]) / 2,
+            jitter=np.maximum(truth.jitter[:k], truth.jitter[k:]),
+            loss=np.maximum(truth.loss[:k], truth.loss[k:]),
+            rate=np.minimum(truth.rate[:k], truth.rate[k:]),
+        )
+
+    def _noisy(self, truth: _Measured, drawn: NDArray[np.float64]) -> _Measured:
+        """Probe trains over K links, each value with its noise; `drawn` are (DRAWS, K) uniform draws."""
+        noise = self._config.noise
+        delay, jitter, loss, rate = draws.normal(drawn[:AGE])
+        spread = noise * np.sqrt(truth.loss * (1.0 - truth.loss) / TRAIN_AT_UNIT_NOISE)
+        return _Measured(
+            delay=truth.delay * np.exp(noise * delay),
+            jitter=truth.jitter * np.exp(JITTER_NOISE * noise * jitter),
+            loss=np.minimum(np.maximum(truth.loss + spread * loss, 0.0), 1.0),
+            rate=truth.rate * np.exp(noise * rate),
         )
 
 

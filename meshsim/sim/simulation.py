@@ -213,11 +213,11 @@ class Episode:
         self.env.schedule_record((step + 1) * self._plan.scenario.record.link_period, "sample", step + 1, priority=LATE)
 
     def _down(self, node: int, _: Any) -> None:
-        self.world.online[node] = False
+        self.world.take_down(node, self.env.now)
         self._recorder.event(self.env.now, "down", node=node)
         self.board.node_down(node)
 
     def _up(self, node: int, _: Any) -> None:
-        self.world.online[node] = True
+        self.world.bring_up(node)
         self._recorder.event(self.env.now, "up", node=node)
         self.board.node_up(node)

@@ -104,6 +104,7 @@ class World:
         background: (R,) background utilisation now.
         load: (R,) load of open flows now; bits per second, calls for relaying.
         online: (N,) bool.
+        down_since: (N,) when each node went offline, seconds; infinite while it is online.
         drop: (N,) share of the media packets that a node drops when it relays; 0 for the honest.
     """
 
@@ -114,6 +115,7 @@ class World:
         access = np.where(relays, RELAY_UTILISATION, PEER_UTILISATION)
         self.resources = Resources.of(plan, access)
         self.online = np.ones(len(nodes), dtype=bool)
+        self.down_since = np.full(len(nodes), np.inf)
         misbehaves = np.array([kind != "honest" for kind in nodes.behaviour])
         self.drop = np.where(misbehaves, nodes.strength, 0.0)
         self._survival = np.log1p(-np.minimum(self.drop, TOTAL_DROP))
@@ -142,6 +144,14 @@ class World:
                 part.step()
             self.background = self._gather()
             self._sum_flows()
+
+    def take_down(self, node: int, t: float) -> None:
+        """A node vanishes at `t` seconds, unless it is gone already."""
+        self.online[node], self.down_since[node] = False, min(self.down_since[node], t)
+
+    def bring_up(self, node: int) -> None:
+        """A node is back."""
+        self.online[node], self.down_since[node] = True, np.inf
 
     def open_flow(self, path: Sequence[int], demand: Demand) -> int:
         """Puts a two-way call on `path` (node indices); returns the flow's number."""

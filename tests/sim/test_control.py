@@ -58,12 +58,75 @@ def test_what_was_never_measured_is_a_prediction_marked_as_such(made):
 
 def test_an_offline_node_is_believed_online_until_it_is_missed(made):
     world, control, _ = made()
-    world.online[0] = False
-    assert control.shared.nodes.online[0]
+    go_down(world, control, 0, 1.0)
     control.measure(10.0)
     control.digest(20.0)
+    assert control.shared.nodes.online[0]
+    control.measure(30.0)
+    control.digest(40.0)
     assert not control.shared.nodes.online[0]
     assert control.shared.nodes.age[0] > control.shared.nodes.age[1]
+    world.bring_up(0)
+    control.measure(50.0)
+    control.digest(60.0)
+    assert control.shared.nodes.online[0]
+
+
+def go_down(world, control, node, t):
+    world.take_down(node, t)
+    control.node_down(node, t)
+
+
+def without_ages(view):
+    """All arrays of a view but the ages."""
+    parts = {"nodes": view.nodes, "links": view.links, "fresh": view.fresh}
+    return {
+        (name, column): np.array(getattr(part, column))
+        for name, part in parts.items()
+        for column in part.__slots__
+        if column != "age"
+    }
+
+
+@pytest.mark.parametrize("since", [9.0, 10.0, 14.9])
+def test_within_three_heartbeats_nothing_but_ages_tells_a_dead_node_from_a_living_one(made, tmp_path, since):
+    views = []
+    for dies in (True, False):
+        world, control, _ = made()
+        world.open_flow([9, 0, 10], _audio())
+        if dies:
+            go_down(world, control, 0, 25.0 - since)
+        for step in (control.measure, control.digest):
+            step(20.0)
+        views.append(control.view(9, 10, 25.0 - 1e-6, 3))
+    dead, living = views
+    assert 0 in living.fresh.dst
+    for key, value in without_ages(living).items():
+        np.testing.assert_array_equal(without_ages(dead)[key], value, err_msg=str(key))
+    row = living.fresh.dst.tolist().index(0)
+    assert living.fresh.age[row] <= 5.0
+    assert since <= dead.fresh.age[row] + 1e-5
+
+
+def test_a_dead_neighbours_row_stays_as_it_was_and_goes_when_it_is_missed(made):
+    world, control, _ = made(control={"noise": 0.0})
+    before = control.view(9, 10, 3.0, 3).fresh
+    go_down(world, control, 0, 3.0)
+    world.advance(15.0)
+    after, later = control.view(9, 10, 15.0, 3).fresh, control.view(9, 10, 18.0, 3).fresh
+    assert after.delay[after.dst == 0] == before.delay[before.dst == 0]
+    assert not np.array_equal(after.delay, before.delay)
+    assert 12.0 <= float(after.age[after.dst == 0][0]) <= 15.0
+    assert 0 not in later.dst
+
+
+def test_a_fresh_row_is_no_older_than_the_last_step_of_the_world(made):
+    world, control, _ = made()
+    period = world.plan.scenario.underlay.drift.period
+    world.advance(period)
+    age = control.view(9, 10, period + 2.0, 3).fresh.age
+    assert (age <= 2.0).all()
+    assert age.std() > 0
 
 
 def test_fresh_links_are_the_callers_own_and_sorted(made):
