@@ -34,7 +34,8 @@ from meshsim.agent.relaying import Relay
 from meshsim.agent.reputation import TrustBook
 from meshsim.agent.routes import Router
 from meshsim.agent.samples import EventSample
-from meshsim.mesh.ids import CallId, NodeId
+from meshsim.mesh.errors import LocalProtocolError
+from meshsim.mesh.ids import CallId, NodeId, short
 from meshsim.mesh.time import to_nanoseconds
 
 if TYPE_CHECKING:
@@ -176,6 +177,18 @@ class MeshAgent:
         """Ends a call from this side; one that has ended already stays as it is."""
         self._begin(now)
         self._desk.hang_up(call, now)
+
+    def renew(self, record: NodeRecord, now: Instant) -> None:
+        """Replaces what it says of itself; its next Hellos and its next statement say so.
+
+        Raises:
+            LocalProtocolError: If the record is another node's.
+        """
+        if record.node != self.node:
+            raise LocalProtocolError(f"a record of {short(record.node_id)} is not this node's, {short(self.node)}")
+        self._begin(now)
+        self._core.record = record
+        self._table.renew()
 
     def resolved(self, token: int, answer: Sequence[NodeRecord] | IdentityError, now: Instant) -> None:
         """The directory's answer to a `Resolve`."""

@@ -116,6 +116,12 @@ class LinkTable:
         known.record, known.heard = record, max(known.heard, now.mono)
         self.touch()
 
+    def renew(self) -> None:
+        """This node has a new record: the next round of gossip makes a new statement."""
+        self._known[self._core.node].record = self._core.record
+        self._issued = -math.inf
+        self.touch()
+
     def accept(self, told: Told, source: NodeId, now: Instant) -> bool:
         """Takes in a statement; False if it is no news or does not hold (then it is counted)."""
         statement = told.statement

@@ -60,7 +60,7 @@ class Incoming:
     payload: bytes
 
 
-def _ignore(node: NodeId) -> None: ...
+def _ignore(*_: object) -> None: ...
 
 
 class RegistryClient:
@@ -71,6 +71,7 @@ class RegistryClient:
         signer: The node's key.
         verifier: Checks the records that the registry gives.
         on_undelivered: Told when a node could not be reached.
+        on_connected: Told each time the rendezvous was entered: a registry that came back may have forgotten us.
 
     Attributes:
         malformed: Frames and records that were none, or were not signed by their node.
@@ -85,11 +86,13 @@ class RegistryClient:
         *,
         verifier: Verifier | None = None,
         on_undelivered: Callable[[NodeId], None] = _ignore,
+        on_connected: Callable[[], None] = _ignore,
     ) -> None:
         self.malformed = self.dropped = self.connections = 0
         self._signer = signer
         self._verifier = verifier or Ed25519Verifier()
         self._on_undelivered = on_undelivered
+        self._on_connected = on_connected
         self._socket_url = _socket_url(url)
         # the registry's address is configured: a proxy of the environment must not come between
         self._http = httpx.AsyncClient(base_url=url, timeout=REQUEST_TIMEOUT, trust_env=False)
@@ -215,6 +218,7 @@ class RegistryClient:
             self.connections += 1
             self._socket = socket
             self._online.set()
+            self._on_connected()
             try:
                 async for data in socket:
                     self._take(data)

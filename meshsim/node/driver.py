@@ -113,6 +113,11 @@ class NodeDriver:
         self._agent.link_down(node, self._clock())
         self._pump()
 
+    def renew(self, record: NodeRecord) -> None:
+        """This node says something new of itself."""
+        self._agent.renew(record, self._clock())
+        self._pump()
+
     def resolved(self, token: int, answer: Sequence[NodeRecord] | IdentityError) -> None:
         """The directory has answered."""
         self._agent.resolved(token, answer, self._clock())

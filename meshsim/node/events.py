@@ -1,8 +1,10 @@
-"""What a node tells, as JSON values: one object per thing that happened. Its commands are `runtime`'s."""
+"""What a node tells, as JSON values: one object per thing that happened; and what it may be told."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from meshsim.agent import CallSample, EventSample, RouteSample, TrustSample
 from meshsim.mesh.ids import did_key
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
     from meshsim.node.media import Heard
 
 _ROUTE = ("received", "lost", "jitter", "delay_mean", "delay_sd", "delay_p95", "decoded", "frequency", "rms")
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a line of standard input may say."""
+
+    do: Literal["call", "stop"]
+    callee: str = ""
+    media: str = "audio"
+    seconds: float = 10.0
 
 
 def told_of(sample: Sample) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,7 +28,7 @@ from meshsim.mesh.seeds import SeedTree
 from meshsim.node.config import NodeConfig, load_config
 from meshsim.node.driver import NodeDriver
 from meshsim.node.emulation import EmulatorClient
-from meshsim.node.events import told_of, told_of_heard
+from meshsim.node.events import Command, told_of, told_of_heard
 from meshsim.node.media import MediaPlane
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.signaling import dials
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 REDIAL_FIRST, REDIAL_LONGEST = 0.3, 5.0
 RECORD_LIFETIME = 3600.0
+"""Seconds; a record is signed anew at half of it."""
+RENEW_PAUSE = 5.0
+"""Seconds after which a record that the registry did not take is offered again."""
 SAMPLE_PERIOD = 1.0
 RESOLVE_TIMEOUT = 3.0
 JOIN_PATIENCE = 5.0
@@ -70,7 +73,7 @@ class Node:
         self.config = config
         self.signer = Ed25519Signer.from_file(Path(config.key))
         self._tell = tell
-        self._stopped, self._linked = asyncio.Event(), asyncio.Event()
+        self._stopped, self._linked, self._returned = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._verifier = Ed25519Verifier()
         self._record = self._describe()
         self._agent = self._make_agent()
@@ -89,13 +92,18 @@ class Node:
         """
         async with AsyncExitStack() as stack:
             emulator = await self._find_emulator(stack)
-            client = RegistryClient(self.config.registry, self.signer, on_undelivered=self._undelivered)
+            client = RegistryClient(
+                self.config.registry,
+                self.signer,
+                on_undelivered=self._undelivered,
+                on_connected=self._returned.set,
+            )
             self._client = await stack.enter_async_context(client)
             await self._join()
             self._group = await stack.enter_async_context(asyncio.TaskGroup())
             self._assemble(emulator)
             self._tell({"event": "ready", "node": did_key(self.signer.node_id), "aura": self.config.aura})
-            for part in (self._neighbours.run(), self._keep_neighbours(), self._sample_links()):
+            for part in (self._neighbours.run(), self._keep_neighbours(), self._sample_links(), self._keep_record()):
                 self._start(part)
             if self.config.stdio and then is None:
                 self._start(self._obey())
@@ -186,6 +194,7 @@ class Node:
     async def _join(self) -> None:
         try:
             await self._client.wait_online(JOIN_PATIENCE)
+            self._returned.clear()
             await self._client.register(self._record)
         except ConnectionError as gone:
             raise ConfigError(f"no registry at {self.config.registry}: {gone}", key="registry") from gone
@@ -336,6 +345,27 @@ class Node:
             answer = IdentityError(f"{aura} cannot be resolved: {failed}")
         self._driver.resolved(token, answer)
 
+    async def _keep_record(self) -> None:
+        """Renews the record at half its life, and when the registry is back, which may have forgotten it."""
+        pause = RECORD_LIFETIME / 2
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._returned.wait()
+            self._returned.clear()
+            pause = RECORD_LIFETIME / 2 if await self._renew() else RENEW_PAUSE
+
+    async def _renew(self) -> bool:
+        """Signs the record anew and registers it; whether the registry took it."""
+        self._record = self._describe()
+        self._driver.renew(self._record)
+        try:
+            await self._client.register(self._record)
+        except (ConnectionError, IdentityError) as failed:
+            self._tell({"event": "error", "reason": f"the record could not be renewed: {failed}"})
+            return False
+        return True
+
     async def _keep_neighbours(self) -> None:
         """Dials the neighbours that are this node's to dial, and dials again when a link is gone."""
         own = self.signer.node_id
@@ -407,18 +437,8 @@ class Node:
 
     def _tell_heard(self, call: CallId) -> None:
         heard = self._media.heard.get(call)
-        if heard is None:
-            return
-        self._tell(told_of_heard(call, heard))
-
-
-class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a line of standard input may say."""
-
-    do: Literal["call", "stop"]
-    callee: str = ""
-    media: str = "audio"
-    seconds: float = 10.0
+        if heard is not None:
+            self._tell(told_of_heard(call, heard))
 
 
 def count_codecs() -> int:

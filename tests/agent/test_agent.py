@@ -874,6 +874,31 @@ def test_a_call_never_numbers_more_routes_than_a_set_up_can(diamond: Network, mo
     assert len(diamond.members["alice"].sent(CallSetup)) == 3
 
 
+def renewed(record: NodeRecord, **changes: object) -> NodeRecord:
+    record = msgspec.structs.replace(record, expires_unix=record.expires_unix + 10.0, **changes)  # type: ignore[arg-type]
+    return sign_record(record, HashSigner(record.node_id, SECRET))
+
+
+def test_a_renewed_record_is_told_to_neighbours_and_by_gossip(line: Network) -> None:
+    line.run(10.0)
+    record = renewed(line["alice"].record, max_calls=7)
+    line["alice"].renew(record, line.instant())
+    assert line["alice"].record == record
+    line.run(8.0)
+    for name in ("alice", "r1", "bob"):  # bob hears of alice by gossip alone
+        view = line[name].view(line.instant())
+        assert view.nodes.max_calls[view.index[line.node("alice")]] == 7
+    line.run(30.0)
+    assert line.members["alice"].sent(Hello)[-1].record == record
+    assert [n.record for n in line["r1"].neighbours() if n.node == line.node("alice")] == [record]
+    assert not any(member.agent.rejected for member in line.members.values())
+
+
+def test_a_node_does_not_take_anothers_record_for_its_own(diamond: Network) -> None:
+    with pytest.raises(LocalProtocolError, match="not this node's"):
+        diamond["alice"].renew(renewed(diamond["bob"].record), diamond.instant())
+
+
 def test_the_memory_of_set_ups_is_bounded(diamond: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("meshsim.agent.agent.SEEN_SETUPS", 3)
     for attempt in range(9):

@@ -67,7 +67,8 @@ async def test_an_absent_recipient_is_reported(signers: list[Ed25519Signer]) -> 
 async def test_the_client_comes_back_when_the_registry_does(signers: list[Ed25519Signer]) -> None:
     async with embedded() as url:
         port = urlsplit(url).port
-        client = RegistryClient(url, signers[0])
+        entered: list[int] = []
+        client = RegistryClient(url, signers[0], on_connected=lambda: entered.append(client.connections))
         await client.__aenter__()
         await client.wait_online()
     service = RegistryService()
@@ -76,6 +77,7 @@ async def test_the_client_comes_back_when_the_registry_does(signers: list[Ed2551
         await client.send(signers[0].node_id, b"to myself")
         assert await first(client) == (signers[0].node_id, b"to myself")
         assert client.connections == 2
+        assert entered == [1, 2]
         await client.__aexit__(None, None, None)
 
 

@@ -10,12 +10,14 @@ import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from meshsim.agent import AgentConfig
 from meshsim.control.client import RegistryClient
 from meshsim.control.http import embedded
+from meshsim.control.service import RegistryService
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.ids import AuraID, NodeId, did_key
@@ -152,6 +154,52 @@ async def test_a_neighbour_that_comes_later_is_linked_when_it_is_there(tmp_path:
         await stack.enter_async_context(stranger(url, 1))
         assert await node.wait_linked()
         assert len(told.all("link", up=True)) == 1
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LONG):
+        while not holds():  # noqa: ASYNC110 - the registry has no event for it
+            await asyncio.sleep(0.02)
+
+
+async def test_a_node_stays_registered_for_longer_than_its_first_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "RECORD_LIFETIME", 1.0)
+    service = RegistryService()
+    async with embedded(service) as url, living(describe(tmp_path, 0, url)) as (node, told):
+        ends = [service.nodes()[0].expires_unix]
+        await until(lambda: service.nodes()[0].expires_unix > ends[0] + 1.0)
+        assert node._agent.record == service.nodes()[0]
+        assert service.nodes()[0].node == SIGNERS[0].node_id
+    assert not told.all("error")
+
+
+async def test_a_node_registers_again_with_a_registry_that_forgot_it(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        async with embedded() as url:
+            _, told = await stack.enter_async_context(living(describe(tmp_path, 0, url)))
+        service = RegistryService()
+        await stack.enter_async_context(embedded(service, port=urlsplit(url).port or 0))
+        assert service.nodes() == ()
+        await until(lambda: bool(service.nodes()))
+        assert service.resolve(AuraID("n0"))[0].node == SIGNERS[0].node_id
+    assert told.all("left")
+
+
+async def test_a_node_that_the_registry_refuses_says_so_and_offers_its_record_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "RENEW_PAUSE", 0.05)
+    async with AsyncExitStack() as stack:
+        async with embedded() as url:
+            _, told = await stack.enter_async_context(living(describe(tmp_path, 0, url)))
+        service = RegistryService(capacity=0)
+        await stack.enter_async_context(embedded(service, port=urlsplit(url).port or 0))
+        refused = await told.until("error", count=2)
+        assert "the registry is full" in refused["reason"]
+        service.capacity = 1
+        await until(lambda: bool(service.nodes()))
 
 
 async def test_a_call_in_this_process_is_spoken_heard_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
