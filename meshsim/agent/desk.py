@@ -148,10 +148,9 @@ class Desk:
 
     def resolved(self, token: int, answer: Sequence[NodeRecord] | IdentityError, now: Instant) -> None:
         """The directory's answer; one that comes too late or twice has no effect."""
-        asked = self._tokens.pop(token, None)
-        if asked is None:
+        if token not in self._tokens:
             return
-        call = self._calls[asked]
+        call = self._calls[self._tokens.pop(token)]
         self._core.alarms.cancel(("resolve", call.id, 0))
         if isinstance(answer, IdentityError):
             call.reason = str(answer)
@@ -192,13 +191,11 @@ class Desk:
             patience += self._core.config.dial_timeout
         self._core.alarms.set(("setup", call.id, setup.attempt), now.mono + patience)
         if not self._neighbourhood.reach(path[1], setup, now):
-            self._drop_pending(call, UNREACHABLE, {path[1]}, now)
+            self._drop_pending(leg, UNREACHABLE, {path[1]}, now)
 
-    def _drop_pending(self, call: Call, reason: str, blamed: set[NodeId], now: Instant) -> None:
+    def _drop_pending(self, leg: Leg, reason: str, blamed: set[NodeId], now: Instant) -> None:
         """The route being set up came to nothing: the next one is tried."""
-        leg = call.pending
-        if leg is None:
-            return
+        call = self._calls[leg.setup.call]
         call.pending = None
         leg.advance(CallEvent.GIVE_UP)
         self._core.alarms.cancel(("setup", call.id, leg.setup.attempt))
@@ -237,19 +234,17 @@ class Desk:
             return
         leg = call.pending
         self._testify(call, leg, Outcome.TIMEOUT, now)
-        self._drop_pending(call, "set-up timed out", set(leg.path[1:-1]), now)
+        self._drop_pending(leg, "set-up timed out", set(leg.path[1:-1]), now)
 
     def stay_unresolved(self, call_id: CallId, now: Instant) -> None:
         """The directory did not answer in time."""
-        call = self._calls.get(call_id)
-        if call is not None and call.state is CallState.RESOLVING:
-            self._give_up(call, "the directory does not answer", now)
+        self._give_up(self._calls[call_id], "the directory does not answer", now)
 
     def undeliverable(self, setup: CallSetup, now: Instant) -> None:
         """No link came up for a set-up of ours."""
         call = self._calls.get(setup.call)
         if call is not None and call.pending is not None and call.pending.setup == setup:
-            self._drop_pending(call, UNREACHABLE, {setup.path[1]}, now)
+            self._drop_pending(call.pending, UNREACHABLE, {setup.path[1]}, now)
 
     # Coming in --------------------------------------------------------------------------------------------------------
 
@@ -322,7 +317,7 @@ class Desk:
             if leg is None:
                 continue
             if now.mono - leg.heard > self._core.config.silence:
-                self._lose_path(call, self._suspects(leg, now), "silence", now)
+                self._lose_path(leg, self._suspects(leg, now), "silence", now)
             else:
                 self._keep_alive(leg, now)
 
@@ -341,10 +336,9 @@ class Desk:
         answers = linked and now.mono - self._neighbourhood[near].heard <= self._core.config.silence
         return set(relays) - {near} if answers and len(relays) > 1 else set(relays)
 
-    def _lose_path(self, call: Call, blamed: set[NodeId], why: str, now: Instant) -> None:
-        leg = call.active
-        if leg is None:
-            return
+    def _lose_path(self, leg: Leg, blamed: set[NodeId], why: str, now: Instant) -> None:
+        """The route in use carries its call no longer."""
+        call = self._calls[leg.setup.call]
         call.advance(CallEvent.LOSE)
         leg.advance(CallEvent.LOSE)
         call.active = None
@@ -376,9 +370,9 @@ class Desk:
         """The neighbour `node` is gone."""
         for call in self.calls():
             if call.active is not None and node in call.active.neighbours():
-                self._lose_path(call, {node}, "neighbour lost", now)
+                self._lose_path(call.active, {node}, "neighbour lost", now)
             elif call.pending is not None and node in call.pending.neighbours():
-                self._drop_pending(call, LOST, {node}, now)
+                self._drop_pending(call.pending, LOST, {node}, now)
 
     def reject(self, message: CallReject, source: NodeId, now: Instant) -> None:
         """A node of the path cannot carry the call, or can no longer."""
@@ -390,12 +384,12 @@ class Desk:
             leg.advance(CallEvent.GIVE_UP)
             self._give_up(call, message.reason, now)
         elif leg is call.pending:
-            self._drop_pending(call, message.reason, {leg.blamed(message)}, now)
+            self._drop_pending(leg, message.reason, {leg.blamed(message)}, now)
         elif message.reason == CANCELLED and not call.outgoing:
             call.advance(CallEvent.END)
             self._finish(call, now)
         elif leg is call.active:
-            self._lose_path(call, {leg.blamed(message)}, message.reason, now)
+            self._lose_path(leg, {leg.blamed(message)}, message.reason, now)
 
     def keepalive(self, message: CallKeepalive, source: NodeId, now: Instant) -> None:
         """The other end is there."""
@@ -423,7 +417,7 @@ class Desk:
         leg.quality.add(report)
         leg.dark = leg.dark + 1 if report.loss > DARK_LOSS else 0
         if leg.dark >= self._core.config.dead_after:
-            self._lose_path(call, set(leg.path[1:-1]), "no media", now)
+            self._lose_path(leg, set(leg.path[1:-1]), "no media", now)
         elif leg.quality.reports % REPORTS_PER_MESSAGE == 1:
             jitter = to_nanoseconds(report.jitter)
             message = CallReport(*leg.key, leg.is_first, jitter, float(report.loss))

@@ -15,6 +15,7 @@ from meshsim.agent import (
     CallSample,
     CallState,
     CloseMedia,
+    Dial,
     EventSample,
     MediaReport,
     OpenMedia,
@@ -23,6 +24,7 @@ from meshsim.agent import (
 )
 from meshsim.agent.calls import label_of
 from meshsim.agent.messages import (
+    ABANDONED,
     CANCELLED,
     CallAccept,
     CallEnd,
@@ -313,6 +315,35 @@ def test_when_no_other_route_is_left_the_call_is_dropped(line: Network) -> None:
     assert not any(line.members[name].media for name in ("alice", "r1", "bob"))
 
 
+def test_a_node_that_was_asleep_past_all_deadlines_ends_its_call_once(make_diamond: Callable[..., Network]) -> None:
+    cut: list[float] = []
+    net = make_diamond(drops=lambda t, _a, b, m: bool(cut) and t > cut[0] and b == "r2" and isinstance(m, CallSetup))
+    call = net.call("alice", "bob")
+    net.run(2.0)
+    cut.append(net.now)
+    net.kill("r1")
+    net.run(2.5)
+    assert net["alice"].call_state(call) is CallState.FAILING_OVER
+    net.now += 60.0
+    net["alice"].handle_timer(net.instant())
+    net._pump("alice")
+    assert [sample.outcome for sample in net.members["alice"].samples(CallSample)] == ["dropped"]
+
+
+def test_a_late_keepalive_over_the_lost_route_does_not_close_it_before_the_new_one_stands(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    diamond["alice"].link_down(diamond.node("r1"), diamond.instant())
+    diamond["alice"].link_up(diamond.node("r1"), diamond.instant())
+    assert diamond["alice"].call_state(call) is CallState.FAILING_OVER
+    diamond.inject("alice", "r1", CallKeepalive(call, 0, False, 9, 0, 0))
+    assert diamond["alice"].rejected == {}
+    assert [type(effect) for _, effect in diamond.members["alice"].log].count(CloseMedia) == 0
+    diamond.run(1.0)
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+    assert [type(effect) for _, effect in diamond.members["alice"].log].count(CloseMedia) == 1
+
+
 def test_hanging_up_while_failing_over_drops_the_call(make_diamond: Callable[..., Network]) -> None:
     cut: list[float] = []
     net = make_diamond(drops=lambda t, _a, b, m: bool(cut) and t > cut[0] and b == "r2" and isinstance(m, CallSetup))
@@ -415,6 +446,44 @@ def test_a_relay_dials_a_next_hop_it_has_no_link_to_and_refuses_when_that_fails(
     assert diamond["r1"].load == 0.0
 
 
+def test_a_relay_refuses_at_once_what_goes_to_a_silent_neighbour(diamond: Network) -> None:
+    diamond.kill("bob")
+    diamond.run(5.0)
+    diamond.inject("r1", "alice", forged_setup(diamond))
+    assert diamond.members["r1"].sent(CallReject)[-1].reason == "unreachable"
+    assert diamond["r1"].load == 0.0
+
+
+@pytest.mark.parametrize("end", ["given up", "caller lost"])
+def test_a_route_that_ended_while_its_relay_dialled_on_is_not_refused_again(diamond: Network, end: str) -> None:
+    diamond.add("carol", nat="cone")
+    path = tuple(diamond.node(name) for name in ("alice", "r1", "carol"))
+    setup = forged_setup(diamond, path=path, callee="@carol.aura")
+    diamond.inject("r1", "alice", setup)
+    if end == "given up":
+        reject = CallReject(setup.call, 0, onward=True, by=diamond.node("alice"), reason=ABANDONED)
+        diamond.inject("r1", "alice", reject)
+    else:
+        diamond["r1"].link_down(diamond.node("alice"), diamond.instant())
+    diamond.run(1.0)
+    refused = [one for one in diamond.members["r1"].sent(CallReject) if not one.onward]
+    assert refused == []
+    assert diamond["r1"].load == 0.0
+
+
+def test_a_call_that_was_hung_up_while_dialling_is_not_tried_again() -> None:
+    net = Network(policy="direct")
+    net.add("alice")
+    net.add("bob")
+    net.run(1.0)
+    call = net.call("alice", "bob")
+    net.run(0.05)
+    net.hang_up("alice", call)
+    net.run(2.0)
+    assert outcome(net).reason == "hung up before it stood"
+    assert [type(effect) for _, effect in net.members["alice"].log].count(Dial) == 1
+
+
 def test_a_direct_call_dials_the_callee_and_falls_back_to_a_relay_when_that_fails() -> None:
     net = Network(policy="direct")
     net.add("alice")
@@ -444,6 +513,8 @@ def test_a_busy_callee_ends_the_attempt() -> None:
     net.call("alice", "bob")
     net.run(2.0)
     assert (outcome(net).outcome, outcome(net).reason) == ("failed", "busy")
+    net.run(5.0)  # past the set-up's deadline, which means nothing any more
+    assert len(net.members["alice"].samples(CallSample)) == 1
     assert len(net.members["alice"].sent(CallSetup)) == 1
 
 
