@@ -24,6 +24,9 @@ USES: dict[Split, str] = {"train": "train", "calibration": "train", "validation"
 """What the graphs of each split must be allowed for (`scenario.topologies.allowed`)."""
 
 
+_TOPOLOGY = "underlay.topology"
+
+
 class Part(BaseModel):
     """Base of the parts of a training configuration: frozen, unknown keys refused."""
 
@@ -124,18 +127,27 @@ class TrainConfig(Part):
 
         Raises:
             ConfigError: If an episode stands in two splits: a number would then be reported on what it was fitted to.
+                Scenario, seed and graph make the episode, whatever else is overridden: the same nodes on the same links
+                stay the same when they are watched for longer or routed otherwise.
         """
-        seen: dict[tuple[str, int, tuple[str, ...]], Split] = {}
+        seen: dict[tuple[str, int, tuple[tuple[str, str], ...]], Split] = {}
         for split in SPLITS:
             episodes: tuple[Episodes, ...] = getattr(self.data, split)
             for part in episodes:
                 for seed in part.seeds:
-                    before = seen.setdefault((part.scenario, seed, part.overrides), split)
+                    before = seen.setdefault((part.scenario, seed, _graph(part.overrides)), split)
                     if before != split:
                         raise ConfigError(
                             f"{part.scenario} with seed {seed} stands in {before} and in {split}", key=f"data.{split}"
                         )
                     yield Wanted(split, part.scenario, seed, part.overrides)
+
+
+def _graph(overrides: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """What `overrides` say of the topology, the last word on each key."""
+    said = (override.partition("=") for override in overrides)
+    words = {key.strip(): value.strip() for key, _, value in said}
+    return tuple(sorted((key, value) for key, value in words.items() if key.startswith(_TOPOLOGY)))
 
 
 def load_config(path: Path) -> TrainConfig:

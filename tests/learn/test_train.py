@@ -136,10 +136,12 @@ def test_a_configuration_lists_its_episodes(tmp_path: Path) -> None:
     [
         (("seeds: [3]", "seeds: [3], seedz: 1"), "data.calibration.0.seedz", 4),
         (("seeds: [3]", "seeds: [2]"), "data.calibration", 2),
+        (("seeds: [3]", "seeds: [2], overrides: [duration=10 min]"), "data.calibration", 2),
+        (("seeds: [3]", "seeds: [2], overrides: [' routing.policy = exploring']"), "data.calibration", 2),
         (("name: small", "model: {rounds: -1}"), "model.rounds", 1),
         (("name: small", "optimisation: {learning_rate: fast}"), "optimisation.learning_rate", 1),
     ],
-    ids=["unknown key", "episode in two splits", "range", "type"],
+    ids=["unknown key", "episode in two splits", "shortened episode", "rerouted episode", "range", "type"],
 )
 def test_a_wrong_configuration_says_where(tmp_path: Path, change: tuple[str, str], key: str, line: int) -> None:
     path = tmp_path / "train.yaml"
@@ -147,6 +149,16 @@ def test_a_wrong_configuration_says_where(tmp_path: Path, change: tuple[str, str
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert (caught.value.key, caught.value.line, caught.value.file) == (key, line, str(path))
+
+
+def test_the_same_seed_on_another_graph_is_another_episode(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text(CONFIG.replace("seeds: [3]", "seeds: [2], overrides: [underlay.topology=topozoo/Abvt]"))
+    assert len(list(load_config(path).wanted())) == 4
+    both = "seeds: [1, 2], overrides: [duration=9 min, underlay.topology = topozoo/Abvt]"
+    path.write_text(path.read_text().replace("seeds: [1, 2]", both))
+    with pytest.raises(ConfigError, match="stands in train and in calibration"):
+        load_config(path)
 
 
 def test_a_configuration_that_is_no_mapping_or_no_file_is_refused(tmp_path: Path) -> None:
