@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAILBOX_SIZE = 64
 """Envelopes that may wait for one node."""
+SPARE_LINES = 1000
+"""Lines that may be out of date before a file of records is rewritten; in a large one as many as it holds nodes."""
 CAPACITY = 100_000
 """Nodes of which a registry keeps records, unless told otherwise."""
 
@@ -49,17 +51,20 @@ class FileStore:
 
     Args:
         path: The file; made when the first record comes.
+        clock: Unix seconds; what has expired is dropped whenever the file is rewritten.
 
     Attributes:
         damaged: Lines that could not be read, such as one cut short by a crash.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = path
         self.damaged = 0
+        self._clock = clock
+        self._kept = self._added = 0
 
     def load(self) -> Iterable[NodeRecord]:
-        """All records kept; also rewrites the file with one line per node, atomically."""
+        """All valid records; also rewrites the file with one line per node, atomically."""
         if not self.path.exists():
             return ()
         latest: dict[bytes, NodeRecord] = {}
@@ -70,13 +75,19 @@ class FileStore:
                 self.damaged += 1
                 continue
             latest[record.node] = record
-        self._rewrite(latest.values())
-        return tuple(latest.values())
+        now = self._clock()
+        valid = tuple(record for record in latest.values() if record.expires_unix > now)
+        self._rewrite(valid)
+        self._kept, self._added = len(valid), 0
+        return valid
 
     def put(self, record: NodeRecord) -> None:
-        """Appends one line."""
+        """Appends one line; now and then the lines that were replaced are dropped."""
         with self.path.open("ab") as file:
             file.write(record_to_json(record) + b"\n")
+        self._added += 1
+        if self._added > max(SPARE_LINES, self._kept):
+            self.load()
 
     def _rewrite(self, records: Iterable[NodeRecord]) -> None:
         fresh = self.path.with_name(self.path.name + ".new")

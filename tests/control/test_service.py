@@ -125,6 +125,22 @@ def test_expired_records_of_the_file_are_not_served(tmp_path: Path, signers: lis
     assert RegistryService(FileStore(path), clock=lambda: time.time() + 101.0).nodes() == ()
 
 
+def test_a_file_of_records_does_not_grow_as_nodes_renew_them(
+    tmp_path: Path, signers: list[Ed25519Signer], signed: Sign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshsim.control.service.SPARE_LINES", 5)
+    now = time.time()
+    store = FileStore(tmp_path / "records", clock=lambda: now)
+    store.put(signed(signers[1], lifetime=10.0))
+    now += 20.0
+    for turn in range(50):
+        store.put(signed(signers[0], lifetime=100.0 + turn))
+        assert len(store.path.read_bytes().splitlines()) <= 7
+    (last,) = FileStore(store.path, clock=lambda: now).load()
+    assert last.node == signers[0].node_id
+    assert last.expires_unix > now + 120.0
+
+
 async def test_an_envelope_reaches_the_connected_node(signers: list[Ed25519Signer]) -> None:
     service = RegistryService()
     mailbox = enter(service, signers[1])
