@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MOS_WEIGHT = UtilityWeights().mos
 """Utility of one point of MOS, beside 1 for a call that meets its target: breaks ties between good paths."""
 
+SMOOTHED = 3
+"""Epochs whose mean validation is compared."""
 
 CONSTANTS = [features.NODE.index(name) for name in ("log_max_calls", "log_capacity")]
 """Columns of a node that never change: they name it as surely as an id would."""
@@ -61,7 +63,7 @@ class Fit:
     Attributes:
         scorer: With the parameters of the best epoch, in evaluation mode.
         history: Every epoch, in order.
-        best: Number of the best epoch.
+        best: Number of the epoch kept: where the mean validation of the last epochs was least.
     """
 
     scorer: RouteScorer
@@ -206,6 +208,12 @@ def _judge(scorer: RouteScorer, batch: Batch, by: Optimisation) -> tuple[float, 
     return float(forgone(said, batch, by.temperature)), poor_rate(said, batch)
 
 
+def _recent(history: Sequence[Epoch]) -> float:
+    """Validation over the last epochs: that of a single one is noise enough to pick an early epoch by luck."""
+    last = [epoch.validation for epoch in history[-SMOOTHED:]]
+    return sum(last) / len(last)
+
+
 def _rate(step: int, steps: int) -> float:
     """Learning rate as a share of its peak: a tenth of the way up in a line, the rest down a cosine."""
     rise = max(steps // 10, 1)
@@ -250,7 +258,7 @@ def _epochs(
         schedule.step()
         judged, poor = _judge(scorer, held_out, by)
         history.append(Epoch(number=number, train=spent, validation=judged, poor=poor))
-        if not best or judged < history[best - 1].validation:
+        if not best or _recent(history) < _recent(history[:best]):
             best, kept = number, copy.deepcopy(scorer.state_dict())
         if progress is not None:
             progress(number / by.epochs)
