@@ -1,7 +1,9 @@
 """From scores to probabilities: what `ai_score` and `confidence` claim is fitted on episodes never trained on.
 
+What is fitted here is `routing.calibration`'s to apply.
+
 `ai_score` is Platt scaling of the head's log-odds (Platt, "Probabilistic outputs for support vector machines", 1999);
-`confidence` is an isotonic map of the margin by which the best candidate leads.
+`confidence` is an isotonic map of the chosen path's ai_score.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.routing.artefact import ConfidenceMap
+from meshsim.routing.calibration import ConfidenceMap, sigmoid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,17 +21,9 @@ NEAR_BEST = 0.2
 """MOS within which a chosen path counts as good as the best candidate: what `confidence` is the probability of."""
 
 BINS = 10
+CONFIDENCE_STEPS = 20
 _STEPS = 50
 _RIDGE = 1e-6
-
-
-def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The logistic function, without overflow; any shape.
-
-    >>> sigmoid(np.array([-1e9, 0.0])).tolist()
-    [0.0, 0.5]
-    """
-    return 0.5 * (1.0 + np.tanh(0.5 * np.asarray(x, dtype=np.float64)))
 
 
 def fit_platt(logit: NDArray[np.float64], ok: NDArray[np.bool_]) -> tuple[float, float]:
@@ -72,27 +66,23 @@ def isotonic(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArr
     return np.concatenate([np.full(count, mean) for mean, _, count in blocks]) if blocks else np.empty(0)
 
 
-def confidence_at(steps: ConfidenceMap, margin: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probability for each margin; any shape."""
-    return np.asarray(np.asarray(steps.values)[np.searchsorted(np.asarray(steps.edges), margin, side="right")])
-
-
-def fit_confidence(margin: NDArray[np.float64], near_best: NDArray[np.bool_], bins: int = BINS) -> ConfidenceMap:
-    """The frequency of `near_best` over quantile bins of the margin, made non-decreasing; (K,), (K,).
+def fit_confidence(score: NDArray[np.float64], near_best: NDArray[np.bool_]) -> ConfidenceMap:
+    """The frequency of `near_best` over quantile bins of the chosen path's ai_score, made non-decreasing; (K,), (K,).
 
     Raises:
         ValueError: If there is nothing to fit.
     """
-    if not len(margin):
+    if not len(score):
         raise ValueError("no outcomes to calibrate on")
-    edges = np.unique(np.quantile(margin, np.linspace(0, 1, bins + 1)[1:-1]))
-    place = np.searchsorted(edges, margin, side="right")
+    edges = np.unique(np.quantile(score, np.linspace(0, 1, CONFIDENCE_STEPS + 1)[1:-1]))
+    place = np.searchsorted(edges, score, side="right")
     count = np.bincount(place, minlength=len(edges) + 1).astype(np.float64)
     hits = np.bincount(place, weights=near_best.astype(np.float64), minlength=len(edges) + 1)
     filled = np.flatnonzero(count)
     edges = edges[filled[1:] - 1]
-    values = isotonic((hits[filled] + 1.0) / (count[filled] + 2.0), count[filled])
-    return ConfidenceMap(edges=tuple(map(float, edges)), values=tuple(map(float, values)))
+    usual = (near_best.sum() + 1.0) / (len(near_best) + 2.0)  # what a step with few calls leans on
+    values = isotonic((hits[filled] + 2.0 * usual) / (count[filled] + 2.0), count[filled])
+    return ConfidenceMap(ai_score=tuple(map(float, edges)), values=tuple(map(float, values)))
 
 
 def calibration_error(probability: NDArray[np.float64], outcome: NDArray[np.bool_], bins: int = BINS) -> float:

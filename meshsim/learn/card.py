@@ -64,7 +64,8 @@ def _head(config: TrainConfig, fitted: Fit) -> Iterator[str]:
         "Scores candidate paths of a call from what a node believes of the mesh.\n"
         "`ai_score` is 100 times the calibrated probability that the call meets its target\n"
         f"(RTT <= {1e3 * target.rtt:g} ms, jitter <= {1e3 * target.jitter:g} ms, loss <= {100 * target.loss:g} %);\n"
-        "`confidence` is the calibrated probability that the chosen path is within 0.2 MOS of the best feasible one.\n"
+        "`confidence` is the calibrated probability that the chosen path is within 0.2 MOS of the best feasible one,\n"
+        "by its ai_score.\n"
     )
     parameters = sum(parameter.numel() for parameter in fitted.scorer.parameters())
     yield (
@@ -105,7 +106,8 @@ def _results(scenario: str, result: OpenLoop) -> Iterator[str]:
     for name, claims in result.claims.items():
         yield (
             f"`{name}`: AUC {claims.auc:.3f}; calibration error of ai_score {claims.score_error:.3f} over candidates\n"
-            f"and {claims.chosen_error:.3f} over chosen paths, of confidence {claims.confidence_error:.3f}.\n"
+            f"and {claims.chosen_error:.3f} over chosen paths, of confidence {claims.confidence_error:.3f}\n"
+            f"(which lies between {claims.confidence_low:.3f} and {claims.confidence_high:.3f}).\n"
         )
 
 

@@ -5,6 +5,7 @@ Nothing is simulated here; what a policy's own choices would have done to the ne
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import numpy as np
 from meshsim.learn.calibration import NEAR_BEST, auc, calibration_error
 from meshsim.learn.dataset import Dataset, load
 from meshsim.measure.stats import Interval, paired_difference
-from meshsim.routing.policies import Confident, margins
+from meshsim.routing.policies import Confident
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,13 +56,17 @@ class Claims:
         auc: Probability that a good feasible candidate has a higher ai_score than a poor one.
         score_error: Expected calibration error of ai_score over the feasible candidates.
         chosen_error: The same over the chosen ones.
-        confidence_error: Expected calibration error of confidence.
+        confidence_error: Expected calibration error of confidence over the chosen ones.
+        confidence_low: Least confidence in a choice: as high as the next, the claim would tell nothing.
+        confidence_high: Greatest.
     """
 
     auc: float
     score_error: float
     chosen_error: float
     confidence_error: float
+    confidence_low: float
+    confidence_high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +162,7 @@ def _decide(decided: Sequence[Example], policy: Policy) -> tuple[Choices, NDArra
         best = int(np.argmax(scores.utility[rows]))
         sure = float("nan")
         if isinstance(policy, Confident):
-            sure = float(policy.confidence(margins(scores.utility[rows]))[best])
+            sure = float(policy.confidence(scores.ai_score[rows])[best])
         chosen.append(int(rows[best]))
         scored.append(scores.ai_score[rows])
         claimed.append((float(scores.ai_score[rows[best]]), sure))
@@ -187,9 +192,12 @@ def _oracle(decided: Sequence[Example]) -> Choices:
 def _claims(decided: Sequence[Example], choices: Choices, scored: NDArray[np.float64]) -> Claims:
     ok = np.concatenate([example.labels.ok[example.feasible] for example in decided])
     sure = np.isfinite(choices.confidence)
+    low, high = (min(choices.confidence[sure], default=math.nan), max(choices.confidence[sure], default=math.nan))
     return Claims(
         auc=auc(scored, ok),
         score_error=calibration_error(scored / 100.0, ok),
         chosen_error=calibration_error(choices.ai_score / 100.0, ~choices.poor),
         confidence_error=calibration_error(choices.confidence[sure], choices.regret[sure] <= NEAR_BEST),
+        confidence_low=float(low),
+        confidence_high=float(high),
     )

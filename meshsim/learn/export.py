@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from meshsim.learn.gnn import RouteScorer, Scale
+    from meshsim.routing.calibration import Calibration
 
 OPSET = 18
 """From 16 on, ScatterElements can add."""
@@ -173,7 +174,7 @@ def _difference(
     return max(float(np.abs(ours.numpy() - theirs).max(initial=0.0)) for ours, theirs in pairs)
 
 
-def export(scorer: RouteScorer, calibration: artefact.Calibration, card: str, out: Path) -> float:
+def export(scorer: RouteScorer, calibration: Calibration, card: str, out: Path) -> float:
     """Writes the artefact to `out` and returns the largest difference from torch.
 
     Args:

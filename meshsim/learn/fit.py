@@ -19,7 +19,7 @@ from meshsim.learn.batch import Batch, batches_of, join
 from meshsim.learn.gnn import Prediction, RouteScorer, add_up
 from meshsim.mesh.errors import ConfigError
 from meshsim.routing import features
-from meshsim.routing.artefact import UtilityWeights
+from meshsim.routing.calibration import UtilityWeights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

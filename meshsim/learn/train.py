@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import torch
 
 from meshsim.learn.batch import batches_of, join
-from meshsim.learn.calibration import NEAR_BEST, fit_confidence, fit_platt, sigmoid
+from meshsim.learn.calibration import NEAR_BEST, fit_confidence, fit_platt
 from meshsim.learn.card import card_text, untested
 from meshsim.learn.config import SPLITS, USES, TrainConfig, load_config
 from meshsim.learn.dataset import Dataset, load
@@ -19,8 +20,8 @@ from meshsim.learn.evaluate import OpenLoop, evaluate_dataset
 from meshsim.learn.export import export
 from meshsim.learn.fit import Epoch, fit, predict, settled
 from meshsim.mesh.errors import ConfigError
-from meshsim.routing.artefact import Calibration, UtilityWeights
-from meshsim.routing.policies import Learned, Policy, make, margins
+from meshsim.routing.calibration import Calibration, ConfidenceMap
+from meshsim.routing.policies import Learned, Policy, make
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -89,28 +90,28 @@ def calibrate(scorer: RouteScorer, dataset: Dataset, *, threads: int = 1) -> Cal
     feasible = batch.feasible.numpy()
     if not feasible.any():
         raise ConfigError("the calibration episodes hold no feasible candidate", key="data.calibration")
-    slope, offset = fit_platt(said.logit_ok.numpy()[feasible], batch.ok.numpy()[feasible])
-    weights = UtilityWeights()
-    good = sigmoid(slope * said.logit_ok.double().numpy() + offset)
-    utility = weights.ok * good + weights.mos * np.clip(said.mos.double().numpy(), 1.0, 4.5)
-    margin, near = _leads(dataset, utility)
-    return Calibration(platt=(slope, offset), confidence=fit_confidence(margin, near), utility=weights)
+    platt = fit_platt(said.logit_ok.numpy()[feasible], batch.ok.numpy()[feasible])
+    unsure = Calibration(platt=platt, confidence=ConfidenceMap(ai_score=(), values=(0.0,)))
+    score = unsure.ai_score(said.logit_ok.double().numpy())
+    utility = unsure.order_by(score, np.clip(said.mos.double().numpy(), 1.0, 4.5))
+    return msgspec.structs.replace(unsure, confidence=fit_confidence(*_chosen(dataset, score, utility)))
 
 
-def _leads(dataset: Dataset, utility: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """For each call that leaves a choice: the best candidate's margin, and whether it was as good as the truly best."""
-    margin: list[float] = []
+def _chosen(
+    dataset: Dataset, score: NDArray[np.float64], utility: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """For each call that can be placed: the chosen path's ai_score, and whether it was as good as the truly best."""
+    scores: list[float] = []
     near: list[bool] = []
     start = 0
     for example in (example for group in dataset.by_view() for example in group):
         rows = np.flatnonzero(example.feasible)
-        lead = margins(utility[start + rows])
-        start += len(example)
-        if len(rows) > 1:
-            best, mos = int(np.argmax(lead)), example.labels.mos[rows]
-            margin.append(float(lead[best]))
+        if len(rows):
+            best, mos = int(np.argmax(utility[start + rows])), example.labels.mos[rows]
+            scores.append(float(score[start + rows[best]]))
             near.append(bool(mos[best] >= mos.max() - NEAR_BEST))
-    return np.array(margin), np.array(near)
+        start += len(example)
+    return np.array(scores), np.array(near)
 
 
 def train(

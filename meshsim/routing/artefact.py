@@ -14,6 +14,7 @@ import msgspec
 
 from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.routing import features
+from meshsim.routing.calibration import Calibration
 
 MANIFEST = "manifest.json"
 ENCODER, HEAD = "encoder.onnx", "head.onnx"
@@ -37,34 +38,6 @@ class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     node: tuple[str, ...]
     hop: tuple[str, ...]
     path: tuple[str, ...]
-
-
-class ConfidenceMap(msgspec.Struct, frozen=True, kw_only=True):
-    """A step function from margin to probability: bin i lies between edges i - 1 and i; one value more than edges."""
-
-    edges: tuple[float, ...]
-    values: tuple[float, ...]
-
-
-class UtilityWeights(msgspec.Struct, frozen=True, kw_only=True):
-    """Weights of the calibrated probability of a good call and of the predicted MOS in the utility."""
-
-    ok: float = 1.0
-    mos: float = 0.05
-
-
-class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """How a head's outputs become probabilities; other keys of the file are the card's.
-
-    Attributes:
-        platt: a, b of `ai_score = 100 sigmoid(a logit_ok + b)` (Platt 1999).
-        confidence: From the margin of the chosen path to the probability of being within 0.2 MOS of the best.
-        utility: What paths are ordered by.
-    """
-
-    platt: tuple[float, float]
-    confidence: ConfidenceMap
-    utility: UtilityWeights = UtilityWeights()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +172,6 @@ def _check_columns(columns: FeatureColumns, path: Path) -> None:
 
 def _calibration(content: bytes, path: Path) -> Calibration:
     calibration = _decode(content, Calibration, path)
-    edges, values = calibration.confidence.edges, calibration.confidence.values
-    if len(values) != len(edges) + 1 or list(edges) != sorted(edges):
-        raise ConfigError("edges must ascend and have one value less than values", file=str(path), key="confidence")
+    if fault := calibration.confidence.fault():
+        raise ConfigError(fault, file=str(path), key="confidence")
     return calibration

@@ -17,7 +17,7 @@ from meshsim.mesh.media import AicPolicy
 from meshsim.routing import features as feature
 from meshsim.routing.candidates import Candidates, k_shortest, merged
 from meshsim.routing.constraints import Feasibility, Limits, RelayRefusals, apply, relay_refusals
-from meshsim.routing.policies import Policy, is_confident, is_stochastic, make, margins
+from meshsim.routing.policies import Policy, is_confident, is_stochastic, make
 from meshsim.routing.request import Prediction, RouteDecision, RouteRequest
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class RoutingEngine:
     def _confidence(self, eligible: NDArray[np.bool_], scores: Scores) -> NDArray[np.float64]:
         confidence = np.full(len(eligible), np.nan)
         if is_confident(self.policy):
-            confidence[eligible] = self.policy.confidence(margins(scores.utility[eligible]))
+            confidence[eligible] = self.policy.confidence(scores.ai_score[eligible])
         return confidence
 
 

@@ -207,7 +207,7 @@ class Scores:
     Attributes:
         utility: Higher is better; always finite.
         ai_score: 0..100, 100 times the calibrated probability of meeting the quality target; NaN if not claimed.
-        confidence: Calibrated probability of being within 0.2 MOS of the best; NaN if not claimed. It compares paths,
+        confidence: Calibrated probability of being within 0.2 MOS of the best; NaN if not claimed. It is for a choice,
             so a policy leaves it NaN and the engine fills it in, among the feasible.
         rtt: Predicted round-trip seconds.
         jitter: Predicted seconds.

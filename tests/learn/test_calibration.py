@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from meshsim.learn.calibration import (
     auc,
     calibration_error,
-    confidence_at,
     fit_confidence,
     fit_platt,
     isotonic,
-    sigmoid,
 )
 from meshsim.mesh.seeds import SeedTree
+from meshsim.routing.calibration import sigmoid
 
 
 def test_platt_recovers_a_known_slope_and_offset() -> None:
@@ -51,21 +50,21 @@ def test_isotonic_does_not_fall_and_keeps_the_mean(values: list[float]) -> None:
     assert fitted.mean() == pytest.approx(array.mean(), abs=1e-9)
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
-def test_confidence_does_not_fall_with_the_margin_and_is_a_probability(pairs: list[tuple[float, bool]]) -> None:
+@given(st.lists(st.tuples(st.floats(0, 100), st.booleans()), min_size=1, max_size=60))
+def test_confidence_does_not_fall_with_the_score_and_is_a_probability(pairs: list[tuple[float, bool]]) -> None:
     steps = fit_confidence(np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs]))
-    assert len(steps.values) == len(steps.edges) + 1
-    answered = confidence_at(steps, np.linspace(-1, 2, 50))
+    assert len(steps.values) == len(steps.ai_score) + 1
+    answered = steps.at(np.linspace(0, 100, 50))
     assert np.all(np.diff(answered) >= 0)
     assert np.all((answered >= 0) & (answered <= 1))
 
 
 def test_confidence_follows_the_frequency() -> None:
     draw = SeedTree(3).generator("confidence")
-    margin = draw.random(20_000)
-    near = draw.random(20_000) < margin
-    steps = fit_confidence(margin, near)
-    assert np.abs(confidence_at(steps, np.array([0.05, 0.55, 0.95])) - [0.05, 0.55, 0.95]).max() < 0.05
+    score = 100.0 * draw.random(20_000)
+    near = draw.random(20_000) < score / 100.0
+    steps = fit_confidence(score, near)
+    assert np.abs(steps.at(np.array([5.0, 55.0, 95.0])) - [0.05, 0.55, 0.95]).max() < 0.05
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.booleans()), max_size=30))

@@ -43,6 +43,12 @@ def test_a_committed_scorer_is_whole_and_small(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
+def test_confidence_of_a_committed_scorer_tells_sure_choices_from_doubtful_ones(folder: Path) -> None:
+    values = read_artefact(folder).calibration.confidence.values
+    assert values[-1] - values[0] > 0.03
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
 def test_a_card_names_its_graphs_and_all_are_allowed(folder: Path) -> None:
     named = set(GRAPH.findall((folder / CARD).read_text(encoding="utf-8")))
     assert named

@@ -92,7 +92,15 @@ def test_confidence_is_the_frequency_of_a_choice_near_the_best(
     calibration = calibrate(fitted.scorer, held_out)
     assert np.all(np.diff(calibration.confidence.values) >= 0)
     policy = Learned(result.folder)
-    assert 0 <= policy.confidence(np.array([0.0]))[0] <= policy.confidence(np.array([2.0]))[0] <= 1
+    low, high = policy.confidence(np.array([0.0, 100.0]))
+    assert 0 <= low <= high <= 1
+
+
+def test_the_card_says_how_far_confidence_spreads(result: TrainResult) -> None:
+    claims = result.report["synthetic"].claims["learned"]
+    assert 0 < claims.confidence_low <= claims.confidence_high < 1
+    said = f"between {claims.confidence_low:.3f} and {claims.confidence_high:.3f}"
+    assert said in (result.folder / "card.md").read_text()
 
 
 def test_an_empty_split_is_refused(config: TrainConfig, traces: dict[int, Path], tmp_path: Path) -> None:

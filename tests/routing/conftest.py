@@ -87,7 +87,7 @@ def head() -> bytes:
     return _model(helper.make_graph(nodes, "head", inputs, given, constants))
 
 
-CALIBRATION = {"platt": [1.5, 0.25], "confidence": {"edges": [0.0, 0.05], "values": [0.2, 0.6, 0.9]}}
+CALIBRATION = {"platt": [1.5, 0.25], "confidence": {"ai_score": [40.0, 80.0], "values": [0.2, 0.6, 0.9]}}
 
 
 def write(folder: Path) -> Path:

@@ -98,16 +98,16 @@ def test_ai_score_is_the_calibrated_probability(policy: Learned, view: NetworkVi
     assert np.isnan(scores.confidence).all()
 
 
-def test_confidence_is_read_from_the_map_by_the_margin(policy: Learned) -> None:
-    margin = np.array([-0.1, 0.0, 0.04, 0.05, np.inf])
-    assert policy.confidence(margin).tolist() == [0.2, 0.6, 0.6, 0.9, 0.9]
+def test_confidence_is_read_from_the_map_by_the_ai_score(policy: Learned) -> None:
+    ai_score = np.array([0.0, 40.0, 79.9, 80.0, 100.0])
+    assert policy.confidence(ai_score).tolist() == [0.2, 0.6, 0.6, 0.9, 0.9]
 
 
 def test_the_engine_fills_in_the_confidence_of_feasible_paths(policy: Learned, view: NetworkView) -> None:
     ranking = RoutingEngine(policy, trust_floor=0.0).rank(request_on(view), view)
     known = ~np.isnan(ranking.scores.confidence)
     assert np.array_equal(known, ranking.feasibility.ok)
-    assert set(ranking.scores.confidence[known]) <= {0.2, 0.6, 0.9}
+    assert ranking.scores.confidence[known].tolist() == policy.confidence(ranking.scores.ai_score[known]).tolist()
 
 
 def test_a_sealed_artefact_is_verified_and_has_a_card(scorer: Path) -> None:
@@ -151,9 +151,11 @@ def test_a_scorer_for_other_features_is_refused(own_scorer: Path, key: str) -> N
     [
         "{}",
         "not json",
-        '{"platt": [1, "b"], "confidence": {"edges": [], "values": [1]}}',
-        '{"platt": [1, 0], "confidence": {"edges": [1, 0], "values": [0, 0, 1]}}',
-        '{"platt": [1, 0], "confidence": {"edges": [1], "values": [1]}}',
+        '{"platt": [1, "b"], "confidence": {"ai_score": [], "values": [1]}}',
+        '{"platt": [1, 0], "confidence": {"edges": [], "values": [1]}}',
+        '{"platt": [1, 0], "confidence": {"ai_score": [1, 0], "values": [0, 0, 1]}}',
+        '{"platt": [1, 0], "confidence": {"ai_score": [1], "values": [1]}}',
+        '{"platt": [1, 0], "confidence": {"ai_score": [1], "values": [0, 2]}}',
     ],
 )
 def test_an_impossible_calibration_is_refused(own_scorer: Path, text: str) -> None:

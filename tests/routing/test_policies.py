@@ -15,7 +15,7 @@ from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import LinkEntry, NetworkView, NodeEntry, Role, make_view
 from meshsim.routing import RouteRequest, RoutingEngine
-from meshsim.routing.policies import POLICIES, Direct, Exploring, Learned, Policy, Shortest, Weighted, make, margins
+from meshsim.routing.policies import POLICIES, Direct, Exploring, Learned, Policy, Shortest, Weighted, make
 from meshsim.testing import PolicyContract
 
 if TYPE_CHECKING:
@@ -160,20 +160,15 @@ def test_exploring_without_epsilon_is_its_base() -> None:
 
 
 def test_exploring_passes_on_its_bases_confidence(scorer: Path) -> None:
-    margin = np.array([-1.0, 0.01, 1.0])
-    assert Exploring(Learned(scorer)).confidence(margin).tolist() == [0.2, 0.6, 0.9]
-    assert np.isnan(Exploring("shortest").confidence(margin)).all()
+    ai_score = np.array([10.0, 50.0, 90.0])
+    assert Exploring(Learned(scorer)).confidence(ai_score).tolist() == [0.2, 0.6, 0.9]
+    assert np.isnan(Exploring("shortest").confidence(ai_score)).all()
 
 
 @pytest.mark.parametrize("options", [{"epsilon": 1.5}, {"epsilon": float("nan")}, {"temperature": 0.0}])
 def test_exploring_refuses_impossible_odds(options: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         Exploring("shortest", **options)
-
-
-def test_a_lone_candidate_has_no_rival() -> None:
-    assert margins(np.array([0.3])).tolist() == [np.inf]
-    assert margins(np.array([])).tolist() == []
 
 
 def test_an_unknown_policy_is_refused_with_the_nearest() -> None:

@@ -11,7 +11,6 @@ from meshsim.routing.policies.base import (
     is_confident,
     is_stochastic,
     make,
-    margins,
 )
 from meshsim.routing.policies.direct import Direct
 from meshsim.routing.policies.exploring import Exploring
@@ -35,6 +34,5 @@ __all__ = [
     "list_models",
     "load_model",
     "make",
-    "margins",
     "verify_model",
 ]

@@ -35,8 +35,8 @@ class Policy(Protocol):
 class Confident(Protocol):
     """A policy that knows how sure it is of a choice."""
 
-    def confidence(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrated probability of being within 0.2 MOS of the best, by `margins`; (K,) -> (K,)."""
+    def confidence(self, ai_score: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated probability of being within 0.2 MOS of the best if chosen, by ai_score; (K,) -> (K,)."""
         ...
 
 
@@ -102,19 +102,3 @@ def believed_scores(features: Features, utility: NDArray[np.float64]) -> Scores:
         loss=belief.loss,
         mos=belief.mos,
     )
-
-
-def margins(utility: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each of K utilities lies above the best other one, or below it; infinite for a lone one.
-
-    >>> margins(np.array([0.5, 0.9, 0.6])).round(2).tolist()
-    [-0.4, 0.3, -0.3]
-    """
-    if len(utility) < 2:  # noqa: PLR2004 - a lone candidate has no rival
-        return np.full(len(utility), np.inf)
-    best = int(np.argmax(utility))
-    rival = np.full(len(utility), utility[best])
-    others = utility.copy()
-    others[best] = -np.inf
-    rival[best] = others.max()
-    return np.asarray(utility - rival)

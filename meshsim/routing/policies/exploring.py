@@ -61,11 +61,11 @@ class Exploring:
         """The base policy's scores: exploring changes the choice, not the opinion."""
         return self.base.score(features)
 
-    def confidence(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+    def confidence(self, ai_score: NDArray[np.float64]) -> NDArray[np.float64]:
         """The base policy's confidence, NaN if it claims none."""
         if is_confident(self.base):
-            return self.base.confidence(margin)
-        return np.full(len(margin), np.nan)
+            return self.base.confidence(ai_score)
+        return np.full(len(ai_score), np.nan)
 
     def propensity(self, utility: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability of each of K feasible candidates: (1 - epsilon) on the best plus epsilon times the softmax."""

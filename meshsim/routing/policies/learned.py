@@ -8,6 +8,7 @@ import numpy as np
 
 from meshsim.mesh.errors import ConfigError
 from meshsim.routing.artefact import Artefact, card_text, list_models, read_artefact, verify_model
+from meshsim.routing.calibration import sigmoid
 from meshsim.routing.features import Scores, link_columns, node_columns
 from meshsim.routing.graph import Graph, Memo
 from meshsim.routing.policies.base import POLICIES
@@ -85,7 +86,7 @@ class Learned:
         logit_ok, log_rtt, log_jitter, logit_loss, mos = (
             np.nan_to_num(np.asarray(output, dtype=np.float64)).reshape(len(features)) for output in outputs
         )
-        return self._calibrated(logit_ok, _exp(log_rtt), _exp(log_jitter), _sigmoid(logit_loss), np.clip(mos, 1.0, 4.5))
+        return self._calibrated(logit_ok, _exp(log_rtt), _exp(log_jitter), sigmoid(logit_loss), np.clip(mos, 1.0, 4.5))
 
     def _calibrated(
         self,
@@ -95,35 +96,30 @@ class Learned:
         loss: NDArray[np.float64],
         mos: NDArray[np.float64],
     ) -> Scores:
-        slope, offset = self.artefact.calibration.platt
-        weights = self.artefact.calibration.utility
-        good = _sigmoid(slope * logit_ok + offset)
+        calibration = self.artefact.calibration
+        ai_score = calibration.ai_score(logit_ok)
         return Scores(
-            utility=weights.ok * good + weights.mos * mos,
-            ai_score=100.0 * good,
-            confidence=np.full(len(good), np.nan),
+            utility=calibration.order_by(ai_score, mos),
+            ai_score=ai_score,
+            confidence=np.full(len(ai_score), np.nan),
             rtt=rtt,
             jitter=jitter,
             loss=loss,
             mos=mos,
         )
 
-    def confidence(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrated probability of being within 0.2 MOS of the best candidate.
+    def confidence(self, ai_score: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated probability of being within 0.2 MOS of the best candidate, if the path is the one chosen.
 
         Args:
-            margin: (K,) utility above the best other feasible candidate, as `policies.margins` gives it.
+            ai_score: (K,) as `score` gave it. The lead over the runner-up tells less: where many paths are good the
+                lead is small and the choice safe.
         """
-        steps = self.artefact.calibration.confidence
-        return np.asarray(steps.values)[np.searchsorted(np.asarray(steps.edges), margin, side="right")]
+        return self.artefact.calibration.confidence.at(ai_score)
 
 
 def _exp(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.exp(np.clip(x, -_LIMIT, _LIMIT))
-
-
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
 def _session(artefact: Artefact, model: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Any:
