@@ -39,9 +39,7 @@ class Suite:
 
 
 SUITES: Registry[Suite] = Registry("suite")
-SUITES.add(
-    "smoke", Suite(scenario="demo", seeds=(901,), overrides=("routing.policy=exploring", "duration=20 min"))
-)
+SUITES.add("smoke", Suite(scenario="demo", seeds=(901,), overrides=("routing.policy=exploring", "duration=20 min")))
 SUITES.add("demo", Suite(scenario="demo", seeds=(911, 912)))
 SUITES.add("validation", Suite(scenario="validation", seeds=(921, 922)))
 
