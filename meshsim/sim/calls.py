@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meshsim.agent.core import AgentConfig
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.quality import poor, voice_mos
 from meshsim.mesh.seeds import SeedTree
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from meshsim.sim.recorder import Recorder
     from meshsim.sim.world import PathTruth, World
 
-DETECTION = 1.5
+DETECTION = AgentConfig().silence
 """Seconds until a call's ends notice that nothing comes through: three missed keepalives of half a second."""
 
 REFUSAL = 0.2
