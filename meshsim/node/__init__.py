@@ -9,7 +9,6 @@ _HOMES = {
     "AudioReport": "audio",
     "AudioSink": "audio",
     "AudioSource": "audio",
-    "Channel": "transport",
     "EmulatedLink": "emulation",
     "EmulatorClient": "emulation",
     "EmulatorConfig": "emulation",

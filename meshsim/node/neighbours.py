@@ -14,11 +14,12 @@ from meshsim.mesh.errors import ProtocolError, RemoteProtocolError
 from meshsim.mesh.ids import NodeId, short
 from meshsim.node.signaling import Offer, Signaling, dials
 from meshsim.node.traffic import TrafficBook
-from meshsim.node.transport import Channel, LinkConfig, LinkHandlers, PeerLink
+from meshsim.node.transport import LinkConfig, LinkHandlers, PeerLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from meshsim.agent.effects import Channel
     from meshsim.control.client import RegistryClient
     from meshsim.identity import Signer, Verifier
     from meshsim.node.emulation import EmulatorClient

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from meshsim.agent import CallRequest, CallSample, EventSample, MeshAgent
+from meshsim.agent import CallRequest, CallSample, Channel, EventSample, MeshAgent
 from meshsim.agent.adversary import adversaries
 from meshsim.control.client import RegistryClient
 from meshsim.identity import Ed25519Signer, Ed25519Verifier, NodeRecord, sign_record
@@ -34,7 +34,7 @@ from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.signaling import dials
 from meshsim.node.trace import NodeTrace
 from meshsim.node.traffic import TrafficBook
-from meshsim.node.transport import Channel, LinkConfig
+from meshsim.node.transport import LinkConfig
 from meshsim.routing import RoutingEngine
 from meshsim.routing.policies import load_model
 from meshsim.trust import make_model

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import enum
 import ipaddress
 import re
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aioice import ice
 from aiortc import InvalidAccessError, InvalidStateError, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
+from meshsim.agent.effects import Channel
 from meshsim.mesh.errors import LocalProtocolError, RemoteProtocolError
 from meshsim.node.rtp import MediaPort
 from meshsim.node.traffic import Traffic
@@ -35,17 +35,6 @@ _LAST_PORT, _PORT_DIGITS = 65_535, 5
 
 SETTLE_STEPS = 4
 """Turns of the event loop that aiortc's own tasks need to end after `close`."""
-
-
-class Channel(enum.StrEnum):
-    """What a data channel promises."""
-
-    CONTROL = "control"
-    """Reliable and ordered: the mesh's messages."""
-    DATA = "data"
-    """Reliable, unordered: a call's data."""
-    REALTIME = "realtime"
-    """Unordered, never sent again: keepalives and probes."""
 
 
 _CHANNELS: dict[Channel, dict[str, Any]] = {

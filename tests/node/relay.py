@@ -17,7 +17,7 @@ from meshsim.node.rtp import Forwarder
 from meshsim.node.traffic import TrafficBook
 
 if TYPE_CHECKING:
-    from meshsim.node.transport import Channel
+    from meshsim.agent import Channel
 
 
 class Relay:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from meshsim.agent import Channel
 from meshsim.control.client import RegistryClient
 from meshsim.control.http import embedded
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
@@ -20,7 +21,7 @@ from meshsim.node.audio import AudioSink, AudioSource
 from meshsim.node.emulation import EmulatedLink, EmulatorClient, EmulatorConfig, emulator_process
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.traffic import TrafficBook, compare_counts
-from meshsim.node.transport import Channel, LinkConfig
+from meshsim.node.transport import LinkConfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from meshsim.agent import AgentConfig
+from meshsim.agent import AgentConfig, Channel
 from meshsim.control.client import RegistryClient
 from meshsim.control.http import embedded
 from meshsim.control.service import RegistryService
@@ -26,7 +26,6 @@ from meshsim.node import runtime
 from meshsim.node.config import NodeConfig
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.runtime import Node, place_call, run_node
-from meshsim.node.transport import Channel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

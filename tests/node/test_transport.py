@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from meshsim.agent import Channel
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.node.emulation import read_candidates
 from meshsim.node.traffic import Traffic
-from meshsim.node.transport import Channel, LinkConfig, LinkHandlers, PeerLink, keep_addresses
+from meshsim.node.transport import LinkConfig, LinkHandlers, PeerLink, keep_addresses
 
 Pair = Callable[..., Awaitable[tuple[PeerLink, PeerLink]]]
 
