@@ -80,6 +80,19 @@ def kinds(net: Network, name: str) -> list[str]:
     return [sample.kind for sample in net.members[name].samples(EventSample)]
 
 
+def failing_over(make_diamond: Callable[..., Network]) -> tuple[Network, CallId]:
+    """A diamond whose first relay died under a call, and whose second no longer lets set-ups through."""
+    cut: list[float] = []
+    net = make_diamond(drops=lambda t, _a, b, m: bool(cut) and t > cut[0] and b == "r2" and isinstance(m, CallSetup))
+    call = net.call("alice", "bob")
+    net.run(2.0)
+    cut.append(net.now)
+    net.kill("r1")
+    net.run(2.5)
+    assert net["alice"].call_state(call) is CallState.FAILING_OVER
+    return net, call
+
+
 # Calls ----------------------------------------------------------------------------------------------------------------
 
 
@@ -316,14 +329,7 @@ def test_when_no_other_route_is_left_the_call_is_dropped(line: Network) -> None:
 
 
 def test_a_node_that_was_asleep_past_all_deadlines_ends_its_call_once(make_diamond: Callable[..., Network]) -> None:
-    cut: list[float] = []
-    net = make_diamond(drops=lambda t, _a, b, m: bool(cut) and t > cut[0] and b == "r2" and isinstance(m, CallSetup))
-    call = net.call("alice", "bob")
-    net.run(2.0)
-    cut.append(net.now)
-    net.kill("r1")
-    net.run(2.5)
-    assert net["alice"].call_state(call) is CallState.FAILING_OVER
+    net, _call = failing_over(make_diamond)
     net.now += 60.0
     net["alice"].handle_timer(net.instant())
     net._pump("alice")
@@ -345,14 +351,7 @@ def test_a_late_keepalive_over_the_lost_route_does_not_close_it_before_the_new_o
 
 
 def test_hanging_up_while_failing_over_drops_the_call(make_diamond: Callable[..., Network]) -> None:
-    cut: list[float] = []
-    net = make_diamond(drops=lambda t, _a, b, m: bool(cut) and t > cut[0] and b == "r2" and isinstance(m, CallSetup))
-    call = net.call("alice", "bob")
-    net.run(2.0)
-    cut.append(net.now)
-    net.kill("r1")
-    net.run(2.5)
-    assert net["alice"].call_state(call) is CallState.FAILING_OVER
+    net, call = failing_over(make_diamond)
     net.hang_up("alice", call)
     assert outcome(net).outcome == "dropped"
     assert outcome(net).reason == "hung up while failing over"
