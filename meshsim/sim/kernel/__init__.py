@@ -1,0 +1,3 @@
+"""The packet engine: networks of links and flows, packet by packet, compiled."""
+
+from __future__ import annotations
