@@ -2,6 +2,31 @@
 
 The compiled kernel (`kernel.engine`) and the readable Python core (`packets`) take the same `Network` and return the
 same `Results`. How a link treats a packet stands in `meshsim.links`; here stands only which treatment it gets.
+
+Rules of both engines, so that they agree packet by packet:
+
+- A run to `until` takes the events before `until`; what happens at `until` belongs to the next run.
+- Events at one instant: packets that arrive and links that end a service come first, in the order in which they were
+  scheduled; then packets set out, in order of their flows' indices. At the end of a service the packet's own arrival is
+  scheduled first, its duplicate's second, the end of the next packet's service third.
+- A FIFO link with one server (kinds `fifo` and `red`) decides everything at the offer: departure is the later of now and
+  the last departure, plus the service time; a packet has left when its departure is no later than now. Limits count
+  whole packets: those that have not left, the one being sent included, and the new one. All other links keep class
+  queues and choose at each end of a service.
+- Arrival is departure + propagation + jitter, in this order, and no earlier than the link's previous arrival unless it
+  reorders.
+- Draw n of a stream is `SeedTree(seed).stream(name, key).at(n)`. Per link, n counts the packets offered to it, lost and
+  refused ones too: `link.loss` (Gilbert-Elliott: draw 2n moves the state, 2n + 1 decides), `link.service`,
+  `link.jitter`, `link.duplicate`, `link.red`.
+- Per flow, n counts the packets set out: `flow.size`, `flow.gap`. An exponential value is `-log1p(-u) * mean`, cut at
+  `cap * mean` where cap > 0. Poisson: packet 0 sets out at start + gap 0, packet n one gap n after packet n - 1. CBR:
+  packet n at (start + u(0) / rate) + n / rate. On-off: an on period starts at `start`; period n lasts `flow.on` n, then
+  `flow.off` n seconds; its first packet sets out at its start, each next one a gap later, where the n-th gap asked for
+  is draw n of `flow.gap`; the gap that would end after the period is thrown away.
+- A duplicate arrives at the same instant as its original, travels on by itself, counts at links as any packet and in
+  its flow only if it arrives (`duplicated`); only then it is logged, with its original's number.
+- `LinkResults` count what happened at or after `measure_from`: a packet is sent when its last bit has left.
+  `Results.in_flight` leaves duplicates out; `Results.hops` counts every end of a link reached.
 """
 
 from __future__ import annotations
