@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OK, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
 
 VERBS = {
+    "bench": "Measure how fast the simulator is beside reference engines.",
     "config": "Print the scenario schema, check a scenario, or show it completed.",
     "demo": "The whole road: simulate, train, export, real nodes, one report.",
     "doctor": "Say what is installed and what each extra would add.",

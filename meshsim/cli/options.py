@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from meshsim.cli.app import FAILED, OK
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,6 +79,43 @@ def _lines(content: Any, indent: str = "") -> Iterator[str]:
             yield from _lines(value, indent)
     else:
         yield f"{indent}{content}"
+
+
+def emit_goals(answer: Mapping[str, Any], *, json_wanted: bool) -> int:
+    """Prints an answer with goals, as one line of JSON or as tables for people, and gives its exit code.
+
+    Args:
+        answer: With `goals` (of `lab.goals.judge`) and `tables`: lists of rows by name, each row a flat mapping.
+        json_wanted: Whether a machine reads it.
+    """
+    if json_wanted:
+        emit(answer, json_wanted=True)
+        return goals_code(answer)
+    from rich.console import Console
+
+    console = Console()
+    for name, rows in {**answer["tables"], "goals": answer["goals"]}.items():
+        console.print(_table(name, rows))
+    return goals_code(answer)
+
+
+def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=name, title_justify="left")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    for column in columns:
+        numeric = all(isinstance(row.get(column, 0), int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row.get(column, "")) for column in columns))
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    return f"{value:.8g}" if isinstance(value, float) else str(value)
 
 
 def goals_code(answer: Mapping[str, Any]) -> int:

@@ -1,0 +1,34 @@
+"""`meshsim bench`: speed, beside reference engines and held to goals."""
+
+from __future__ import annotations
+
+import click
+
+from meshsim.cli import options
+
+_QUICK = click.option("--quick", is_flag=True, help="A small case only: a smoke test, whose numbers say little.")
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure how fast the simulator is beside reference engines.
+
+    \b
+    Example:
+      meshsim bench packet --json
+    """
+
+
+@command.command("packet")
+@_QUICK
+@options.as_json
+def packet(quick: bool, as_json: bool) -> int:
+    """Both packet engines beside SimPy and a bare compiled event heap; exit code 3 when a goal is missed.
+
+    \b
+    Example:
+      meshsim bench packet --json
+    """
+    from meshsim.lab.bench.packet import run
+
+    return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)
