@@ -9,7 +9,7 @@ Rules of both engines, so that they agree packet by packet:
 - Events at one instant: packets that arrive and links that end a service come first, in the order in which they were
   scheduled; then packets set out, in order of their flows' indices. At the end of a service the packet's own arrival is
   scheduled first, its duplicate's second, the end of the next packet's service third.
-- A FIFO link with one server (kinds `fifo` and `red`) decides everything at the offer: departure is the later of now and
+- A FIFO link with one server (kinds `fifo` and `red`) decides all at the offer: departure is the later of now and
   the last departure, plus the service time; a packet has left when its departure is no later than now. Limits count
   whole packets: those that have not left, the one being sent included, and the new one. All other links keep class
   queues and choose at each end of a service.
