@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.view import LinkBelief, NetworkView
     from meshsim.routing.graph import Graph
 
-_ENUMERATED = 3
+MOST_ENUMERATED = 3
 """Hops up to which all paths are looked at."""
 
 _FEW = 4
@@ -225,7 +225,7 @@ def _relayed(
     if max_hops < 2 or k < 1:  # noqa: PLR2004 - a relayed path has two hops at least
         return []
     weights = _Weights(graph_of(view), view.fresh)
-    if max_hops <= _ENUMERATED:
+    if max_hops <= MOST_ENUMERATED:
         return _enumerated(weights, (source, target), k, max_hops, relay_ok)
     usable = relay_ok.copy()
     usable[[source, target]] = False
@@ -244,7 +244,7 @@ def _enumerated(
     total = first + last
     near = np.flatnonzero(total < np.inf)
     delay, one, two = total[near], near, np.full(len(near), -1)
-    if max_hops == _ENUMERATED:
+    if max_hops == MOST_ENUMERATED:
         src, dst, step = weights.among(relay_ok)
         total = first[src] + step + last[dst]
         rows = np.flatnonzero(total < np.inf)

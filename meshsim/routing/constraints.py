@@ -169,17 +169,41 @@ def apply(
 def _path_rules(
     candidates: Candidates, request: RouteRequest, view: NetworkView
 ) -> list[tuple[str, NDArray[np.bool_]]]:
-    nodes, path = view.nodes, candidates.hop_path
-    target = candidates.nodes[candidates.indptr[1:] - 1]
-    closed = ~connectable(nodes.nat[candidates.hop_src], nodes.nat[candidates.hop_dst])
-    plain = ~np.logical_and.reduceat(nodes.aic[candidates.nodes], candidates.indptr[:-1])
     return [
         ("path visits a node twice", np.array([len(set(p)) < len(p) for p in candidates.paths], dtype=np.bool_)),
         (f"path longer than {request.hop_limit} hops", candidates.hops > request.hop_limit),
-        ("destination offline", ~nodes.online[target]),
-        ("NAT types cannot connect", np.bincount(path, weights=closed, minlength=len(candidates)) > 0),
-        ("a node of the path lacks AIC", plain & (request.aic is AicPolicy.REQUIRE)),
+        ("destination offline", _unreachable(candidates, view.nodes)),
+        ("NAT types cannot connect", _closed(candidates, view.nodes)),
+        ("a node of the path lacks AIC", _plain(candidates, view.nodes) & (request.aic is AicPolicy.REQUIRE)),
     ]
+
+
+def _unreachable(candidates: Candidates, nodes: NodeBelief) -> NDArray[np.bool_]:
+    """(P,) which paths end at a node that is offline."""
+    return np.asarray(~nodes.online[candidates.nodes[candidates.indptr[1:] - 1]])
+
+
+def _closed(candidates: Candidates, nodes: NodeBelief) -> NDArray[np.bool_]:
+    """(P,) which paths have a hop that no NAT lets through."""
+    closed = ~connectable(nodes.nat[candidates.hop_src], nodes.nat[candidates.hop_dst])
+    return np.asarray(np.bincount(candidates.hop_path, weights=closed, minlength=len(candidates)) > 0)
+
+
+def _plain(candidates: Candidates, nodes: NodeBelief) -> NDArray[np.bool_]:
+    """(P,) which paths have a node without AIC."""
+    return np.asarray(~np.logical_and.reduceat(nodes.aic[candidates.nodes], candidates.indptr[:-1]))
+
+
+def usable(candidates: Candidates, nodes: NodeBelief, aic: AicPolicy) -> NDArray[np.bool_]:
+    """(P,) which paths may be used of those that `candidates` found for requests: its search keeps the other rules.
+
+    Args:
+        candidates: Loopless paths within their hop limits over relays that may relay.
+        nodes: What is believed of the nodes.
+        aic: How all the requests treat AIC.
+    """
+    refused = _unreachable(candidates, nodes) | _closed(candidates, nodes)
+    return np.asarray(~(refused | _plain(candidates, nodes) if aic is AicPolicy.REQUIRE else refused))
 
 
 def _first_refused_relay(candidates: Candidates, refusals: RelayRefusals) -> NDArray[np.int8]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,18 +16,20 @@ import numpy as np
 from meshsim.mesh.errors import NoRoute
 from meshsim.mesh.media import AicPolicy
 from meshsim.routing import features as feature
+from meshsim.routing.batch import batch_of, batchable, build_many, k_shortest_many
 from meshsim.routing.candidates import Candidates, k_shortest, merged
-from meshsim.routing.constraints import Feasibility, Limits, RelayRefusals, apply, relay_refusals
+from meshsim.routing.constraints import Feasibility, Limits, RelayRefusals, apply, relay_refusals, usable
 from meshsim.routing.policies import Policy, is_confident, is_stochastic, make
 from meshsim.routing.request import Prediction, RouteDecision, RouteRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from meshsim.mesh.ids import NodeId
-    from meshsim.mesh.view import NetworkView
+    from meshsim.mesh.view import LinkBelief, NetworkView
+    from meshsim.routing.batch import Batch, Fresh
     from meshsim.routing.features import Features, Scores
 
 
@@ -51,6 +54,19 @@ class Ranking:
     order: tuple[int, ...]
     propensity: NDArray[np.float64]
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """What is taken of the ranking of one request of many.
+
+    Attributes:
+        paths: The chosen path and the runners-up, as node indices; empty if there is no route.
+        claims: ai_score, confidence and rtt that the policy claims for the chosen one; NaN without a route.
+    """
+
+    paths: tuple[tuple[int, ...], ...]
+    claims: tuple[float, float, float]
 
 
 class RoutingEngine:
@@ -144,6 +160,65 @@ class RoutingEngine:
             reasons=(*note, *feasibility.counts(), *refusals.counts()),
         )
 
+    def rank_many(
+        self, requests: Sequence[RouteRequest], view: NetworkView, fresh: Fresh | None = None
+    ) -> tuple[Ranked, ...]:
+        """The choice and runners-up of many requests on one belief, each as `rank` would order its candidates.
+
+        What cannot be done for all together is done one by one: requests of more than three hops, of several
+        destinations, with exclusions, of another AIC policy than the first, or for a policy that draws.
+
+        Args:
+            requests: C requests.
+            view: What all believe; its `fresh` is not looked at.
+            fresh: What each of them knows better.
+
+        Raises:
+            NoRoute: If the view knows not even the ends of one.
+        """
+        if not requests:
+            return ()
+        shared = replace(view, fresh=None)
+        alone = np.ones(len(requests), dtype=np.bool_)
+        if not is_stochastic(self.policy):
+            alone = ~batchable(requests, shared, fresh)
+        together = [request for request, left in zip(requests, alone.tolist(), strict=True) if not left]
+        rest = None if fresh is None else fresh.without(alone)
+        many = iter(self._rank_batch(batch_of(together, shared), shared, rest) if together else ())
+        return tuple(
+            self._rank_alone(request, shared, None if fresh is None else fresh.of(i)) if left else next(many)
+            for i, (request, left) in enumerate(zip(requests, alone.tolist(), strict=True))
+        )
+
+    def _rank_alone(self, request: RouteRequest, view: NetworkView, fresh: LinkBelief | None) -> Ranked:
+        ranking = self.rank(request, replace(view, fresh=fresh))
+        best = ranking.order[: 1 + self.fallbacks]
+        return Ranked(
+            paths=tuple(ranking.candidates.path(row) for row in best),
+            claims=_claims(ranking.scores, best[0]) if best else _NO_CLAIMS,
+        )
+
+    def _rank_batch(self, batch: Batch, view: NetworkView, fresh: Fresh | None) -> Iterator[Ranked]:
+        aic = batch.requests[0].aic
+        relay_ok = relay_refusals(batch.requests[0], view, self.limits).ok
+        found, indptr = k_shortest_many(batch, view, self.candidates, relay_ok, fresh)
+        features = build_many(found, indptr, batch, view, fresh)
+        scores = self.policy.score(features)
+        ok = usable(found, view.nodes, aic)
+        eligible = ok & features.belief.aic if aic is AicPolicy.PREFER else ok
+        owner = np.repeat(np.arange(len(batch)), np.diff(indptr))
+        some = np.bincount(owner, weights=eligible) > 0  # with `prefer`, the others choose among all
+        scores = replace(scores, confidence=self._confidence(eligible | (ok & ~some[owner]), scores))
+        rows = ok.nonzero()[0]
+        rows = rows[np.lexsort((-scores.utility[rows], ~eligible[rows], owner[rows]))]
+        starts = np.searchsorted(owner[rows], np.arange(len(batch) + 1)).tolist()
+        for start, stop in pairwise(starts):
+            best = rows[start : min(stop, start + 1 + self.fallbacks)].tolist()
+            yield Ranked(
+                paths=tuple(_path(found, row) for row in best),
+                claims=_claims(scores, best[0]) if best else _NO_CLAIMS,
+            )
+
     def find(self, request: RouteRequest, view: NetworkView) -> RouteDecision:
         """The route to take.
 
@@ -191,6 +266,18 @@ class RoutingEngine:
         if is_confident(self.policy):
             confidence[eligible] = self.policy.confidence(scores.ai_score[eligible])
         return confidence
+
+
+_NO_CLAIMS = (float("nan"),) * 3
+
+
+def _claims(scores: Scores, row: int) -> tuple[float, float, float]:
+    return float(scores.ai_score[row]), float(scores.confidence[row]), float(scores.rtt[row])
+
+
+def _path(candidates: Candidates, row: int) -> tuple[int, ...]:
+    """One path out of many, without a list of all of them."""
+    return tuple(candidates.nodes[candidates.indptr[row] : candidates.indptr[row + 1]].tolist())
 
 
 def _ends(request: RouteRequest, view: NetworkView) -> tuple[int, list[int]]:

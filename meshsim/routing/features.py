@@ -232,7 +232,7 @@ def _table(columns: Sequence[_Column], rows: int) -> NDArray[np.float32]:
     return np.clip(table, -_LIMIT, _LIMIT, out=table)
 
 
-def _log(value: NDArray[np.float64], least: float, reference: float) -> NDArray[np.float64]:
+def _log(value: NDArray[np.float64], least: float, reference: float | NDArray[np.float64]) -> NDArray[np.float64]:
     return np.log(np.maximum(value, least) / reference)
 
 
@@ -315,15 +315,27 @@ def believed_hops(view: NetworkView, src: NDArray[np.int32], dst: NDArray[np.int
         src: (K,) int32 node indices.
         dst: (K,) int32 node indices.
     """
+    if view.fresh is None:
+        return believed_of(view, src, dst)
+    count = len(view.nodes)
+    key = view.fresh.src.astype(np.int64) * count + view.fresh.dst
+    return believed_of(view, src, dst, view.fresh, find_key(key, src.astype(np.int64) * count + dst))
+
+
+def believed_of(
+    view: NetworkView,
+    src: NDArray[np.int32],
+    dst: NDArray[np.int32],
+    fresh: LinkBelief | None = None,
+    better: NDArray[np.int64] | None = None,
+) -> LinkBelief:
+    """The same with the rows of `fresh` found already: `better` (K,) is -1 where there is none."""
     graph = graph_of(view)
     row = graph.find(src, dst)
     believed = LinkBelief(src=src, dst=dst, **{name: _taken(getattr(view.links, name), row) for name in _VALUES})
     missing = row < 0
-    if view.fresh is not None:
-        count = len(view.nodes)
-        key = view.fresh.src.astype(np.int64) * count + view.fresh.dst
-        better = find_key(key, src.astype(np.int64) * count + dst)
-        _put(believed, (better >= 0).nonzero()[0], view.fresh, better)
+    if fresh is not None and better is not None:
+        _put(believed, (better >= 0).nonzero()[0], fresh, better)
         missing &= better < 0
     if missing.any():
         rows = missing.nonzero()[0]
@@ -355,6 +367,30 @@ def build(candidates: Candidates, request: RouteRequest, view: NetworkView) -> F
         view: What is believed.
     """
     hops = believed_hops(view, candidates.hop_src, candidates.hop_dst)
+    return described(candidates, hops, view, partial(_asked, request))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What calls ask for, for all P paths or each.
+
+    Attributes:
+        rate: Bits per second; a number or (P,).
+        aic: How AIC is treated.
+        media: Whether it is each of `MediaType`; bools or (P,) each.
+    """
+
+    rate: float | NDArray[np.float64]
+    aic: AicPolicy
+    media: tuple[bool | NDArray[np.bool_], ...]
+
+
+def _asked(request: RouteRequest) -> Asked:
+    return Asked(request.demand.rate_bps, request.aic, tuple(request.media is media for media in MediaType))
+
+
+def described(candidates: Candidates, hops: LinkBelief, view: NetworkView, asked: Callable[[], Asked]) -> Features:
+    """Features of `candidates` whose hops are believed to be `hops`; `asked` is told when somebody looks."""
     belief = _compose(candidates, hops, view.nodes)
     return Features(
         graph=graph_of(view),
@@ -363,7 +399,7 @@ def build(candidates: Candidates, request: RouteRequest, view: NetworkView) -> F
         hop_src=candidates.hop_src.astype(np.int64),
         hop_dst=candidates.hop_dst.astype(np.int64),
         hop_path=candidates.hop_path,
-        path=partial(_path_table, candidates, hops, belief, request, view.nodes),
+        path=partial(_path_table, candidates, hops, belief, asked, view.nodes),
         belief=belief,
         hops=hops,
     )
@@ -404,8 +440,9 @@ def _compose(candidates: Candidates, hops: LinkBelief, nodes: NodeBelief) -> Pat
 
 
 def _path_table(
-    candidates: Candidates, hops: LinkBelief, belief: PathBelief, request: RouteRequest, nodes: NodeBelief
+    candidates: Candidates, hops: LinkBelief, belief: PathBelief, asking: Callable[[], Asked], nodes: NodeBelief
 ) -> NDArray[np.float32]:
+    asked = asking()
     start = candidates.hop_indptr[:-1]
     direct = candidates.hops == 1
     relayed = ~direct
@@ -419,7 +456,7 @@ def _path_table(
         _log(np.maximum.reduceat(hops.loss, start), _LEAST_LOSS, quality.TARGET.loss),
         belief.mos - 4.0,
         ~quality.poor(belief.rtt, belief.jitter, belief.loss),
-        _log(belief.rate, _LEAST_RATE, request.demand.rate_bps),
+        _log(belief.rate, _LEAST_RATE, asked.rate),
         candidates.hops / 5.0,
         direct,
         relayed * belief.min_reputation / 100.0,
@@ -430,7 +467,7 @@ def _path_table(
         np.log1p(np.maximum(belief.oldest, 0.0)),
         np.add.reduceat(hops.observed.astype(np.float64), start) / candidates.hops,
         belief.aic,
-        np.full(len(candidates), request.aic is not AicPolicy.OFF),
-        *(np.full(len(candidates), request.media is media) for media in MediaType),
+        np.full(len(candidates), asked.aic is not AicPolicy.OFF),
+        *(np.full(len(candidates), is_this) for is_this in asked.media),
     ]
     return _table(columns, len(candidates))

@@ -53,6 +53,11 @@ class Graph:
         return starts
 
     @cached_property
+    def starts_out(self) -> NDArray[np.int64]:
+        """`indptr` as an array; (N + 1,)."""
+        return np.asarray(self.indptr, dtype=np.int64)
+
+    @cached_property
     def rows(self) -> NDArray[np.int64]:
         """Nodes that have an outgoing link, ascending."""
         return np.flatnonzero(np.diff(self.indptr))
@@ -60,7 +65,7 @@ class Graph:
     @cached_property
     def starts(self) -> NDArray[np.int64]:
         """First link of each node in `rows`."""
-        return np.asarray(self.indptr, dtype=np.int64)[self.rows]
+        return self.starts_out[self.rows]
 
     @cached_property
     def rank(self) -> list[int]:
@@ -77,13 +82,14 @@ class Graph:
         return np.array(self.rank, dtype=np.int64)
 
     @cached_property
-    def _inward(self) -> tuple[NDArray[np.int64], list[int]]:
+    def inward(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the links sorted by destination, (E,), and where those to each node start, (N + 1,)."""
         order = np.argsort(self.links.dst, kind="stable")
-        return order, np.searchsorted(self.links.dst[order], np.arange(len(self.nodes) + 1)).tolist()
+        return order, np.searchsorted(self.links.dst[order], np.arange(len(self.nodes) + 1))
 
     def into(self, node: int) -> NDArray[np.int64]:
         """Rows of the links to `node`."""
-        order, starts = self._inward
+        order, starts = self.inward
         return order[starts[node] : starts[node + 1]]
 
     def among(self, ok: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
