@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,7 @@ from meshsim.mesh.errors import MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -48,7 +50,7 @@ def mean_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
     >>> print(mean_interval([1.0, 2.0, 3.0]))
     2 [-0.4841, 4.484]
     """
-    values = _vector(x)
+    values = vector(x)
     return _clustered(values, np.arange(len(values)), confidence)
 
 
@@ -71,7 +73,7 @@ def paired_difference(
     >>> paired_difference([2.0, 3.0, 4.0], [1.0, 2.0, 3.0]).low
     1.0
     """
-    first, second = _vector(a), _vector(b)
+    first, second = vector(a), vector(b)
     labels = np.arange(len(first)) if cluster is None else np.asarray(cluster)
     if not first.shape == second.shape == labels.shape:
         raise ValueError(f"pairs need equal shapes, not {first.shape}, {second.shape} and cluster {labels.shape}")
@@ -98,7 +100,7 @@ def bootstrap_interval(
     >>> bootstrap_interval([1.0, 1.0], np.median, np.random.default_rng(1)).low
     1.0
     """
-    values = _vector(x)
+    values = vector(x)
     if not len(values):
         return Interval(math.nan, math.nan, math.nan)
     draws = [float(statistic(generator.choice(values, len(values)))) for _ in range(resamples)]
@@ -135,11 +137,61 @@ def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Int
     return Interval(share, low, high)
 
 
-def _vector(x: ArrayLike) -> NDArray[np.float64]:
+def quantile_interval(x: ArrayLike, q: float, confidence: float = 0.95) -> Interval:
+    """A quantile of independent values, bounded by two of them, whatever their distribution.
+
+    The number of values below the quantile is binomial, so the ranks that hold it with at least `confidence` are known
+    (H. A. David, H. N. Nagaraja, Order Statistics, section 7.1). A bound is NaN where no rank is far enough out.
+
+    Args:
+        x: n values; shape (n,).
+        q: Which quantile, in (0, 1).
+        confidence: In (0, 1).
+
+    Raises:
+        ValueError: If q is not in (0, 1).
+
+    >>> print(quantile_interval(range(1, 12), 0.5))
+    6 [2, 10]
+    """
+    if not 0.0 < q < 1.0:
+        raise ValueError(f"no quantile {q!r}: it must be in (0, 1)")
+    values = np.sort(vector(x))
+    if not len(values):
+        return Interval(math.nan, math.nan, math.nan)
+    tail = (1.0 - confidence) / 2.0
+    at_most = _special().bdtr(np.arange(len(values)), len(values), q)  # P(B <= k), k = 0 ... n - 1
+    low = int(np.count_nonzero(at_most <= tail)) - 1
+    high = int(np.searchsorted(at_most, 1.0 - tail))
+    return Interval(
+        float(np.quantile(values, q)),
+        float(values[low]) if low >= 0 else math.nan,
+        float(values[high]) if high < len(values) else math.nan,
+    )
+
+
+def vector(x: ArrayLike) -> NDArray[np.float64]:
+    """`x` as one-dimensional floats.
+
+    Raises:
+        ValueError: If it has another shape.
+
+    >>> vector([1, 2]).tolist()
+    [1.0, 2.0]
+    """
     values = np.asarray(x, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(f"expected a vector, not shape {values.shape}")
     return values
+
+
+def student_tail(t: float, degrees: int) -> float:
+    """Probability that Student's t is beyond `t`.
+
+    >>> round(student_tail(0.0, 7), 3)
+    0.5
+    """
+    return float(_special().stdtr(degrees, -t))
 
 
 def _clustered(values: NDArray[np.float64], labels: NDArray[np.generic], confidence: float) -> Interval:
@@ -159,8 +211,11 @@ def _clustered(values: NDArray[np.float64], labels: NDArray[np.generic], confide
 
 def _student(probability: float, degrees: int) -> float:
     """The quantile of Student's t."""
+    return float(_special().stdtrit(degrees, probability))
+
+
+def _special() -> ModuleType:
     try:
-        from scipy.special import stdtrit  # noqa: PLC0415 - nodes need no scipy
+        return importlib.import_module("scipy.special")  # nodes need no scipy
     except ImportError as error:
         raise MissingExtra("scipy", "sim") from error
-    return float(stdtrit(degrees, probability))
