@@ -15,7 +15,8 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import simpy
-from simpy.core import EmptySchedule
+from simpy.core import EmptySchedule, StopSimulation
+from simpy.events import URGENT, Event
 
 from meshsim.mesh.errors import LocalProtocolError
 
@@ -92,6 +93,58 @@ class Environment(simpy.Environment):
         # SimPy's queue is typed for events; records share it so that one sequence number orders both
         queue = cast("list[Any]", self._queue)
         heappush(queue, (at, priority, next(self._eid), Record(kind, entity, arg)))
+
+    def push(self, at: float, record: Record, priority: int = NORMAL) -> None:
+        """Puts a record into the queue, unchecked: for callers that know its kind and time to be right.
+
+        Args:
+            at: Seconds; not in the past.
+            record: Of a kind with a handler; the same one may be pushed anew when it has been taken.
+            priority: Lower is taken first at one instant.
+        """
+        heappush(cast("list[Any]", self._queue), (at, priority, next(self._eid), record))
+
+    def run(self, until: float | Event | None = None) -> Any:
+        """Takes records and events until `until`: an instant (what happens then is left), an event, or their end.
+
+        SimPy's own loop calls `step` for each; here records are taken within the loop, which is what they are for.
+
+        Returns:
+            The value of the event `until`.
+
+        Raises:
+            ValueError: If the instant `until` is not in the future.
+        """
+        if until is not None and not isinstance(until, Event):
+            until = self._stop_at(float(until))
+        if isinstance(until, Event):
+            if until.processed:
+                return until.value
+            until.callbacks.append(StopSimulation.callback)
+        try:
+            self._take_all()
+        except StopSimulation as stop:
+            return stop.args[0]
+        if until is not None:
+            raise RuntimeError(f"nothing is left to happen, but {until} has not")
+        return None
+
+    def _stop_at(self, at: float) -> Event:
+        if at <= self._now:
+            raise ValueError(f"until ({at}) must be greater than the current simulation time ({self._now})")
+        stop = Event(self)
+        stop._ok, stop._value = True, None  # noqa: SLF001 - SimPy has no other way to an event at an exact instant
+        heappush(self._queue, (at, URGENT, next(self._eid), stop))
+        return stop
+
+    def _take_all(self) -> None:
+        queue, handlers = cast("list[Any]", self._queue), self._handlers
+        while queue:
+            if type(queue[0][3]) is Record:
+                self._now, _, _, (kind, entity, arg) = heappop(queue)
+                handlers[kind](entity, arg)
+            else:
+                super().step()
 
     def step(self) -> None:
         """Takes the next record or SimPy event.
