@@ -96,6 +96,24 @@ def _offsets(pa: Any, lengths: Sequence[int] | NDArray[np.int64]) -> Any:
     return pa.Array.from_buffers(pa.int32(), len(ends), [None, pa.py_buffer(ends)])
 
 
+def _to_bytes(pa: Any, batches: Sequence[pa.RecordBatch]) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batches[0].schema) as stream:
+        for batch in batches:
+            stream.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def _from_bytes(pa: Any, data: bytes) -> list[pa.RecordBatch]:
+    with pa.ipc.open_stream(data) as stream:
+        return list(stream)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _write_whole(path: Path, data: bytes) -> None:
     beside = path.with_name(path.name + ".part")
     beside.write_bytes(data)
@@ -103,12 +121,16 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 class TraceWriter:
-    """Writes one episode.
+    """Writes one episode. It can be pickled with the rows that wait; `move` then says where it goes on.
 
     Args:
         folder: Made if absent; must hold no trace yet.
         header: What was run, as JSON values: at least `scenario` and `seed`. Nothing of wall clock, host or code
             belongs here.
+
+    Attributes:
+        folder: Where it writes.
+        parts: SHA-256 of every finished part, by its path below the folder.
 
     Raises:
         TraceError: If the folder holds a trace already.
@@ -116,15 +138,45 @@ class TraceWriter:
 
     def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
-        if (self.folder / HEADER).exists():
-            raise TraceError(f"{self.folder} holds a trace already")
+        self._refuse_whole()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._header = dict(header)
         self._batches: dict[str, list[pa.RecordBatch]] = {}
         self._rows: dict[str, int] = {}
-        self._parts: dict[str, int] = {}
+        self.parts: dict[str, str] = {}
+        self._load()
+
+    def _load(self) -> None:
+        """What is the same for every trace, and no state of this one."""
         self._pa, self._pq = _arrow()
         self._schemas = {name: schema(name) for name in TABLES}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain data: the rows that wait are bytes of Arrow's own format, table by table."""
+        waiting = {table: _to_bytes(self._pa, batches) for table, batches in self._batches.items()}
+        return {"header": self._header, "rows": dict(self._rows), "parts": dict(self.parts), "waiting": waiting}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._header, self._rows, self.parts = state["header"], state["rows"], state["parts"]
+        self._load()
+        self._batches = {table: _from_bytes(self._pa, data) for table, data in state["waiting"].items()}
+
+    def move(self, folder: Path, **header: Any) -> None:
+        """Goes on writing in `folder`, which holds the finished parts already, with further entries in the header.
+
+        Raises:
+            TraceError: If the folder holds a whole trace, or a part is missing or not the one that was written.
+        """
+        self.folder = Path(folder)
+        self._refuse_whole()
+        self._header |= header
+        for name, wanted in self.parts.items():
+            if not (self.folder / name).is_file() or _sha256(self.folder / name) != wanted:
+                raise TraceError(f"{self.folder / name} is missing, or not the part that was written")
+
+    def _refuse_whole(self) -> None:
+        if (self.folder / HEADER).exists():
+            raise TraceError(f"{self.folder} holds a trace already")
 
     def append(self, table: str, **columns: Sequence[Any] | NDArray[np.generic] | Ragged) -> None:
         """Appends rows to `table`; every column of its schema, all of one length.
@@ -148,13 +200,14 @@ class TraceWriter:
         self._rows[table] = 0
         if not batches:
             return
-        part = self._parts.get(table, 0)
-        self._parts[table] = part + 1
-        place = self.folder / table / f"part-{part:05d}.parquet"
+        part = sum(name.startswith(f"{table}/") for name in self.parts)
+        name = f"{table}/part-{part:05d}.parquet"
+        place = self.folder / name
         place.parent.mkdir(exist_ok=True)
         beside = place.with_name(place.name + ".part")
         whole = self._pa.Table.from_batches(batches, schema=self._schemas[table]).combine_chunks()
         self._pq.write_table(whole, beside, compression="zstd", compression_level=1, use_dictionary=True)
+        self.parts[name] = _sha256(beside)
         beside.replace(place)
 
     def close(self) -> None:

@@ -81,6 +81,7 @@ class ControlPlane:
     """
 
     shared: NetworkView
+    _env: Environment
 
     def __init__(self, world: World, ids: Sequence[NodeId], ledger: Ledger) -> None:
         plan = world.plan
@@ -108,21 +109,21 @@ class ControlPlane:
 
     def start(self, env: Environment) -> None:
         """Puts the measurements and digests of the whole episode on the clock."""
-        period = self._config.digest_period
-
-        # products, not sums: the n-th step is at the same instant however it is reached
-        def measure(step: int, _: object) -> None:
-            self.measure(env.now)
-            env.schedule_record((step + 1.5) * period, "measure", step + 1)
-
-        def digest(step: int, _: object) -> None:
-            self.digest(env.now)
-            env.schedule_record((step + 1) * period, "digest", step + 1)
-
-        env.on("measure", measure)
-        env.on("digest", digest)
+        self._env, period = env, self._config.digest_period
+        env.on("measure", self._due_measure)
+        env.on("digest", self._due_digest)
         env.schedule_record(0.5 * period, "measure", 0)
         env.schedule_record(period, "digest", 1)
+
+    # products, not sums: the n-th step is at the same instant however it is reached
+
+    def _due_measure(self, step: int, _: object) -> None:
+        self.measure(self._env.now)
+        self._env.schedule_record((step + 1.5) * self._config.digest_period, "measure", step + 1)
+
+    def _due_digest(self, step: int, _: object) -> None:
+        self.digest(self._env.now)
+        self._env.schedule_record((step + 1) * self._config.digest_period, "digest", step + 1)
 
     # --- the shared belief --------------------------------------------------------------------------------------------
 
