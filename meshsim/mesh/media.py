@@ -43,6 +43,11 @@ class Demand:
         if self.rate_bps <= 0 or self.packet_bytes <= 0 or self.max_hops < 1:
             raise ValueError(f"a demand is positive: {self}")
 
+    @property
+    def packets_per_second(self) -> float:
+        """Mean packets per second."""
+        return self.rate_bps / (8.0 * self.packet_bytes)
+
 
 def _wire_rate(payload_bps: float, packets_per_second: float) -> float:
     return payload_bps + 8 * WIRE_OVERHEAD_BYTES * packets_per_second

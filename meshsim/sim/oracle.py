@@ -36,7 +36,7 @@ class GhostProbe:
 
 def start_probe(world: World, candidates: Candidates, demand: Demand) -> GhostProbe:
     """Looks at P candidates for a call of `demand` that does not flow yet."""
-    paths = world.lay_flat(candidates.nodes.astype("int64"), candidates.indptr, demand.rate_bps)
+    paths = world.lay_flat(candidates.nodes.astype("int64"), candidates.indptr, demand)
     return GhostProbe(paths=paths, first=world.probe(paths))
 
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from meshsim.mesh.media import MediaType
+from meshsim.mesh.media import demand as demand_of
 from meshsim.mesh.view import connectable
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from meshsim.mesh.media import Demand
     from meshsim.scenario.plan import Plan, PlannedNodes, Underlay
 
 EDGE_BURST = 8.0 * 16_384
@@ -32,8 +35,8 @@ EDGE_BURST = 8.0 * 16_384
 ACCESS_BURST = 8.0 * 3_000
 """Bits of a burst on an access link: two full packets."""
 
-RELAY_SERVICE = 0.0004
-"""Seconds a relay works on a packet that it forwards."""
+MEDIA_PACKET = 8.0 * 850
+"""Bits of the packets that carry most of the media: those of a call with video."""
 
 EDGE_BUFFER, ACCESS_BUFFER, RELAY_BUFFER = 0.100, 0.200, 0.020
 """Seconds that full buffers take to drain."""
@@ -55,12 +58,13 @@ class Resources:
         edges: M, number of underlay edges.
         nodes: N, number of overlay nodes.
         capacity: Bits per second; calls for relaying.
-        delay: Propagation and forwarding, seconds, one way.
+        delay: Propagation and forwarding, seconds, one way; the sending of the packet itself is the path's.
         jitter: Without load, seconds.
         loss: Without load, probability.
         utilisation: Mean background utilisation.
-        service: Mean service time of a burst, seconds.
-        buffer: Seconds that a full buffer takes to drain.
+        service: Mean service time of a burst, of a packet for relaying, seconds.
+        packet: Service time of a media packet, seconds.
+        buffer: Longest wait that is let in, seconds.
     """
 
     edges: int
@@ -71,6 +75,7 @@ class Resources:
     loss: NDArray[np.float64]
     utilisation: NDArray[np.float64]
     service: NDArray[np.float64]
+    packet: NDArray[np.float64]
     buffer: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -116,18 +121,27 @@ class Resources:
         capacity = np.concatenate([underlay.capacity, nodes.access_up, nodes.access_down, port, port, slots])
         burst = np.repeat([EDGE_BURST, ACCESS_BURST, EDGE_BURST], [m, 2 * n, 2 * n])
         odds = TRANSIT_HEAT * config.utilisation_mean / (1.0 - config.utilisation_mean)
+        sent = MEDIA_PACKET / capacity[: len(burst)]
+        forwarding = 1.0 / (slots * _packets_per_call(plan))
         shares = (access_utilisation, access_utilisation, *[np.full(n, odds / (1.0 + odds))] * 2, nothing)
         return cls(
             edges=m,
             nodes=n,
             capacity=capacity,
-            delay=np.concatenate([underlay.propagation, *[nodes.access_delay] * 2, *[nothing] * 3]),
-            jitter=np.concatenate([np.zeros(m), *[nodes.access_jitter] * 2, *[nothing] * 3]),
+            delay=np.concatenate([underlay.propagation, *[nodes.access_delay] * 2, *[nothing] * 2, forwarding]),
+            jitter=np.concatenate([np.zeros(m), *[nodes.access_jitter] * 2, *[nothing] * 2, forwarding]),
             loss=np.concatenate([underlay.loss, *[nodes.access_loss] * 2, *[np.full(n, config.loss)] * 2, nothing]),
             utilisation=np.concatenate([underlay.utilisation, *shares]),
-            service=np.concatenate([burst / capacity[: len(burst)], np.full(n, RELAY_SERVICE)]),
+            service=np.concatenate([burst / capacity[: len(burst)], forwarding]),
+            packet=np.concatenate([sent, nothing]),
             buffer=np.repeat([EDGE_BUFFER, ACCESS_BUFFER, EDGE_BUFFER, RELAY_BUFFER], [m, 2 * n, 2 * n, n]),
         )
+
+
+def _packets_per_call(plan: Plan) -> float:
+    """Packets per second that a mean call of `plan` sends both ways: what a full relay forwards for each call."""
+    shares: dict[str, float] = plan.scenario.calls.media.model_dump()
+    return sum(DIRECTIONS * share * demand_of(MediaType(media)).packets_per_second for media, share in shares.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +174,7 @@ class Paths:
         resource: (rows,) int64.
         own: (rows,) float64: what a call on the row's path puts on the row's resource, all its crossings together.
         amount: (rows,) float64: what this one crossing puts there.
+        sending: (rows,) float64: seconds that a packet of the call takes to be sent there.
         inner: Bool for each of `nodes`: neither first nor last of its path.
         joined: Bool for each of `nodes`: NATs let it reach the next node of its path, if there is one.
     """
@@ -171,6 +186,7 @@ class Paths:
     resource: NDArray[np.int64]
     own: NDArray[np.float64]
     amount: NDArray[np.float64]
+    sending: NDArray[np.float64]
     inner: NDArray[np.bool_]
     joined: NDArray[np.bool_]
 
@@ -186,6 +202,7 @@ class Paths:
             resource=self.resource[rows],
             own=self.own[rows],
             amount=self.amount[rows],
+            sending=self.sending[rows],
             inner=self.inner[here],
             joined=self.joined[here],
         )
@@ -233,7 +250,7 @@ def lay_paths(
     underlay: Underlay,
     flat: NDArray[np.int64],
     indptr: NDArray[np.int64],
-    rate: float,
+    demand: Demand,
 ) -> Paths:
     """Paths laid onto resources, in both directions.
 
@@ -243,7 +260,7 @@ def lay_paths(
         underlay: Of the same plan.
         flat: Node indices of all paths, one after the other.
         indptr: (P + 1,) into `flat`.
-        rate: Bits per second of one direction of a call.
+        demand: What one direction of a call carries.
     """
     count = len(indptr) - 1
     owner = np.repeat(np.arange(count), np.diff(indptr))
@@ -257,7 +274,7 @@ def lay_paths(
     relays, relayed = resources.relay + flat[inner], DIRECTIONS * owner[inner]
     way = np.concatenate([way_of_hop[hops.hop], relayed, relayed + 1])
     resource = np.concatenate([hops.resource, relays, relays])
-    amount = np.repeat([rate, 1.0 / DIRECTIONS], [len(hops.resource), DIRECTIONS * len(relays)])
+    amount = np.repeat([demand.rate_bps, 1.0 / DIRECTIONS], [len(hops.resource), DIRECTIONS * len(relays)])
     at = way // DIRECTIONS * len(resources) + resource
     own = sums(at, amount, 0)[at]
     passes = np.ones(len(flat), dtype=bool)
@@ -270,6 +287,7 @@ def lay_paths(
         resource=resource,
         own=own,
         amount=amount,
+        sending=np.where(resource < resources.relay, 8.0 * demand.packet_bytes / resources.capacity[resource], 0.0),
         inner=inner,
         joined=passes,
     )
@@ -295,6 +313,7 @@ def join(parts: Sequence[Paths]) -> Paths:
         resource=np.concatenate([part.resource for part in parts]),
         own=np.concatenate([part.own for part in parts]),
         amount=np.concatenate([part.amount for part in parts]),
+        sending=np.concatenate([part.sending for part in parts]),
         inner=np.concatenate([part.inner for part in parts]),
         joined=np.concatenate([part.joined for part in parts]),
     )

@@ -215,11 +215,11 @@ class World:
 
     def lay(self, paths: Sequence[Sequence[int]], demand: Demand) -> Paths:
         """Paths of node indices laid onto resources for calls of `demand`."""
-        return self.lay_flat(*flatten(paths), demand.rate_bps)
+        return self.lay_flat(*flatten(paths), demand)
 
-    def lay_flat(self, nodes: NDArray[np.int64], indptr: NDArray[np.int64], rate: float) -> Paths:
-        """The same for paths given as one array and its row starts; rate in bits per second."""
-        return lay_paths(self.resources, self.plan.nodes, self.plan.underlay, nodes, indptr, rate)
+    def lay_flat(self, nodes: NDArray[np.int64], indptr: NDArray[np.int64], demand: Demand) -> Paths:
+        """The same for paths given as one array and its row starts."""
+        return lay_paths(self.resources, self.plan.nodes, self.plan.underlay, nodes, indptr, demand)
 
     def path_truth(self, paths: Sequence[Sequence[int]], demand: Demand, *, extra_load: bool = True) -> PathTruth:
         """What a call of `demand` would live through on each of `paths`, were it alone to choose it.
@@ -240,8 +240,8 @@ class World:
         """
         load = self.load if without is None else self.load - self._amounts(self._flows[without])
         row, resources = paths.resource, self.resources
-        rho = self.background[row] + (load[row] + paths.own) / resources.capacity[row]
-        return self._compose(paths, _resource_state(resources, row, rho))
+        share = (load[row] + paths.own) / resources.capacity[row]
+        return self._compose(paths, _resource_state(resources, row, self.background[row], share))
 
     def measure(self, paths: Paths) -> PathTruth:
         """What flows on each path live through, with the load that there is."""
@@ -257,7 +257,7 @@ class World:
     def _compose(self, paths: Paths, state: _State) -> PathTruth:
         """Rows -> both ways of each path -> paths."""
         ways = DIRECTIONS * paths.count
-        delay = sums(paths.way, state.delay, ways)
+        delay = sums(paths.way, state.delay + paths.sending, ways)
         variance = sums(paths.way, state.variance, ways)
         survival = sums(paths.way, state.survival, ways)
         dropped = np.add.reduceat(np.where(paths.inner, self._survival[paths.nodes], 0.0), paths.indptr[:-1])
@@ -272,12 +272,11 @@ class World:
     def _rows(self, row: NDArray[np.int64]) -> _State:
         """The state of `row`s: looked up if all resources have been worked out or are worth it, else worked out."""
         if self._state is None and len(row) < len(self.resources):
-            return _resource_state(
-                self.resources, row, self.background[row] + self.load[row] / self.resources.capacity[row]
-            )
+            share = self.load[row] / self.resources.capacity[row]
+            return _resource_state(self.resources, row, self.background[row], share)
         if self._state is None:
-            rho = self.background + self.load / self.resources.capacity
-            self._state = _resource_state(self.resources, np.arange(len(self.resources)), rho)
+            share = self.load / self.resources.capacity
+            self._state = _resource_state(self.resources, np.arange(len(self.resources)), self.background, share)
         state = self._state
         return _State(state.delay[row], state.variance[row], state.survival[row])
 
@@ -298,13 +297,22 @@ class World:
         self.load = sums(rows, amounts, len(self.resources))
 
 
-def _resource_state(resources: Resources, row: NDArray[np.int64], rho: NDArray[np.float64]) -> _State:
-    """State of `row`s of the resources at utilisation `rho`."""
-    service, buffer = resources.service[row], resources.buffer[row]
-    jitter = resources.jitter[row]
-    lost = flow.loss(resources.loss[row], rho, service, buffer)
+def _resource_state(
+    resources: Resources, row: NDArray[np.int64], background: NDArray[np.float64], share: NDArray[np.float64]
+) -> _State:
+    """State of `row`s of the resources: background utilisation, and the share of capacity that calls take."""
+    # what is forwarded has service times like those of bursts; elsewhere the packets of calls are short beside them
+    forwards = row >= resources.relay
+    queue = flow.queueing(
+        background + np.where(forwards, share, 0.0),
+        np.where(forwards, 0.0, share),
+        resources.service[row],
+        resources.buffer[row],
+        resources.packet[row],
+    )
+    lost = flow.loss(resources.loss[row], queue.blocked)
     return _State(
-        delay=resources.delay[row] + flow.waiting(rho, service, buffer),
-        variance=jitter**2 + flow.variation(rho, service, buffer) ** 2,
+        delay=resources.delay[row] + queue.wait,
+        variance=resources.jitter[row] ** 2 + queue.variance,
         survival=np.log1p(-np.minimum(lost, 1.0 - 1e-12)),
     )
