@@ -1,8 +1,24 @@
-"""From the last bit's departure to its arrival: propagation, jitter, and order."""
+"""From the last bit's departure to its arrival: propagation, jitter, and order.
+
+Every distribution of jitter is its inverse, taken at one uniform draw: the n-th packet's jitter is a function of n.
+`jitter_delay` names them by their place in `JITTERS`.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+from meshsim.links.gamma import gamma
+from meshsim.links.normal import normal_quantile
+
+if TYPE_CHECKING:
+    from meshsim.links.arrays import Floats
+
+JITTERS = ("none", "exponential", "normal", "uniform", "pareto", "gamma", "trace")
+"""Kinds of jitter; `jitter_delay` takes the index."""
+
+_NONE, _EXPONENTIAL, _NORMAL, _UNIFORM, _PARETO, _GAMMA, _TRACE = range(len(JITTERS))
 
 
 def transit(departure: float, propagation: float, jitter_scale: float, u: float) -> float:
@@ -17,7 +33,7 @@ def transit(departure: float, propagation: float, jitter_scale: float, u: float)
     >>> transit(1.0, 0.02, 0.0, 0.5)
     1.02
     """
-    return departure + propagation + jitter_scale * min(-math.log1p(-u), 10.0)
+    return departure + propagation + exponential(u, jitter_scale)
 
 
 def ordered(arrival: float, previous_arrival: float) -> float:
@@ -27,3 +43,75 @@ def ordered(arrival: float, previous_arrival: float) -> float:
     1.01
     """
     return max(arrival, previous_arrival)
+
+
+def exponential(u: float, scale: float) -> float:
+    """Exponential with mean `scale`, cut at ten times this (its mean is then smaller by the share exp(-10)).
+
+    >>> exponential(0.0, 0.01), exponential(0.9999999, 0.01)
+    (0.0, 0.1)
+    """
+    return scale * min(-math.log1p(-u), 10.0)
+
+
+def rectified_normal(u: float, scale: float) -> float:
+    """The positive part of a normal with mean 0 and standard deviation `scale`: 0 for half of the packets.
+
+    Its mean is scale / sqrt(2 pi), its second moment scale^2 / 2.
+
+    >>> rectified_normal(0.3, 0.01), round(rectified_normal(0.975, 0.01), 6)
+    (0.0, 0.0196)
+    """
+    return scale * max(0.0, normal_quantile(u))
+
+
+def lomax(u: float, shape: float, scale: float) -> float:
+    """Pareto that begins at 0 (Lomax): P(x) = 1 - (1 + x / scale)^-shape, mean scale / (shape - 1) for shape > 1.
+
+    >>> round(lomax(0.75, 2.0, 0.01), 6)
+    0.01
+    """
+    return scale * math.expm1(-math.log1p(-u) / shape)
+
+
+def replayed(n: int, values: Floats, first: int, count: int) -> float:
+    """The n-th value of a trace that stands at [first, first + count) and starts anew when used up.
+
+    >>> replayed(5, [9.0, 1.0, 2.0, 3.0], 1, 3)
+    3.0
+    """
+    return values[first + n % count]
+
+
+def jitter_delay(
+    kind: int, u: float, n: int, scale: float, shape: float, trace: Floats, first: int, count: int
+) -> float:
+    """Seconds that packet n spends beyond propagation, never negative.
+
+    Args:
+        kind: Index into `JITTERS`.
+        u: A uniform draw in [0, 1).
+        n: Which packet offered to the link this is, from 0.
+        scale: Mean (exponential), standard deviation (normal), width (uniform) or scale (Lomax, gamma), seconds.
+        shape: Of Lomax and gamma.
+        trace: Delays, seconds; this link's stand at [first, first + count).
+        first: Where its trace begins.
+        count: Its length; at least 1 for a trace.
+
+    >>> jitter_delay(JITTERS.index("uniform"), 0.5, 0, 0.01, 0.0, [], 0, 0)
+    0.005
+    """
+    delay = 0.0
+    if kind == _EXPONENTIAL:
+        delay = exponential(u, scale)
+    elif kind == _NORMAL:
+        delay = rectified_normal(u, scale)
+    elif kind == _UNIFORM:
+        delay = scale * u
+    elif kind == _PARETO:
+        delay = lomax(u, shape, scale)
+    elif kind == _GAMMA:
+        delay = gamma(u, shape, scale)
+    elif kind == _TRACE:
+        delay = replayed(n, trace, first, count)
+    return delay

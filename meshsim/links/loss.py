@@ -1,11 +1,18 @@
-"""Which packets a channel loses: independently (Bernoulli) or in bursts (Gilbert-Elliott).
+"""Which packets a channel loses: independently (Bernoulli), in bursts (Gilbert-Elliott), or as a trace says.
 
 Gilbert-Elliott is a two-state Markov chain (E. N. Gilbert, Bell Syst. Tech. J. 39, 1960; E. O. Elliott, ibid. 42,
 1963). Before each packet it goes from good to bad with probability p and back with probability r; a packet is lost
-with probability `good_loss` (1 - k) or `bad_loss` (1 - h).
+with probability `good_loss` (1 - k) or `bad_loss` (1 - h). Its fit to a trace is `links.fit`.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshsim.links.delay import replayed
+
+if TYPE_CHECKING:
+    from meshsim.links.arrays import Floats
 
 
 def bernoulli(u: float, probability: float) -> bool:
@@ -43,6 +50,15 @@ def gilbert_elliott(
     """
     now_bad = u_state >= r if bad else u_state < p
     return now_bad, u_loss < (bad_loss if now_bad else good_loss)
+
+
+def lost_in_trace(n: int, trace: Floats, first: int, count: int) -> bool:
+    """Whether packet n is lost by a trace of 0 and 1 that stands at [first, first + count), repeated when used up.
+
+    >>> lost_in_trace(4, [0.0, 1.0, 0.0], 0, 3)
+    True
+    """
+    return bool(replayed(n, trace, first, count) > 0.0)
 
 
 def stationary_loss(p: float, r: float, good_loss: float, bad_loss: float) -> float:
