@@ -1,7 +1,7 @@
 """SimPy's clock with events that are records `(t, priority, seq, (kind, entity, arg))`, taken by a handler table.
 
 The simulator's own events own no closure and no generator, so a queue of them is plain data that can be saved and
-copied. Ordinary SimPy processes run beside them on the same clock; `processes()` tells whether any does.
+copied. Ordinary SimPy processes run beside them on the same clock; `ordinary()` names them.
 
     env = Environment()
     env.on("call.start", handler)                 # handler(entity, arg), env.now is the time
@@ -11,17 +11,19 @@ copied. Ordinary SimPy processes run beside them on the same clock; `processes()
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
+from weakref import WeakSet
 
 import simpy
 from simpy.core import EmptySchedule, StopSimulation
-from simpy.events import URGENT, Event
+from simpy.events import URGENT, Event, Process, ProcessGenerator
 
 from meshsim.mesh.errors import LocalProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
 BEFORE = 0
 """Priority of what must happen before the ordinary events of the same instant."""
@@ -62,6 +64,31 @@ class Environment(simpy.Environment):
     def __init__(self, initial_time: float = 0.0) -> None:
         super().__init__(initial_time)
         self._handlers: dict[str, Callable[[int, Any], None]] = {}
+        self._processes: WeakSet[Process] = WeakSet()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain data.
+
+        Raises:
+            LocalProtocolError: If ordinary SimPy processes or events are under way, which can be neither saved nor
+                copied.
+        """
+        if self.ordinary():
+            raise LocalProtocolError(f"SimPy processes cannot be saved, and there are: {', '.join(self.ordinary())}")
+        # taking a number from the counter changes nothing: only the order of numbers counts
+        return {"now": self._now, "next": next(self._eid), "records": self.records(), "handlers": self._handlers}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__init__(state["now"])
+        self._handlers, self._processes = state["handlers"], WeakSet()
+        self._eid = count(state["next"])
+        self._queue = state["records"]  # in order, and so a heap
+
+    def process(self, generator: ProcessGenerator) -> Process:
+        """Starts an ordinary SimPy process."""
+        process = Process(self, generator)
+        self._processes.add(process)
+        return process
 
     def on(self, kind: str, handler: Callable[[int, Any], None]) -> None:
         """Gives all records of `kind` to `handler(entity, arg)`.
@@ -161,10 +188,31 @@ class Environment(simpy.Environment):
         self._now, _, _, (kind, entity, arg) = heappop(queue)
         self._handlers[kind](entity, arg)
 
+    def cancel(self, kinds: Collection[str]) -> int:
+        """Takes all records of `kinds` out of the queue; returns how many there were."""
+        queue = cast("list[Any]", self._queue)
+        kept = [entry for entry in queue if not (type(entry[3]) is Record and entry[3].kind in kinds)]
+        gone = len(queue) - len(kept)
+        queue[:] = kept
+        heapify(queue)
+        return gone
+
+    def stop(self) -> NoReturn:
+        """Called by a handler: `run` returns, now."""
+        raise StopSimulation(None)
+
     def records(self) -> list[tuple[float, int, int, Record]]:
         """The records still to come, in order of time."""
         return sorted(entry for entry in cast("list[Any]", self._queue) if type(entry[3]) is Record)
 
-    def processes(self) -> int:
-        """How many ordinary SimPy events wait in the queue: they can be neither saved nor copied."""
-        return len(self._queue) - len(self.records())
+    def ordinary(self) -> tuple[str, ...]:
+        """Names of the ordinary SimPy processes and events under way, sorted."""
+        alive = [process for process in self._processes if process.is_alive]
+        events = [entry[3] for entry in cast("list[Any]", self._queue) if type(entry[3]) is not Record]
+        others = [type(event).__name__ for event in events if _matters(event, alive)]
+        return tuple(sorted([*(process.name for process in alive), *others]))
+
+
+def _matters(event: Event, processes: Sequence[Process]) -> bool:
+    """Whether `event` will do more than go on with some of `processes`; a spent one does nothing."""
+    return any(getattr(callback, "__self__", None) not in processes for callback in event.callbacks or ())

@@ -1,11 +1,24 @@
 from __future__ import annotations
 
 import pickle
+from typing import ClassVar
 
 import pytest
 
 from meshsim.mesh.errors import LocalProtocolError
 from meshsim.sim.environment import LATE, Environment
+
+
+class Kept:
+    """A handler that is plain data itself, and remembers across copies."""
+
+    kept: ClassVar[list[tuple[int, object]]] = []
+
+    def append_record(self, entity: int, arg: object) -> None:
+        self.kept.append((entity, arg))
+
+
+seen = Kept()
 
 
 def test_records_come_by_time_then_priority_then_order():
@@ -33,8 +46,9 @@ def test_ordinary_processes_share_the_clock_with_records():
     env.on("r", lambda entity, arg: seen.append((env.now, "record")))
     env.process(clock())
     env.schedule_record(1.5, "r", 0)
-    assert env.processes() == 1
+    assert env.ordinary() == ("clock",)
     env.run()
+    assert env.ordinary() == ()
     assert seen == [(1.0, "process"), (1.5, "record"), (2.0, "process"), (3.0, "process")]
 
 
@@ -69,4 +83,60 @@ def test_waiting_records_are_plain_data():
     env.schedule_record(1.0, "k", 0)
     assert pickle.loads(pickle.dumps(env.records())) == env.records()  # noqa: S301 - our own bytes
     assert [record.entity for *_, record in env.records()] == [0, 1]
-    assert env.processes() == 0
+    assert env.ordinary() == ()
+
+
+def test_a_process_that_waits_for_nothing_in_the_queue_is_seen_and_refuses_to_be_saved():
+    env = Environment()
+    bell = env.event()
+
+    def listen():
+        yield bell
+
+    env.process(listen())
+    env.run(until=1.0)
+    assert env.ordinary() == ("listen",)
+    with pytest.raises(LocalProtocolError, match="cannot be saved, and there are: listen"):
+        pickle.dumps(env)
+
+
+def test_an_ordinary_event_is_named_by_its_kind():
+    env = Environment()
+    env.timeout(3.0).callbacks.append(seen.append_record)
+    assert env.ordinary() == ("Timeout",)
+
+
+def test_a_saved_environment_goes_on_where_it_was():
+    env = Environment()
+    env.on("k", seen.append_record)
+    for at in (1.0, 2.0, 3.0):
+        env.schedule_record(at, "k", int(at))
+    env.run(until=1.5)
+    copy = pickle.loads(pickle.dumps(env))  # noqa: S301 - our own bytes
+    assert copy.now == 1.5
+    copy.schedule_record(2.0, "k", 9)
+    copy.run()
+    assert [record[0] for record in seen.kept] == [1, 2, 9, 3]
+
+
+def test_cancelled_kinds_leave_the_queue_and_the_others_in_order():
+    env, kept = Environment(), []
+    env.on("a", lambda entity, arg: kept.append(entity))
+    env.on("b", lambda entity, arg: kept.append(entity))
+    for n in range(6):
+        env.schedule_record(10.0 - n, "ab"[n % 2], n)
+    assert env.cancel({"b"}) == 3
+    env.run()
+    assert kept == [4, 2, 0]
+
+
+def test_a_handler_can_stop_the_clock():
+    env, seen = Environment(), []
+    env.on("k", lambda entity, arg: seen.append(entity))
+    env.on("end", lambda entity, arg: env.stop())
+    env.schedule_record(1.0, "end", 0)
+    env.schedule_record(1.0, "k", 5)
+    env.run()
+    assert (env.now, seen) == (1.0, [])
+    env.run()
+    assert seen == [5]
