@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -120,6 +120,10 @@ class Memo(Generic[T]):
         self._build = build
         self._size = size
         self._kept: OrderedDict[int, tuple[Graph, T]] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # identities mean nothing in a copy
+        return {"_build": self._build, "_size": self._size, "_kept": OrderedDict()}
 
     def __call__(self, graph: Graph) -> T:
         """The value for `graph`, built at most once while it is kept."""

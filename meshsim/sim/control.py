@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from meshsim.mesh.ids import NodeId
+    from meshsim.scenario.schema import ControlConfig
     from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
     from meshsim.sim.resources import Hops
@@ -86,7 +87,6 @@ class ControlPlane:
     def __init__(self, world: World, ids: Sequence[NodeId], ledger: Ledger) -> None:
         plan = world.plan
         self._world, self._ledger, self._ids = world, ledger, tuple(ids)
-        self._config = plan.scenario.control
         self._seeds = SeedTree(plan.seed)
         self._capacity = single(np.minimum(plan.nodes.access_up, plan.nodes.access_down))
         src, dst = plan.links.src, plan.links.dst
@@ -114,6 +114,10 @@ class ControlPlane:
         env.on("digest", self._due_digest)
         env.schedule_record(0.5 * period, "measure", 0)
         env.schedule_record(period, "digest", 1)
+
+    @property
+    def _config(self) -> ControlConfig:
+        return self._world.plan.scenario.control
 
     # products, not sums: the n-th step is at the same instant however it is reached
 

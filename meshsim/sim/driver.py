@@ -156,7 +156,7 @@ class SimDriver:
         self._wires: dict[tuple[int, int], Wire] = {}
         self._armed = [float("inf")] * len(self._ids)
         self._flows = MediaFlows(world)
-        self._log = Logbook(env, world, recorder, self._index, self._flows, engine.policy.name)
+        self._log = Logbook(env, world, recorder, self._index, self._flows, engine)
         self.agents = [self._start_agent(i) for i in range(len(self._ids))]
         self._handle()
 

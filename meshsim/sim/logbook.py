@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from meshsim.agent import MeshAgent, Sample
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant
-    from meshsim.routing.engine import Ranking
+    from meshsim.routing.engine import Ranking, RoutingEngine
     from meshsim.sim.environment import Environment
     from meshsim.sim.recorder import Recorder
     from meshsim.sim.streams import MediaFlows
@@ -43,7 +43,7 @@ class Logbook:
         recorder: Where rows are written.
         index: Row of each node.
         flows: The media of calls.
-        policy: Name of the policy that decides.
+        engine: Whose policy decides.
 
     Attributes:
         counts: Calls `started`, and of them `completed`, `dropped`, `failed`, `running` at the end.
@@ -56,10 +56,10 @@ class Logbook:
         recorder: Recorder,
         index: Mapping[NodeId, int],
         flows: MediaFlows,
-        policy: str,
+        engine: RoutingEngine,
     ) -> None:
         self._env, self._world, self._recorder = env, world, recorder
-        self._index, self._flows, self._policy = index, flows, policy
+        self._index, self._flows, self._engine = index, flows, engine
         self._plan = world.plan
         self._numbers: dict[CallId, int] = {}
         self._running: dict[int, tuple[int, int]] = {}
@@ -116,7 +116,7 @@ class Logbook:
             caller=caller,
             callee=callee,
             media=self._plan.calls.media[number],
-            policy=self._policy,
+            policy=self._engine.policy.name,
             path=(),
             final_path=(),
             ai_score=NAN,
@@ -175,7 +175,7 @@ class Logbook:
             caller=caller,
             callee=callee if sample.callee is None else self._index[sample.callee],
             media=str(sample.media),
-            policy=self._policy,
+            policy=self._engine.policy.name,
             path=self._rows(sample.path),
             final_path=self._rows(sample.final_path),
             ai_score=NAN if decision is None else decision.ai_score,

@@ -76,10 +76,14 @@ class Recorder:
     Args:
         writer: The open trace.
         plan: The episode.
+
+    Attributes:
+        writer: The trace.
+        counts: Rows by table.
     """
 
     def __init__(self, writer: TraceWriter, plan: Plan) -> None:
-        self._writer, self._plan = writer, plan
+        self.writer, self._plan = writer, plan
         self._record = plan.scenario.record
         self._columns: dict[str, dict[str, list[Any]]] = {}
         self._piles: dict[str, list[dict[str, _Piece]]] = {}
@@ -265,7 +269,7 @@ class Recorder:
 
     def _append(self, table: str, **columns: Sequence[Any] | _Piece) -> None:
         self.counts[table] = self.counts.get(table, 0) + len(next(iter(columns.values())))
-        self._writer.append(table, **columns)
+        self.writer.append(table, **columns)
 
 
 def _joined(pieces: list[_Piece]) -> _Piece:
