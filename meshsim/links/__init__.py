@@ -10,6 +10,7 @@ from __future__ import annotations
 from meshsim.links.aqm import CODEL_STATE, FQ_LISTS, RED_STATE, codel, fq_charge, fq_join, fq_pick, red
 from meshsim.links.compiled import compiled
 from meshsim.links.delay import JITTERS, jitter_delay, ordered, replayed, transit
+from meshsim.links.fit import GilbertElliott, fit_gilbert, fit_gilbert_elliott
 from meshsim.links.link import IDLE, Coefficients, LinkParameters, LinkState, Passage, step
 from meshsim.links.loss import bernoulli, gilbert_elliott, gilbert_for, lost_in_trace, stationary_loss
 from meshsim.links.queue import admits, clear, fifo, fifo_packets, fifo_time
@@ -24,6 +25,7 @@ __all__ = [
     "JITTERS",
     "RED_STATE",
     "Coefficients",
+    "GilbertElliott",
     "LinkParameters",
     "LinkState",
     "Passage",
@@ -38,6 +40,8 @@ __all__ = [
     "fifo",
     "fifo_packets",
     "fifo_time",
+    "fit_gilbert",
+    "fit_gilbert_elliott",
     "fq_charge",
     "fq_join",
     "fq_pick",
