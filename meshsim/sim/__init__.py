@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshsim.sim.environment import Environment
-from meshsim.sim.simulation import Episode, SimulationResult, simulate
+from meshsim.sim.simulation import Episode, SimulationResult, begin, simulate
 from meshsim.sim.world import LinkTruth, PathTruth, World
 
-__all__ = ["Environment", "Episode", "LinkTruth", "PathTruth", "SimulationResult", "World", "simulate"]
+__all__ = ["Environment", "Episode", "LinkTruth", "PathTruth", "SimulationResult", "World", "begin", "simulate"]

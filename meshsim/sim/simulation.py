@@ -61,14 +61,20 @@ def simulate(
         TraceError: If `out` holds a trace.
         ConfigError: If the policy is unknown or its model cannot be loaded.
     """
+    return begin(plan, out, policy=policy, progress=progress).finish()
+
+
+def begin(
+    plan: Plan,
+    out: Path,
+    *,
+    policy: str | Policy | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Episode:
+    """The episode `plan` at its first instant, to be advanced step by step; arguments and errors as of `simulate`."""
     engine = make_engine(plan, policy)
-    with TraceWriter(out, header(plan, engine.policy.name)) as writer:
-        recorder = Recorder(writer, plan)
-        episode = Episode(plan, recorder, engine, progress)
-        episode.run()
-        recorder.flush()
-    counts = {**episode.counts, **{f"rows_{table}": rows for table, rows in sorted(recorder.counts.items())}}
-    return SimulationResult(trace=Path(out), trace_sha256=trace_sha256(out), counts=counts)
+    recorder = Recorder(TraceWriter(out, header(plan, engine.policy.name)), plan)
+    return Episode(plan, recorder, engine, progress)
 
 
 def header(plan: Plan, policy: str) -> dict[str, Any]:
@@ -133,7 +139,7 @@ class Board(Protocol):
 
 
 class Episode:
-    """An episode under way: the clock, the truth, and the calls.
+    """An episode under way: the clock, the truth, and the calls. It is plain data but for `progress`.
 
     Args:
         plan: What is to happen.
@@ -142,9 +148,14 @@ class Episode:
         progress: Told the share that is done.
 
     Attributes:
+        plan: What is to happen.
+        engine: Who chooses paths.
+        recorder: Where it is written.
+        progress: Told the share that is done; a copy of an episode has none.
         env: The clock.
         world: The truth.
         board: The calls, and with them the belief.
+        over: Whether the end of the episode is reached.
     """
 
     def __init__(
@@ -154,12 +165,13 @@ class Episode:
         engine: RoutingEngine,
         progress: Callable[[float], None] | None = None,
     ) -> None:
-        self._plan, self._recorder, self._progress = plan, recorder, progress
+        self.plan, self.recorder, self.engine, self.progress = plan, recorder, engine, progress
+        self.over = False
         ids = node_ids(plan)
         recorder.mesh(ids)
         self.env = Environment()
         self.world = World(plan)
-        self.board = self._make_board(engine, ids)
+        self.board = self._make_board(ids)
         self._every_link = self.world.lay_links(plan.links.src, plan.links.dst)
         self._schedule()
 
@@ -168,29 +180,47 @@ class Episode:
         """Calls by outcome, those of the warm-up included."""
         return dict(self.board.counts)
 
-    def run(self) -> None:
-        """To the end of the episode."""
-        self.env.run(until=self._plan.scenario.duration)
-        self.board.close()
+    def __getstate__(self) -> dict[str, Any]:
+        """All but whom to tell of progress."""
+        return {**self.__dict__, "progress": None}
 
-    def _make_board(self, engine: RoutingEngine, ids: tuple[NodeId, ...]) -> Board:
-        if self._plan.scenario.control.mode == "agents":
+    def advance(self, until: float) -> None:
+        """Goes on to `until` seconds, at most to the end. The steps in which one goes change nothing."""
+        if not self.over and until > self.env.now:
+            self.env.run(until=until)
+
+    def finish(self) -> SimulationResult:
+        """Goes on to the end and makes the trace whole."""
+        if not self.over:
+            self.env.run()
+        self.board.close()
+        self.recorder.flush()
+        writer = self.recorder.writer
+        writer.close()
+        rows = {f"rows_{table}": count for table, count in sorted(self.recorder.counts.items())}
+        return SimulationResult(
+            trace=writer.folder, trace_sha256=trace_sha256(writer.folder), counts={**self.counts, **rows}
+        )
+
+    def _make_board(self, ids: tuple[NodeId, ...]) -> Board:
+        if self.plan.scenario.control.mode == "agents":
             # it brings the whole agent, which the modelled mode does without
             from meshsim.sim.driver import SimDriver  # noqa: PLC0415 - as above
 
-            return SimDriver(self.env, self.world, engine, self._recorder, ids)
-        ledger = Ledger(model_of(self._plan.scenario.trust), len(ids), self._recorder)
+            return SimDriver(self.env, self.world, self.engine, self.recorder, ids)
+        ledger = Ledger(model_of(self.plan.scenario.trust), len(ids), self.recorder)
         control = ControlPlane(self.world, ids, ledger)
         control.start(self.env)
-        return Switchboard(self.env, self.world, control, ledger, engine, self._recorder, ids)
+        return Switchboard(self.env, self.world, control, ledger, self.engine, self.recorder, ids)
 
     def _schedule(self) -> None:
-        env, scenario, faults = self.env, self._plan.scenario, self._plan.faults
+        env, scenario, faults = self.env, self.plan.scenario, self.plan.faults
         for kind, handler in (
             ("drift", self._drift),
             ("sample", self._sample),
             ("down", self._down),
             ("up", self._up),
+            ("end", self._end),
         ):
             env.on(kind, handler)
         env.schedule_record(scenario.underlay.drift.period, "drift", 1, priority=BEFORE)
@@ -198,26 +228,31 @@ class Episode:
         for at, kind, node in zip(faults.at.tolist(), faults.kind, faults.node.tolist(), strict=True):
             env.schedule_record(at, kind, node, priority=BEFORE)
         self.board.schedule()
+        env.schedule_record(scenario.duration, "end", 0, priority=BEFORE)
 
     def _drift(self, step: int, _: Any) -> None:
-        period = self._plan.scenario.underlay.drift.period
+        period = self.plan.scenario.underlay.drift.period
         self.world.advance(self.env.now)
         self.board.settle()
         # products, not sums: the n-th step is at the same instant however it is reached
         self.env.schedule_record((step + 1) * period, "drift", step + 1, priority=BEFORE)
-        if self._progress is not None:
-            self._progress(min(self.env.now / self._plan.scenario.duration, 1.0))
+        if self.progress is not None:
+            self.progress(min(self.env.now / self.plan.scenario.duration, 1.0))
 
     def _sample(self, step: int, _: Any) -> None:
-        self._recorder.links(self.env.now, self.world.hop_truth(self._every_link))
-        self.env.schedule_record((step + 1) * self._plan.scenario.record.link_period, "sample", step + 1, priority=LATE)
+        self.recorder.links(self.env.now, self.world.hop_truth(self._every_link))
+        self.env.schedule_record((step + 1) * self.plan.scenario.record.link_period, "sample", step + 1, priority=LATE)
 
     def _down(self, node: int, _: Any) -> None:
         self.world.take_down(node, self.env.now)
-        self._recorder.event(self.env.now, "down", node=node)
+        self.recorder.event(self.env.now, "down", node=node)
         self.board.node_down(node)
+
+    def _end(self, _: int, __: Any) -> None:
+        self.over = True
+        self.env.stop()
 
     def _up(self, node: int, _: Any) -> None:
         self.world.bring_up(node)
-        self._recorder.event(self.env.now, "up", node=node)
+        self.recorder.event(self.env.now, "up", node=node)
         self.board.node_up(node)
