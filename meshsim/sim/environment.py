@@ -64,6 +64,8 @@ class Environment(simpy.Environment):
     def __init__(self, initial_time: float = 0.0) -> None:
         super().__init__(initial_time)
         self._handlers: dict[str, Callable[[int, Any], None]] = {}
+        # SimPy's queue is typed for events; records share it so that one sequence number orders both
+        self._records = cast("list[Any]", self._queue)
         self._processes: WeakSet[Process] = WeakSet()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -82,7 +84,7 @@ class Environment(simpy.Environment):
         super().__init__(state["now"])
         self._handlers, self._processes = state["handlers"], WeakSet()
         self._eid = count(state["next"])
-        self._queue = state["records"]  # in order, and so a heap
+        self._queue = self._records = state["records"]  # in order, and so a heap
 
     def process(self, generator: ProcessGenerator) -> Process:
         """Starts an ordinary SimPy process."""
@@ -117,9 +119,7 @@ class Environment(simpy.Environment):
             raise LocalProtocolError(f"record {kind!r} at {at} s lies before now ({self._now} s)")
         if kind not in self._handlers:
             raise LocalProtocolError(f"no handler for records {kind!r}; there are: {', '.join(sorted(self._handlers))}")
-        # SimPy's queue is typed for events; records share it so that one sequence number orders both
-        queue = cast("list[Any]", self._queue)
-        heappush(queue, (at, priority, next(self._eid), Record(kind, entity, arg)))
+        heappush(self._records, (at, priority, next(self._eid), Record(kind, entity, arg)))
 
     def push(self, at: float, record: Record, priority: int = NORMAL) -> None:
         """Puts a record into the queue, unchecked: for callers that know its kind and time to be right.
@@ -129,7 +129,7 @@ class Environment(simpy.Environment):
             record: Of a kind with a handler; the same one may be pushed anew when it has been taken.
             priority: Lower is taken first at one instant.
         """
-        heappush(cast("list[Any]", self._queue), (at, priority, next(self._eid), record))
+        heappush(self._records, (at, priority, next(self._eid), record))
 
     def run(self, until: float | Event | None = None) -> Any:
         """Takes records and events until `until`: an instant (what happens then is left), an event, or their end.
@@ -165,7 +165,7 @@ class Environment(simpy.Environment):
         return stop
 
     def _take_all(self) -> None:
-        queue, handlers = cast("list[Any]", self._queue), self._handlers
+        queue, handlers = self._records, self._handlers
         while queue:
             if type(queue[0][3]) is Record:
                 self._now, _, _, (kind, entity, arg) = heappop(queue)
@@ -181,16 +181,15 @@ class Environment(simpy.Environment):
         """
         if not self._queue:
             raise EmptySchedule
-        queue = cast("list[Any]", self._queue)
-        if type(queue[0][3]) is not Record:
+        if type(self._records[0][3]) is not Record:
             super().step()
             return
-        self._now, _, _, (kind, entity, arg) = heappop(queue)
+        self._now, _, _, (kind, entity, arg) = heappop(self._records)
         self._handlers[kind](entity, arg)
 
     def cancel(self, kinds: Collection[str]) -> int:
         """Takes all records of `kinds` out of the queue; returns how many there were."""
-        queue = cast("list[Any]", self._queue)
+        queue = self._records
         kept = [entry for entry in queue if not (type(entry[3]) is Record and entry[3].kind in kinds)]
         gone = len(queue) - len(kept)
         queue[:] = kept
@@ -203,12 +202,12 @@ class Environment(simpy.Environment):
 
     def records(self) -> list[tuple[float, int, int, Record]]:
         """The records still to come, in order of time."""
-        return sorted(entry for entry in cast("list[Any]", self._queue) if type(entry[3]) is Record)
+        return sorted(entry for entry in self._records if type(entry[3]) is Record)
 
     def ordinary(self) -> tuple[str, ...]:
         """Names of the ordinary SimPy processes and events under way, sorted."""
         alive = [process for process in self._processes if process.is_alive]
-        events = [entry[3] for entry in cast("list[Any]", self._queue) if type(entry[3]) is not Record]
+        events = [entry[3] for entry in self._records if type(entry[3]) is not Record]
         others = [type(event).__name__ for event in events if _matters(event, alive)]
         return tuple(sorted([*(process.name for process in alive), *others]))
 
