@@ -1,0 +1,180 @@
+"""Links that keep class queues and choose at each end of a service, by the functions of `meshsim.links`; compiled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from meshsim.links import aqm, schedulers
+from meshsim.sim.kernel.jit import jit, link_step
+from meshsim.sim.kernel.packets import discard, schedule
+from meshsim.sim.kernel.passage import admits, fly, service_end
+from meshsim.sim.kernel.state import DROPPED, FLYING, NONE, QUEUES, SERVED, WAITING
+
+if TYPE_CHECKING:
+    from meshsim.sim.kernel.state import State
+
+codel = link_step(aqm.codel)
+fq_charge = link_step(aqm.fq_charge)
+fq_join = link_step(aqm.fq_join)
+fq_pick = link_step(aqm.fq_pick)
+drr_pick = link_step(schedulers.drr_pick)
+priority_pick = link_step(schedulers.priority_pick)
+wfq_head = link_step(schedulers.wfq_head)
+wfq_pick = link_step(schedulers.wfq_pick)
+
+_CODEL, _FQ, _WFQ, _DRR = QUEUES["codel"], QUEUES["fq_codel"], QUEUES["wfq"], QUEUES["drr"]
+_CODEL_ROW, _MARKS_ROW, _LEVELS_ROW = aqm.CODEL_STATE, 4, 2
+
+
+@jit
+def _queue_of(s: State, link: Any, packet: Any) -> int:
+    """The class queue that a packet belongs to."""
+    flow = s.flows[packet.flow]
+    if link.kind == _FQ:
+        return int(link.queue_first + flow.key % link.queues)
+    if link.queue_mapped == 0:
+        return int(link.queue_first)
+    return int(link.queue_first + s.routes[link.queue_map + min(flow.klass, link.queue_mapped - 1)])
+
+
+@jit
+def _hold(link: Any, change: int, now: float) -> None:
+    """Note that the number of packets at a link changes."""
+    link.area += link.held * (now - link.changed)
+    link.changed = now
+    link.held += change
+
+
+@jit
+def join(s: State, index: int, slot: int, now: float) -> None:
+    """The packet in `slot` comes to link `index`."""
+    link, packet, q = s.links[index], s.packets[slot], s.queues
+    own = _queue_of(s, link, packet)
+    wait = q.held_bytes[own] * 8.0 / link.rate
+    limits = link.limit_packets, link.limit_bytes, link.limit_seconds
+    if not admits(q.held[own], q.held_bytes[own], wait, packet.size, *limits):
+        link.dropped += 1
+        discard(s, slot, DROPPED, now)
+        return
+    _hold(link, 1, now)
+    _append(s, index, own, slot)
+    if link.busy < link.servers:
+        serve(s, index, now)
+
+
+@jit
+def _append(s: State, index: int, own: int, slot: int) -> None:
+    link, packet, q = s.links[index], s.packets[slot], s.queues
+    packet.place, packet.next = WAITING, NONE
+    if q.waiting[own] == 0:
+        q.heads[own] = slot
+        _head(s, index, own, packet.size)
+    else:
+        s.packets[q.tails[own]].next = slot
+    q.tails[own] = slot
+    q.waiting[own] += 1
+    q.waiting_bytes[own] += packet.size
+    q.held[own] += 1
+    q.held_bytes[own] += packet.size
+    if link.kind == _FQ:
+        fq_join(own, link.quantum, q.credits, q.following, q.status, q.marks, _MARKS_ROW * index)
+
+
+@jit
+def _head(s: State, index: int, own: int, size: float) -> None:
+    """A packet of `size` has become the head of queue `own`."""
+    q = s.queues
+    q.head_bytes[own] = size
+    if s.links[index].kind == _WFQ:
+        wfq_head(own, size, q.shares[own], q.credits, q.levels, _LEVELS_ROW * index)
+
+
+@jit
+def _pick(s: State, index: int) -> int:
+    """The queue to serve, -1 if nothing waits."""
+    link, q, marks = s.links[index], s.queues, _MARKS_ROW * index
+    first, queues = link.queue_first, link.queues
+    if link.kind == _WFQ:
+        return int(wfq_pick(q.waiting, q.credits, q.levels, _LEVELS_ROW * index, first, queues))
+    if link.kind == _DRR:
+        return int(drr_pick(q.waiting, q.head_bytes, q.shares, q.credits, q.marks, marks, first, queues))
+    if link.kind == _FQ:
+        return int(fq_pick(link.quantum, q.waiting, q.credits, q.following, q.status, q.marks, marks))
+    return int(priority_pick(q.waiting, first, queues))
+
+
+@jit
+def _take(s: State, index: int, own: int) -> int:
+    """Take the head out of queue `own`; its slot."""
+    q = s.queues
+    slot = q.heads[own]
+    packet = s.packets[slot]
+    q.waiting[own] -= 1
+    q.waiting_bytes[own] = q.waiting_bytes[own] - packet.size if q.waiting[own] > 0 else 0.0
+    q.heads[own] = packet.next
+    if q.waiting[own] > 0:
+        _head(s, index, own, s.packets[packet.next].size)
+    return int(slot)
+
+
+@jit
+def _let_go(s: State, own: int, size: float) -> None:
+    q = s.queues
+    q.held[own] -= 1
+    q.held_bytes[own] = q.held_bytes[own] - size if q.held[own] > 0 else 0.0
+
+
+@jit
+def _controlled(s: State, link: Any, own: int, packet: Any, now: float) -> bool:
+    """Whether CoDel drops a packet that was taken out of queue `own`."""
+    if link.kind not in (_CODEL, _FQ):
+        return False
+    q, sojourn = s.queues, now - packet.joined
+    behind = q.waiting_bytes[own]
+    return bool(codel(now, sojourn, behind, link.target, link.interval, q.codel, _CODEL_ROW * own))
+
+
+@jit
+def serve(s: State, index: int, now: float) -> None:
+    """Begin the service of the packet whose turn it is, if any."""
+    link = s.links[index]
+    own = _pick(s, index)
+    while own >= 0:
+        slot = _take(s, index, own)
+        packet = s.packets[slot]
+        if not _controlled(s, link, own, packet, now):
+            _begin(s, link, own, slot, now)
+            break
+        _let_go(s, own, packet.size)
+        _hold(link, -1, now)
+        link.dropped += 1
+        discard(s, slot, DROPPED, now)
+        own = _pick(s, index)
+
+
+@jit
+def _begin(s: State, link: Any, own: int, slot: int, now: float) -> None:
+    packet = s.packets[slot]
+    if link.kind == _FQ:
+        fq_charge(own, packet.size, s.queues.credits)
+    packet.place, packet.started = SERVED, now
+    packet.left = service_end(s, link, packet, now)
+    link.busy += 1
+    schedule(s, packet.left, slot, 1)
+
+
+@jit
+def depart(s: State, slot: int, now: float) -> None:
+    """The service of the packet in `slot` ends."""
+    packet = s.packets[slot]
+    index = s.routes[packet.cursor - 1]
+    link = s.links[index]
+    _let_go(s, _queue_of(s, link, packet), packet.size)
+    _hold(link, -1, now)
+    link.busy -= 1
+    link.bytes += packet.size
+    link.waiting += packet.started - packet.joined
+    link.service += now - packet.started
+    packet.place = FLYING
+    fly(s, link, slot, now)
+    serve(s, index, now)
