@@ -1,0 +1,255 @@
+"""A saved episode goes on to the identical trace; what is no sound checkpoint of this code is refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from meshsim.measure.trace import trace_sha256
+from meshsim.mesh.errors import LocalProtocolError, TraceError
+from meshsim.sim import begin
+from meshsim.sim import checkpoint as saving
+from meshsim.sim.checkpoint import CHECKPOINT, checkpoint, finish, resume
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from meshsim.scenario import Plan
+
+AGENTS = {
+    "duration": 36.0,
+    "warmup": 5.0,
+    "nodes": {"count": 8, "roles": {"relay": 2}},
+    "control": {"mode": "agents", "digest_period": 5.0, "heartbeat": 3.0},
+    "calls": {"rate": 0.6, "duration": {"median": 12.0}},
+}
+
+
+@pytest.fixture(params=["modelled", "agents"])
+def plan(request: pytest.FixtureRequest, small: Callable[..., Plan]) -> Plan:
+    return small(1, **(AGENTS if request.param == "agents" else {"duration": 120.0}))
+
+
+def stop_after(plan: Plan, out: Path, events: int) -> None:
+    """Runs `events` events, saves, goes on for a while, and loses all that is not in files."""
+    episode = begin(plan, out)
+    for _ in range(events):
+        episode.env.step()
+    checkpoint(episode)
+    for _ in range(events // 3):
+        episode.env.step()
+
+
+def events_of(plan: Plan, out: Path) -> int:
+    """How many events an episode has until shortly before its end."""
+    episode, count = begin(plan, out), 0
+    while episode.env.now < 0.9 * plan.scenario.duration:
+        episode.env.step()
+        count += 1
+    return count
+
+
+def test_an_episode_stopped_anywhere_goes_on_to_the_identical_trace(plan, tmp_path):
+    whole = begin(plan, tmp_path / "whole").finish()
+    most = events_of(plan, tmp_path / "counted")
+    for n, events in enumerate(np.random.default_rng(5).integers(1, most, 3).tolist()):
+        out = tmp_path / str(n)
+        stop_after(plan, out, events)
+        resumed = resume(out).finish()
+        assert resumed.trace_sha256 == whole.trace_sha256
+        assert resumed.counts == whole.counts
+
+
+def test_saving_and_the_size_of_steps_change_nothing(plan, tmp_path):
+    whole = begin(plan, tmp_path / "whole").finish()
+    saved = finish(begin(plan, tmp_path / "saved"), every=7.5)
+    assert saved.trace_sha256 == whole.trace_sha256
+    assert saving.describe(saved.trace)["at_seconds"] == 7.5 * ((plan.scenario.duration - 0.1) // 7.5)
+    stepped = begin(plan, tmp_path / "stepped")
+    for at in np.sort(np.random.default_rng(3).uniform(0.0, plan.scenario.duration, 40)).tolist():
+        stepped.advance(at)
+    assert stepped.finish().trace_sha256 == whole.trace_sha256
+
+
+def test_a_resumed_episode_can_be_stopped_and_resumed_again(small, tmp_path):
+    plan = small(2, duration=120.0)
+    whole = begin(plan, tmp_path / "whole").finish()
+    episode = begin(plan, tmp_path / "stopped")
+    for at in (20.0, 40.0, 60.0, 80.0):
+        episode.advance(at)
+        checkpoint(episode)
+        episode = resume(tmp_path / "stopped")
+    assert episode.finish().trace_sha256 == whole.trace_sha256
+
+
+def small_parts(monkeypatch):
+    monkeypatch.setattr("meshsim.measure.trace.PART_ROWS", 40)
+    monkeypatch.setattr("meshsim.sim.recorder.FLUSH_ROWS", 10)
+
+
+def test_parts_finished_before_are_kept_and_those_after_are_written_again(small, tmp_path, monkeypatch):
+    small_parts(monkeypatch)
+    plan = small(1, duration=120.0)
+    whole = begin(plan, tmp_path / "whole").finish()
+    episode = begin(plan, tmp_path / "stopped")
+    episode.advance(70.0)
+    checkpoint(episode)
+    kept = set(episode.recorder.writer.parts)
+    assert len(kept) > 3
+    episode.advance(110.0)
+    assert set(episode.recorder.writer.parts) > kept
+    resumed = resume(tmp_path / "stopped")
+    assert {p.relative_to(tmp_path / "stopped").as_posix() for p in (tmp_path / "stopped").glob("*/*")} == kept
+    assert resumed.finish().trace_sha256 == whole.trace_sha256
+
+
+def test_a_checkpoint_elsewhere_brings_the_parts_that_it_needs(small, tmp_path, monkeypatch):
+    small_parts(monkeypatch)
+    plan = small(1, duration=120.0)
+    episode = begin(plan, tmp_path / "whole")
+    episode.advance(70.0)
+    checkpoint(episode, tmp_path / "elsewhere")
+    whole = episode.finish()
+    assert resume(tmp_path / "elsewhere").finish().trace_sha256 == whole.trace_sha256
+
+
+@pytest.mark.parametrize("policy", ["learned", "exploring"])
+def test_policies_with_models_or_draws_go_on_too(policy, small, tmp_path):
+    plan = small(3, duration=90.0, routing={"policy": policy})
+    whole = begin(plan, tmp_path / "whole").finish()
+    episode = begin(plan, tmp_path / "stopped")
+    episode.advance(50.0)
+    checkpoint(episode)
+    assert resume(tmp_path / "stopped").finish().trace_sha256 == whole.trace_sha256
+
+
+# What is refused ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(small: Callable[..., Plan], tmp_path: Path) -> Path:
+    """A folder with a checkpoint."""
+    episode = begin(small(1, duration=60.0), tmp_path / "saved")
+    episode.advance(30.0)
+    return checkpoint(episode).parent
+
+
+def rewrite(folder: Path, **said: Any) -> None:
+    """Makes a checkpoint say something else of itself."""
+    data = (folder / CHECKPOINT).read_bytes()
+    magic, line, rest = data.split(b"\n", 2)
+    (folder / CHECKPOINT).write_bytes(b"\n".join([magic, json.dumps(json.loads(line) | said).encode(), rest]))
+
+
+@pytest.mark.parametrize("said", [{"format": 99}, {"meshsim": "0.0.1"}, {"code": "0" * 64}])
+def test_a_checkpoint_of_another_version_is_refused_with_both_versions(said, saved):
+    rewrite(saved, **said)
+    with pytest.raises(TraceError, match=r"was written by meshsim .* this is meshsim") as refused:
+        resume(saved)
+    assert str(next(iter(said.values())))[:12] in str(refused.value)
+
+
+def test_every_kind_of_damage_is_named(saved):
+    whole = (saved / CHECKPOINT).read_bytes()
+    draw = np.random.default_rng(11)
+    for _ in range(30):
+        spoilt = bytearray(whole)
+        spoilt[draw.integers(len(spoilt))] ^= int(draw.integers(1, 256))
+        (saved / CHECKPOINT).write_bytes(spoilt)
+        with pytest.raises(TraceError, match=r"damaged|is no checkpoint|was written by"):
+            resume(saved)
+        (saved / CHECKPOINT).write_bytes(whole[: draw.integers(len(whole))])
+        with pytest.raises(TraceError, match=r"damaged|is no checkpoint"):
+            resume(saved)
+
+
+def test_no_checkpoint_and_a_missing_part_are_named(saved, tmp_path):
+    with pytest.raises(TraceError, match="no checkpoint in"):
+        resume(tmp_path)
+    episode = resume(saved)
+    episode.recorder.flush()
+    episode.recorder.writer._flush("nodes")
+    checkpoint(episode)
+    shutil.rmtree(saved / "nodes")
+    with pytest.raises(TraceError, match=r"part-00000\.parquet is missing"):
+        resume(saved)
+
+
+def test_a_finished_episode_is_neither_saved_nor_resumed(saved):
+    episode = resume(saved)
+    episode.finish()
+    with pytest.raises(LocalProtocolError, match="the episode is over"):
+        checkpoint(episode)
+    with pytest.raises(TraceError, match="holds a trace already"):
+        resume(saved)
+
+
+def test_ordinary_processes_are_refused_by_name(small, tmp_path):
+    episode = begin(small(duration=60.0), tmp_path / "run")
+
+    def watch():
+        while True:
+            yield episode.env.timeout(1.0)
+
+    episode.env.process(watch())
+    episode.advance(5.0)
+    with pytest.raises(LocalProtocolError, match="SimPy processes cannot be saved, and there are: watch"):
+        checkpoint(episode)
+    assert not (tmp_path / "run" / CHECKPOINT).exists()
+
+
+def test_what_could_not_be_read_again_is_refused_when_it_is_saved(small, tmp_path):
+    episode = begin(small(duration=60.0), tmp_path / "run")
+    episode.env.on("mine", lambda entity, arg: None)
+    with pytest.raises(LocalProtocolError, match=r"cannot be saved: .*lambda"):
+        checkpoint(episode)
+
+
+class Evil:
+    def __init__(self, call: Any, *args: Any) -> None:
+        self.call = call, args
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ("call", "args"),
+    [
+        (os.system, ("true",)),
+        (eval, ("1",)),
+        (getattr, (begin, "__globals__")),
+        (getattr, (begin, "__call__")),
+        (pickle.loads, (b"",)),
+        (begin, (None, None)),
+    ],
+)
+def test_a_checkpoint_can_call_nothing_but_what_episodes_are_made_of(call, args, saved):
+    data = (saved / CHECKPOINT).read_bytes()
+    magic, line, _ = data.split(b"\n", 2)
+    forged = b"\n".join([magic, line, pickle.dumps(Evil(call, *args))])
+    (saved / CHECKPOINT).write_bytes(forged + hashlib.sha256(forged).hexdigest().encode())
+    with pytest.raises(TraceError, match="is no checkpoint of an episode"):
+        resume(saved)
+
+
+def test_a_checkpoint_of_something_else_is_no_episode(saved):
+    magic, line, _ = (saved / CHECKPOINT).read_bytes().split(b"\n", 2)
+    forged = b"\n".join([magic, line, pickle.dumps([1, 2])])
+    (saved / CHECKPOINT).write_bytes(forged + hashlib.sha256(forged).hexdigest().encode())
+    with pytest.raises(TraceError, match="it holds a list"):
+        resume(saved)
+
+
+def test_trace_hashes_do_not_see_the_checkpoint(saved):
+    before = trace_sha256(saved)
+    (saved / CHECKPOINT).unlink()
+    assert trace_sha256(saved) == before
