@@ -172,6 +172,9 @@ class RoutingConfig(Part):
     """Paths kept in reserve."""
     exploration: Probability = 0.1
     """Share of calls that the exploring policy sends elsewhere."""
+    batch: Annotated[Duration, Field(le=60)] = 0.0
+    """Seconds: the calls of a window so long are ranked together, on what is believed when it begins (modelled control
+    plane only); 0 ranks each call by itself, on what is believed when it starts."""
 
 
 class ControlConfig(Part):

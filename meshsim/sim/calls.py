@@ -7,6 +7,8 @@ its time, an outage counting as lost packets; what its relays are judged by is t
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,25 +16,25 @@ import numpy as np
 
 from meshsim.agent.core import AgentConfig
 from meshsim.mesh.media import MediaType, demand
-from meshsim.mesh.quality import poor, voice_mos
 from meshsim.mesh.seeds import SeedTree
 from meshsim.routing.request import RouteRequest
 from meshsim.sim.environment import BEFORE
+from meshsim.sim.lived import NAN, Lived
 from meshsim.sim.oracle import SECOND_LOOK, GhostProbe, finish_probe, start_probe
 from meshsim.sim.recorder import CallRow
-from meshsim.sim.resources import Paths, join
-from meshsim.trust import EventKind, events_from_outcome
+from meshsim.trust import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from meshsim.mesh.ids import NodeId
     from meshsim.mesh.view import NetworkView
-    from meshsim.routing.engine import Ranking, RoutingEngine
+    from meshsim.routing.engine import Ranked, Ranking, RoutingEngine
     from meshsim.sim.control import ControlPlane
     from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
     from meshsim.sim.recorder import Recorder
+    from meshsim.sim.resources import Paths
     from meshsim.sim.world import PathTruth, World
 
 DETECTION = AgentConfig().silence
@@ -40,31 +42,6 @@ DETECTION = AgentConfig().silence
 
 REFUSAL = 0.2
 """Seconds until a relay's refusal is heard."""
-
-NAN = float("nan")
-
-
-@dataclass(slots=True)
-class Lived:
-    """Time integrals of what a call lives through; seconds, and seconds times the measure."""
-
-    time: float = 0.0
-    rtt: float = 0.0
-    jitter: float = 0.0
-    loss: float = 0.0
-
-    def add(self, seconds: float, now: tuple[float, float, float]) -> None:
-        """Adds `seconds` of (rtt, jitter, loss)."""
-        self.time += seconds
-        self.rtt += seconds * now[0]
-        self.jitter += seconds * now[1]
-        self.loss += seconds * now[2]
-
-    def means(self, gap: float = 0.0) -> tuple[float, float, float]:
-        """Mean rtt, jitter and loss; in `gap` further seconds every packet was lost. NaN if nothing was lived."""
-        if self.time <= 0.0:
-            return NAN, NAN, NAN
-        return self.rtt / self.time, self.jitter / self.time, (self.loss + gap) / (self.time + gap)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,11 +60,8 @@ class LiveCall:
         waiting: Paths to try next, best first.
         dead: Relays found dead or mute.
         ranked_again: Whether a fresh ranking was asked for since media last flowed.
+        row: Where `Lived` keeps what it lives through.
         flow: The open flow, or -1.
-        since: Since when `now` holds, seconds.
-        now: Rtt, jitter and loss at present.
-        whole: What the call lived through in all.
-        stretch: What it lived through on the present path.
         broken_at: Since when nothing has come through, or NaN.
         gap: Seconds of outage after media first flowed.
         failovers: Changes of path after media first flowed.
@@ -105,20 +79,12 @@ class LiveCall:
     waiting: list[tuple[int, ...]] = field(default_factory=list)
     dead: set[int] = field(default_factory=set)
     ranked_again: bool = False
+    row: int = -1
     flow: int = -1
-    since: float = 0.0
-    now: tuple[float, float, float] = (NAN, NAN, NAN)
-    whole: Lived = field(default_factory=Lived)
-    stretch: Lived = field(default_factory=Lived)
     broken_at: float = NAN
     gap: float = 0.0
     failovers: int = 0
     claims: tuple[float, float, float] = (NAN, NAN, NAN)
-
-    @property
-    def flowed(self) -> bool:
-        """Whether media ever came through."""
-        return self.flow >= 0 or self.whole.time > 0.0
 
 
 class Switchboard:
@@ -152,18 +118,62 @@ class Switchboard:
         self._plan = world.plan
         self._seeds = SeedTree(world.plan.seed)
         self._live: dict[int, LiveCall] = {}
+        self._lived = Lived()
+        self._using: dict[int, set[int]] = defaultdict(set)
+        self._row_of_flow = np.zeros(0, dtype=np.int64)
+        self._ranked: dict[int, Ranked] = {}
+        self._ahead: dict[int, tuple[Ranking, NetworkView]] = {}
         self._probes: dict[int, tuple[NetworkView, Ranking, GhostProbe]] = {}
         self.counts = dict.fromkeys(("started", "completed", "dropped", "failed", "running"), 0)
         env.on("call.start", self._start)
         env.on("call.retry", self._retry)
         env.on("call.probe", self._look_again)
         env.on("call.end", self._hang_up)
-        env.on("receipt", self._receive_receipt)
+        env.on("call.batch", self._rank_ahead)
 
     def schedule(self) -> None:
         """Puts all planned calls into the queue."""
         for number, start in enumerate(self._plan.calls.start.tolist()):
             self._env.schedule_record(start, "call.start", number)
+        if self._plan.scenario.routing.batch > 0.0:
+            self._env.schedule_record(0.0, "call.batch", 0, priority=BEFORE)
+
+    def _rank_ahead(self, step: int, _: Any) -> None:
+        """Ranks all calls of the coming window together, on what is believed when it begins."""
+        period, calls = self._plan.scenario.routing.batch, self._plan.calls
+        # products, not sums: the n-th window begins at the same instant however it is reached
+        first, last = np.searchsorted(calls.start, (step * period, (step + 1) * period)).tolist()
+        if last < len(calls):
+            self._env.schedule_record((step + 1) * period, "call.batch", step + 1, priority=BEFORE)
+        if first == last:
+            return
+        logged = bool(calls.start[last - 1] >= self._plan.scenario.warmup)
+        if self._plan.scenario.record.candidates and logged:
+            for number in range(first, last):
+                self._ahead[number] = self._rank(number)
+        else:
+            self._rank_together(first, last)
+            if logged:
+                self._recorder.view(self._control.shared)
+
+    def _rank_together(self, first: int, last: int) -> None:
+        """Ranks calls number `first` to `last` - 1."""
+        calls, numbers = self._plan.calls, np.arange(first, last)
+        ends = calls.caller[first:last], calls.callee_node[first:last]
+        fresh = self._control.fresh_many(*ends, self._env.now, numbers)
+        requests = [self._request(number) for number in numbers.tolist()]
+        ranked = self._engine.rank_many(requests, self._control.shared, fresh)
+        self._ranked.update(zip(numbers.tolist(), ranked, strict=True))
+
+    def _request(self, number: int, dead: Iterable[int] = ()) -> RouteRequest:
+        """What the engine is asked for one call."""
+        calls = self._plan.calls
+        return RouteRequest(
+            source=self._ids[calls.caller.item(number)],
+            destinations=(self._ids[calls.callee_node.item(number)],),
+            media=MediaType(calls.media[number]),
+            exclude=frozenset(self._ids[node] for node in dead),
+        )
 
     # --- set-up -------------------------------------------------------------------------------------------------------
 
@@ -178,6 +188,9 @@ class Switchboard:
             end=self._env.now + float(calls.duration[number]),
         )
         self._live[number] = call
+        self._using[call.caller].add(number)
+        self._using[call.callee].add(number)
+        call.row = self._lived.take()
         self.counts["started"] += 1
         for node, who in ((call.caller, "caller"), (call.callee, "callee")):
             if not self._world.online[node]:
@@ -187,17 +200,26 @@ class Switchboard:
         self._choose(call)
 
     def _choose(self, call: LiveCall) -> None:
-        """Asks the engine, probes the candidates for the record, and takes the best."""
-        ranking, view = self._rank(call)
-        if self._logged(call):
-            self._note(call, view, ranking)
+        """Takes what was ranked ahead, or asks the engine; probes the candidates for the record; takes the best."""
+        ahead = self._ranked.pop(call.number, None)
+        if ahead is None:
+            self._choose_alone(call)
+        else:
+            call.waiting, call.claims = list(ahead.paths), ahead.claims
         if not call.waiting:
             self._finish(call, "failed", "no feasible route")
             return
-        best, scores = ranking.order[0], ranking.scores
         call.first = call.waiting[0]
-        call.claims = float(scores.ai_score[best]), float(scores.confidence[best]), float(scores.rtt[best])
         self._attempt(call)
+
+    def _choose_alone(self, call: LiveCall) -> None:
+        ranking, view = self._ahead.pop(call.number) if call.number in self._ahead else self._rank(call.number)
+        self._take(call, ranking)
+        if self._logged(call):
+            self._note(call, view, ranking)
+        if ranking.order:
+            best, scores = ranking.order[0], ranking.scores
+            call.claims = float(scores.ai_score[best]), float(scores.confidence[best]), float(scores.rtt[best])
 
     def _note(self, call: LiveCall, view: NetworkView, ranking: Ranking) -> None:
         """Starts the ghost probe of a call's candidates, unless nobody wants to read of them."""
@@ -209,19 +231,17 @@ class Switchboard:
         second = min(self._env.now + SECOND_LOOK, call.end)
         self._env.schedule_record(second, "call.probe", call.number, priority=BEFORE)
 
-    def _rank(self, call: LiveCall) -> tuple[Ranking, NetworkView]:
-        """A ranking on the belief of now, without the relays found dead; its best paths are tried next."""
-        request = RouteRequest(
-            source=self._ids[call.caller],
-            destinations=(self._ids[call.callee],),
-            media=call.media,
-            exclude=frozenset(self._ids[node] for node in call.dead),
-        )
-        view = self._control.view(call.caller, call.callee, self._env.now, call.number)
-        ranking = self._engine.rank(request, view)
+    def _rank(self, number: int, dead: Iterable[int] = ()) -> tuple[Ranking, NetworkView]:
+        """A ranking on the belief of now, without the relays found dead."""
+        calls = self._plan.calls
+        ends = calls.caller.item(number), calls.callee_node.item(number)
+        view = self._control.view(*ends, self._env.now, number)
+        return self._engine.rank(self._request(number, dead), view), view
+
+    def _take(self, call: LiveCall, ranking: Ranking) -> None:
+        """The best paths are tried next."""
         best = ranking.order[: 1 + self._engine.fallbacks]
         call.waiting = [ranking.candidates.path(int(row)) for row in best]
-        return ranking, view
 
     def _retry(self, number: int, _: Any) -> None:
         call = self._live.get(number)
@@ -232,7 +252,7 @@ class Switchboard:
         """Tries the next path; what goes wrong is noticed after a while and leads back here."""
         path = self._next(call)
         if not path:
-            self._finish(call, "dropped" if call.flowed else "failed", "no route left")
+            self._break_off(call, "no route left")
             return
         call.path = path
         relays = path[1:-1]
@@ -257,26 +277,39 @@ class Switchboard:
             if call.ranked_again or not call.dead:
                 return ()
             call.ranked_again = True
-            self._rank(call)
+            self._take(call, self._rank(call.number, call.dead)[0])
         return ()
 
     def _full(self, node: int) -> bool:
         # half a slot of tolerance: loads are sums of floats
-        return bool(self._world.relaying()[node] > self._plan.nodes.max_calls[node] - 0.5)
+        return self._world.carried(node) > self._plan.nodes.max_calls.item(node) - 0.5
 
     def _connect(self, call: LiveCall) -> None:
         paths, truth = self._looked_at(call)
         if not truth.connected[0]:
             self._suspect(call, list(call.path[1:-1]), "no media come through")
             return
-        if call.flowed:
+        if self._lived.time(call.row) > 0.0:
             call.failovers += 1
             call.gap += self._env.now - call.broken_at
             self._recorder.event(self._env.now, "failover", node=call.caller, call=call.number)
+        self._open(call, paths)
+        call.broken_at, call.ranked_again = NAN, False
+        now = truth.rtt.item(0), truth.jitter.item(0), truth.loss.item(0)
+        self._lived.begin(call.row, self._env.now, now)
+
+    def _open(self, call: LiveCall, paths: Paths) -> None:
         call.flow = self._world.open(paths)
-        call.broken_at, call.ranked_again, call.since = NAN, False, self._env.now
-        call.stretch = Lived()
-        call.now = float(truth.rtt[0]), float(truth.jitter[0]), float(truth.loss[0])
+        for node in call.path[1:-1]:
+            self._using[node].add(call.number)
+        if call.flow >= len(self._row_of_flow):
+            more = np.zeros(max(call.flow + 1, 2 * len(self._row_of_flow)) - len(self._row_of_flow), dtype=np.int64)
+            self._row_of_flow = np.concatenate([self._row_of_flow, more])
+        self._row_of_flow[call.flow] = call.row
+
+    def _has_flowed(self, call: LiveCall) -> bool:
+        """Whether media ever came through."""
+        return call.flow >= 0 or self._lived.time(call.row) > 0.0
 
     def _looked_at(self, call: LiveCall) -> tuple[Paths, PathTruth]:
         """The path of `call` and what it is like; taken from the probe of its candidates where that has it."""
@@ -294,7 +327,7 @@ class Switchboard:
         """Nothing came through: the relays in question are avoided and the ends' receipts say so."""
         call.dead.update(nodes)
         for node in nodes:
-            self._send_receipt(call, node, (EventKind.CONNECTION_TIMEOUT,), weight=1.0 / len(nodes))
+            self._accuse(call, node, EventKind.CONNECTION_TIMEOUT, sharing=len(nodes))
             self._recorder.event(self._env.now, "timeout", node=node, call=call.number, detail=why)
         self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
 
@@ -302,26 +335,22 @@ class Switchboard:
 
     def settle(self) -> None:
         """Writes up the time since the last look and looks at all flowing calls again."""
-        flowing = [call for call in self._live.values() if call.flow >= 0]
-        if not flowing:
-            return
-        now = self._measure(join([self._world.flow_paths(call.flow) for call in flowing]))
-        for call, value in zip(flowing, now, strict=True):
-            self._write_up(call)
-            call.now = value
+        numbers, now = self._world.measure_flows()
+        if len(numbers):
+            self._lived.settle(self._row_of_flow[numbers], self._env.now, now)
 
     def node_down(self, node: int) -> None:
         """A node is gone: its own calls drop, those it relayed break until their ends notice and find another path."""
         self._control.node_down(node, self._env.now)
-        for call in list(self._live.values()):
+        for number in sorted(self._using[node]):
+            call = self._live[number]
             if node in (call.caller, call.callee):
-                who = "caller" if node == call.caller else "callee"
-                self._finish(call, "dropped" if call.flowed else "failed", f"{who} left")
-            elif call.flow >= 0 and node in call.path:
+                self._break_off(call, f"{'caller' if node == call.caller else 'callee'} left")
+            else:
                 self._close(call)
                 call.broken_at = self._env.now
                 call.dead.add(node)
-                self._send_receipt(call, node, (EventKind.CALL_DROPPED,))
+                self._accuse(call, node, EventKind.CALL_DROPPED)
                 self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
 
     def node_up(self, node: int) -> None:
@@ -339,19 +368,12 @@ class Switchboard:
         start = float(self._plan.calls.start[number])
         self._recorder.routes(number, start, view, ranking, chosen, truth)
 
-    def _measure(self, paths: Paths) -> list[tuple[float, float, float]]:
-        truth = self._world.measure(paths)
-        return list(zip(truth.rtt.tolist(), truth.jitter.tolist(), truth.loss.tolist(), strict=True))
-
-    def _write_up(self, call: LiveCall) -> None:
-        seconds, call.since = self._env.now - call.since, self._env.now
-        call.whole.add(seconds, call.now)
-        call.stretch.add(seconds, call.now)
-
     def _close(self, call: LiveCall) -> None:
-        self._write_up(call)
+        self._lived.write_up(call.row, self._env.now)
         self._world.close_flow(call.flow)
         call.flow = -1
+        for node in call.path[1:-1]:
+            self._using[node].discard(call.number)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -360,7 +382,7 @@ class Switchboard:
         if call is None:
             return
         if call.flow < 0:
-            self._finish(call, "dropped" if call.flowed else "failed", "hung up while nothing came through")
+            self._break_off(call, "hung up while nothing came through")
             return
         if len(call.path) == 2:  # noqa: PLR2004 - caller and callee alone: the direct path
             self._control.remember_direct(
@@ -375,30 +397,32 @@ class Switchboard:
 
         Nobody can tell which of several relays spoilt a call, so they share the blame.
         """
-        rtt, jitter, loss = call.stretch.means()
-        bad = bool(poor(rtt, jitter, loss))
-        kinds = events_from_outcome(completed=True, mos=float(voice_mos(rtt / 2, jitter, loss)), poor=bad)
-        relays = call.path[1:-1]
+        lived, relays, now = self._lived.stretch(call.row), call.path[1:-1], self._env.now
         for node in relays:
-            self._send_receipt(call, node, kinds, weight=1.0 / len(relays) if bad else 1.0)
+            self._ledger.judge(node, lived, sharing=len(relays), happened=now, arrives=self._later(call, node))
 
-    def _send_receipt(self, call: LiveCall, node: int, kinds: tuple[EventKind, ...], *, weight: float = 1.0) -> None:
-        """A receipt travels with one of the next digests."""
-        late = self._seeds.stream("receipt", call.number).at(node) * self._plan.scenario.control.digest_period
-        arg = (tuple(kinds), weight, self._env.now)
-        self._env.schedule_record(self._env.now + late, "receipt", node, arg)
+    def _accuse(self, call: LiveCall, node: int, kind: EventKind, *, sharing: int = 1) -> None:
+        arrives = self._later(call, node)
+        self._ledger.accuse(node, kind, sharing=sharing, happened=self._env.now, arrives=arrives)
 
-    def _receive_receipt(self, node: int, arg: tuple[tuple[EventKind, ...], float, float]) -> None:
-        kinds, weight, happened = arg
-        self._ledger.report(node, kinds, weight, happened)
+    def _later(self, call: LiveCall, node: int) -> float:
+        """When a receipt arrives that is sent now: it travels with one of the next digests."""
+        late = self._seeds.stream("receipt", call.number).at(node)
+        return self._env.now + late * self._plan.scenario.control.digest_period
+
+    def _break_off(self, call: LiveCall, reason: str) -> None:
+        self._finish(call, "dropped" if self._has_flowed(call) else "failed", reason)
 
     def _finish(self, call: LiveCall, outcome: str, reason: str) -> None:
         if call.flow >= 0:
             self._close(call)
         del self._live[call.number]
+        self._using[call.caller].discard(call.number)
+        self._using[call.callee].discard(call.number)
         self.counts[outcome] += 1
         if self._logged(call):
             self._recorder.call(self._row(call, outcome, reason))
+        self._lived.release(call.row)
 
     def close(self) -> None:
         """The episode is over: calls still under way are written as they stand."""
@@ -413,8 +437,8 @@ class Switchboard:
         return call.start >= self._plan.scenario.warmup
 
     def _row(self, call: LiveCall, outcome: str, reason: str) -> CallRow:
-        gap = call.gap if np.isnan(call.broken_at) else call.gap + self._env.now - call.broken_at
-        rtt, jitter, loss = call.whole.means(gap)
+        gap = call.gap if math.isnan(call.broken_at) else call.gap + self._env.now - call.broken_at
+        rtt, jitter, loss = self._lived.means(call.row, gap)
         return CallRow(
             call=call.number,
             start=call.start,
@@ -434,6 +458,4 @@ class Switchboard:
             rtt_seconds=rtt,
             jitter_seconds=jitter,
             loss=loss,
-            mos=float(voice_mos(rtt / 2, jitter, loss)),
-            poor=bool(poor(rtt, jitter, loss)),
         )

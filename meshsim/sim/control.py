@@ -20,6 +20,7 @@ import numpy as np
 
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import LinkBelief, NetworkView, NodeBelief
+from meshsim.routing.batch import Fresh
 from meshsim.routing.features import predicted_links
 from meshsim.sim import draws
 
@@ -91,9 +92,10 @@ class ControlPlane:
         self._capacity = single(np.minimum(plan.nodes.access_up, plan.nodes.access_down))
         src, dst = plan.links.src, plan.links.dst
         self._hops = _both_ways(world, src, dst)
-        self._parting = self._truth(self._hops)
+        self._every = np.arange(len(src))
+        self._parting = self._truth(self._every)
         self._parting_busy = world.busy()
-        self._callers: dict[int, Hops] = {}
+        self._into = _into(dst, len(plan.nodes))
         self._rows = np.searchsorted(src, np.arange(len(plan.nodes) + 1))
         self._at = np.full(len(src), -np.inf)
         self._known = np.zeros(len(src), dtype=bool)
@@ -136,7 +138,7 @@ class ControlPlane:
         plan, step, old = self._world.plan, self._measures, self._value
         src, dst = plan.links.src, plan.links.dst
         drawn = draws.uniform(self._seeds, "measure", step, src, dst, DRAWS)
-        new = self._noisy(self._last_truth(slice(None), self._hops), drawn)
+        new = self._noisy(self._last_truth(self._every), drawn)
         believed = self._believed(t)
         taken = (drawn[MISSING] >= self._config.missing) & believed[src] & believed[dst]
         weight = np.where(self._known, SMOOTHING, 1.0)
@@ -146,7 +148,7 @@ class ControlPlane:
             loss=np.where(taken, old.loss + weight * (new.loss - old.loss), old.loss),
             rate=np.where(taken, new.rate, old.rate),
         )
-        self._at = np.where(taken, self._last_up(slice(None), t) - drawn[AGE] * self._config.probe_period, self._at)
+        self._at = np.where(taken, self._last_up(self._every, t) - drawn[AGE] * self._config.probe_period, self._at)
         self._known |= taken
         self._online = believed
         self._busy = np.where(self._world.online, self._world.busy(), self._parting_busy)
@@ -197,10 +199,10 @@ class ControlPlane:
     def node_down(self, node: int, t: float) -> None:
         """Keeps how a node that has just vanished, and its links, were: so they are believed until it is missed."""
         links, since = self._world.plan.links, self._world.down_since
-        touching = (links.src == node) | (links.dst == node)
-        rows = np.flatnonzero(touching & (np.minimum(since[links.src], since[links.dst]) == t))
+        touching = np.concatenate([self._every[self._rows[node] : self._rows[node + 1]], self._into[node]])
+        rows = touching[np.minimum(since[links.src[touching]], since[links.dst[touching]]) == t]
         if len(rows):
-            last = self._truth(_both_ways(self._world, links.src[rows], links.dst[rows]))
+            last = self._truth(rows)
             for name in _Measured.__slots__:
                 getattr(self._parting, name)[rows] = getattr(last, name)
         if since[node] == t:
@@ -210,14 +212,14 @@ class ControlPlane:
         """(N,) which nodes answered one of the last heartbeats."""
         return np.asarray(t - self._world.down_since < MISSED * self._config.heartbeat)
 
-    def _last_up(self, rows: slice, t: float) -> NDArray[np.float64]:
+    def _last_up(self, rows: NDArray[np.int64], t: float) -> NDArray[np.float64]:
         """When links were last up, not after `t`; seconds."""
         links, since = self._world.plan.links, self._world.down_since
         return np.asarray(np.minimum(t, np.minimum(since[links.src[rows]], since[links.dst[rows]])))
 
-    def _last_truth(self, rows: slice, hops: Hops) -> _Measured:
+    def _last_truth(self, rows: NDArray[np.int64]) -> _Measured:
         """What links are like, or were like when last up."""
-        now, links, online = self._truth(hops), self._world.plan.links, self._world.online
+        now, links, online = self._truth(rows), self._world.plan.links, self._world.online
         up = online[links.src[rows]] & online[links.dst[rows]]
         if up.all():
             return now
@@ -246,16 +248,76 @@ class ControlPlane:
 
     def _fresh(self, caller: int, callee: int, t: float, draw: int) -> LinkBelief:
         """The caller's own links as last measured, smoothed as the shared belief is, and the direct path."""
-        rows = slice(self._rows[caller], self._rows[caller + 1])
+        rows = np.arange(self._rows[caller], self._rows[caller + 1])
+        links = self._world.plan.links
+        drawn = draws.uniform(self._seeds, "fresh", draw, links.src[rows], links.dst[rows], DRAWS)
+        belief, _ = self._measured_now(rows, t, drawn)
+        kept = self._direct.get((caller, callee))
+        if kept is None or t - kept[0] > DIRECT_MEMORY or callee in belief.dst:
+            return belief
+        row, at = self._direct_row(caller, callee, t, kept), int(np.searchsorted(belief.dst, callee))
+        return LinkBelief(**{name: _with_row(getattr(belief, name), at, row[name]) for name in LinkBelief.__slots__})
+
+    def fresh_many(
+        self, callers: NDArray[np.int32], callees: NDArray[np.int32], t: float, numbers: NDArray[np.int64]
+    ) -> Fresh:
+        """What each of C callers knows better than the shared belief, with the draws that `view` would use.
+
+        Args:
+            callers: (C,) node indices.
+            callees: (C,) node indices.
+            t: Seconds.
+            numbers: (C,) numbers of the calls.
+        """
+        starts, stops = self._rows[callers], self._rows[callers + 1]
+        request = np.repeat(np.arange(len(callers)), stops - starts)
+        rows = np.arange(len(request)) + np.repeat(
+            starts - (np.cumsum(stops - starts) - (stops - starts)), stops - starts
+        )
+        links = self._world.plan.links
+        drawn = draws.uniform_each(self._seeds, "fresh", numbers, request, links.src[rows], links.dst[rows], DRAWS)
+        belief, up = self._measured_now(rows, t, drawn)
+        return self._with_directs(Fresh(request=request[up], links=belief), callers, callees, t)
+
+    def _with_directs(self, fresh: Fresh, callers: NDArray[np.int32], callees: NDArray[np.int32], t: float) -> Fresh:
+        """`fresh` with the direct paths that callers remember, each in its place."""
+        linked = set(zip(fresh.request.tolist(), fresh.links.dst.tolist(), strict=True))
+        lived = []
+        for request, ends in enumerate(zip(callers.tolist(), callees.tolist(), strict=True)):
+            kept = self._direct.get(ends)
+            if kept is not None and t - kept[0] <= DIRECT_MEMORY and (request, ends[1]) not in linked:
+                lived.append((request, self._direct_row(*ends, t, kept)))
+        if not lived:
+            return fresh
+        whose = np.concatenate([fresh.request, np.array([number for number, _ in lived], dtype=np.int64)])
+        columns = {
+            name: np.concatenate([getattr(fresh.links, name), np.array([row[name] for _, row in lived], values.dtype)])
+            for name, values in ((name, getattr(fresh.links, name)) for name in LinkBelief.__slots__)
+        }
+        order = np.lexsort((columns["dst"], whose))
+        links = {name: _rounded(values[order]) for name, values in columns.items()}
+        return Fresh(request=whose[order], links=LinkBelief(**links))
+
+    def _measured_now(
+        self, rows: NDArray[np.int64], t: float, drawn: NDArray[np.float64]
+    ) -> tuple[LinkBelief, NDArray[np.bool_]]:
+        """K links as their own end has just measured them, smoothed as the shared belief is.
+
+        Args:
+            rows: (K,) numbers of links.
+            t: Seconds.
+            drawn: (DRAWS, K).
+
+        Returns:
+            Those that are up, and (K,) which they are.
+        """
         links, old = self._world.plan.links, self._value
-        src, dst = links.src[rows], links.dst[rows]
-        drawn = draws.uniform(self._seeds, "fresh", draw, src, dst, DRAWS)
-        new = self._noisy(self._last_truth(rows, self._own_hops(caller)), drawn)
-        up, at = self._believed(t)[dst] & self._known[rows], self._last_up(rows, t)
+        new = self._noisy(self._last_truth(rows), drawn)
+        up, at = self._believed(t)[links.dst[rows]] & self._known[rows], self._last_up(rows, t)
         held = np.minimum(at % self._world.plan.scenario.underlay.drift.period, self._config.probe_period)
         belief = LinkBelief(
-            src=src[up],
-            dst=dst[up],
+            src=links.src[rows[up]],
+            dst=links.dst[rows[up]],
             delay=single(new.delay[up]),
             jitter=single((old.jitter[rows] + SMOOTHING * (new.jitter - old.jitter[rows]))[up]),
             loss=single((old.loss[rows] + SMOOTHING * (new.loss - old.loss[rows]))[up]),
@@ -263,35 +325,25 @@ class ControlPlane:
             age=single((t - at + drawn[AGE] * held)[up]),
             observed=np.ones(int(up.sum()), dtype=bool),
         )
-        kept = self._direct.get((caller, callee))
-        if kept is None or t - kept[0] > DIRECT_MEMORY or callee in belief.dst:
-            return belief
-        return self._with_direct(belief, callee, caller, (t - kept[0], *kept[1:]))
+        return belief, up
 
-    def _own_hops(self, caller: int) -> Hops:
-        """The caller's links, both ways, laid onto resources; kept, for people call again."""
-        if caller not in self._callers:
-            rows, links = slice(self._rows[caller], self._rows[caller + 1]), self._world.plan.links
-            self._callers[caller] = _both_ways(self._world, links.src[rows], links.dst[rows])
-        return self._callers[caller]
-
-    def _with_direct(
-        self, belief: LinkBelief, callee: int, caller: int, kept: tuple[float, float, float, float]
-    ) -> LinkBelief:
-        age, delay, jitter, loss = kept
-        at = int(np.searchsorted(belief.dst, callee))
+    def _direct_row(
+        self, caller: int, callee: int, t: float, kept: tuple[float, float, float, float]
+    ) -> dict[str, Any]:
+        """The direct path as a call lived it, as a link."""
+        lived, delay, jitter, loss = kept
         rate = float(min(self._capacity[caller], self._capacity[callee]))
-        known = {"dst": callee, "delay": delay, "jitter": jitter, "loss": loss, "rate": rate, "age": age}
-        row = {"src": caller, "observed": True, **known}
-        return LinkBelief(**{name: _with_row(getattr(belief, name), at, row[name]) for name in LinkBelief.__slots__})
+        values = {"delay": delay, "jitter": jitter, "loss": loss, "rate": rate, "age": t - lived}
+        return {"src": caller, "dst": callee, "observed": True, **values}
 
-    def _truth(self, hops: Hops) -> _Measured:
+    def _truth(self, rows: NDArray[np.int64]) -> _Measured:
         """What endless probing of K links would say: half the round trip, the worse direction's jitter and loss.
 
         Args:
-            hops: 2 K hops: all links one way, then all the other way.
+            rows: (K,) numbers of links.
         """
-        truth, k = self._world.hop_truth(hops), (len(hops.indptr) - 1) // 2
+        k, all_links = len(rows), len(self._world.plan.links)
+        truth = self._world.hop_truth(self._hops, np.concatenate([rows, rows + all_links]))
         return _Measured(
             delay=(truth.delay[:k] + truth.delay[k:]) / 2,
             jitter=np.maximum(truth.jitter[:k], truth.jitter[k:]),
@@ -316,7 +368,18 @@ def _with_row(values: NDArray[Any], at: int, value: float) -> NDArray[Any]:
     """`values` with `value`, in single precision, put in before place `at`."""
     longer = np.empty(len(values) + 1, dtype=values.dtype)
     longer[:at], longer[at], longer[at + 1 :] = values[:at], value, values[at:]
-    return single(longer) if values.dtype == np.float64 else longer
+    return _rounded(longer)
+
+
+def _rounded(values: NDArray[Any]) -> NDArray[Any]:
+    """Measures in single precision, all else as it is."""
+    return single(values) if values.dtype == np.float64 else values
+
+
+def _into(dst: NDArray[np.int32], n: int) -> list[NDArray[np.int64]]:
+    """Numbers of the links to each of `n` nodes."""
+    order = np.argsort(dst, kind="stable")
+    return np.split(order, np.searchsorted(dst[order], np.arange(1, n)))
 
 
 def _both_ways(world: World, src: NDArray[np.int32], dst: NDArray[np.int32]) -> Hops:

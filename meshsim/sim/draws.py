@@ -42,7 +42,30 @@ def uniform(
         dst: (K,) node indices.
         kinds: How many independent draws each pair gets.
     """
-    state = np.full(len(src), seeds.stream(name, step).key & _LOW_BITS, dtype=np.uint64)
+    keys = np.full(len(src), _key(seeds, name, step), dtype=np.uint64)
+    return _drawn(keys, src, dst, kinds)
+
+
+def uniform_each(
+    seeds: SeedTree,
+    name: str,
+    steps: NDArray[np.int64],
+    which: NDArray[np.int64],
+    src: NDArray[np.int32],
+    dst: NDArray[np.int32],
+    kinds: int,
+) -> NDArray[np.float64]:
+    """The same draws where pair k is of step `steps[which[k]]`; shape (kinds, K)."""
+    keys = np.array([_key(seeds, name, step) for step in steps.tolist()], dtype=np.uint64)
+    return _drawn(keys[which], src, dst, kinds)
+
+
+def _key(seeds: SeedTree, name: str, step: int) -> int:
+    return seeds.stream(name, step).key & _LOW_BITS
+
+
+def _drawn(keys: NDArray[np.uint64], src: NDArray[np.int32], dst: NDArray[np.int32], kinds: int) -> NDArray[np.float64]:
+    state = keys
     for word in (src, dst):
         state = _mix(state, np.asarray(word).astype(np.uint64))
     state = _mix(state[np.newaxis, :], np.arange(kinds, dtype=np.uint64)[:, np.newaxis])

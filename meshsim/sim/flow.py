@@ -1,4 +1,4 @@
-"""How load becomes delay, jitter and loss: closed formulas over arrays, no state. Who loads what lives in `world`.
+"""How load becomes delay, jitter and loss: closed formulas, compiled, no state. Who loads what lives in `world`.
 
 Every resource (underlay edge, access link, transit port, relay) is one first-come-first-served server. Background
 comes in Poisson bursts of exponential length (mean service S, utilisation b); the media of calls come in packets that
@@ -22,12 +22,18 @@ it is when full load is reached.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+import numba
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
+
+F = TypeVar("F", bound="Callable[..., object]")
 
 NEAR_ONE = 1e-9
 SMALL = 0.05
@@ -52,6 +58,73 @@ class Queueing(NamedTuple):
     blocked: NDArray[np.float64]
 
 
+def _inner(function: F) -> F:
+    """`function`, compiled with what calls it; a division by zero gives infinity, as in NumPy."""
+    return cast("F", numba.njit(error_model="numpy")(function))
+
+
+def _door(function: F) -> F:
+    """`function`, compiled once per machine for Python to call.
+
+    numba keys its cache by the file that a function stands in: all that is compiled stands here, so none can be stale.
+    """
+    return cast("F", numba.njit(error_model="numpy", cache=True)(function))
+
+
+# --- one queue --------------------------------------------------------------------------------------------------------
+
+
+@_inner
+def _tilted(u: float) -> tuple[float, float, float, float]:
+    """Of exp(-u x) over x in [0, 1], u >= 0: its last value, its integral, and the mean and variance it gives x."""
+    fade = math.exp(-u)
+    if u < SMALL:
+        total = 1.0 - u / 2.0 + u**2 / 6.0 - u**3 / 24.0 + u**4 / 120.0
+        return fade, total, 0.5 - u / 12.0 + u**3 / 720.0, 1.0 / 12.0 - u**2 / 240.0 + u**4 / 6048.0
+    gone, one = 1.0 - fade, 1.0 / u
+    odds = fade / gone
+    return fade, gone * one, one - odds, one**2 - odds / gone
+
+
+@_inner
+def _bursts(bursts: float, slowed: float, width: float) -> tuple[float, float, float]:
+    """Mean, variance and blocking with fluid media; waits in buffers, `width` in bursts.
+
+    Exponentials are scaled by the largest, so that none overflows.
+    """
+    tilt = (1.0 - slowed) * width
+    fade, total, where, spread = _tilted(abs(tilt))
+    within = slowed * width * total
+    if tilt >= 0.0:
+        share, beyond = within / (1.0 + within), bursts * fade
+        return share * where, share * (spread + (1.0 - share) * where**2), beyond / (1.0 + within + beyond)
+    full = width / (1.0 + width)
+    held = full * (1.0 / 12.0 + (1.0 - full) / 4.0)
+    return within / (fade + within) * (1.0 - where), held, bursts / (fade + within + bursts)
+
+
+@_inner
+def _queue(bursts: float, media: float, service: float, buffer: float, packet: float) -> tuple[float, float, float]:
+    """Wait, its variance, and the share dropped, as `queueing` tells them."""
+    load = bursts + media
+    free = max(1.0 - load, NEAR_ONE)
+    slowed = min(bursts / max(1.0 - media, NEAR_ONE), MOST)
+    wait, variance, blocked = _bursts(bursts, slowed, buffer / service)
+    wait, variance = wait * buffer, variance * buffer**2
+    part = media * packet / free
+    more = part / 2.0
+    spread = variance + more * (more + 2.0 * wait) + part * packet / 3.0
+    held = min(spread, max(variance, WIDEST * buffer**2))
+    return min(wait + more, buffer), held, max(blocked, 1.0 - 1.0 / max(load, 1.0))
+
+
+@_door
+def _queues(asked: Any, told: Any) -> None:
+    """Rows of `asked` (5, K) to rows of `told` (3, K)."""
+    for k in range(asked.shape[1]):
+        told[0, k], told[1, k], told[2, k] = _queue(asked[0, k], asked[1, k], asked[2, k], asked[3, k], asked[4, k])
+
+
 def queueing(
     bursts: ArrayLike, media: ArrayLike, service: ArrayLike, buffer: ArrayLike, packet: ArrayLike = 0.0
 ) -> Queueing:
@@ -69,64 +142,12 @@ def queueing(
     >>> queueing([0.4, 0.0], [0.2, 0.5], 0.001, 1.0, 0.0001).wait.round(7).tolist()
     [0.001025, 5e-05]
     """
-    b, m, s, most, own = (np.asarray(value, dtype=np.float64) for value in (bursts, media, service, buffer, packet))
-    load = b + m
-    free = np.maximum(1.0 - load, NEAR_ONE)
-    wait, variance, blocked = _bursts(b, np.minimum(b / np.maximum(1.0 - m, NEAR_ONE), MOST), most / s)
-    wait, variance = wait * most, variance * most**2
-    part = m * own / free
-    more = part / 2.0
-    spread = variance + more * (more + 2.0 * wait) + part * own / 3.0
-    return Queueing(
-        wait=np.asarray(np.minimum(wait + more, most)),
-        variance=np.asarray(np.minimum(spread, np.maximum(variance, WIDEST * most**2))),
-        blocked=np.asarray(np.maximum(blocked, 1.0 - 1.0 / np.maximum(load, 1.0))),
+    asked = np.broadcast_arrays(
+        *(np.asarray(value, dtype=np.float64) for value in (bursts, media, service, buffer, packet))
     )
-
-
-def _bursts(
-    bursts: NDArray[np.float64], slowed: NDArray[np.float64], width: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean, variance and blocking with fluid media; waits in buffers, `width` in bursts.
-
-    Exponentials are scaled by the largest, so that none overflows.
-    """
-    tilt = np.asarray((1.0 - slowed) * width)
-    over = tilt < 0.0
-    fade, total, where, spread = _tilted(np.abs(tilt))
-    within = slowed * width * total
-    if not over.any():
-        share = within / (1.0 + within)
-        beyond = bursts * fade
-        variance = share * (spread + (1.0 - share) * where**2)
-        return share * where, variance, beyond / (1.0 + within + beyond)
-    empty, beyond = np.where(over, fade, 1.0), bursts * np.where(over, 1.0, fade)
-    where, share = np.where(over, 1.0 - where, where), within / (empty + within)
-    full = width / (1.0 + width)
-    held = full * (1.0 / 12.0 + (1.0 - full) / 4.0)
-    variance = np.where(over, held, share * (spread + (1.0 - share) * where**2))
-    return share * where, variance, beyond / (empty + within + beyond)
-
-
-def _tilted(
-    u: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Of exp(-u x) over x in [0, 1], u >= 0: its last value, its integral, and the mean and variance it gives x."""
-    safe = np.maximum(u, SMALL)
-    fade = np.exp(-safe)
-    gone, one = 1.0 - fade, 1.0 / safe
-    odds = fade / gone
-    values = fade, gone * one, one - odds, one**2 - odds / gone
-    near = u < SMALL
-    if not near.any():
-        return values
-    series = (
-        np.exp(-u),
-        1.0 - u / 2.0 + u**2 / 6.0 - u**3 / 24.0 + u**4 / 120.0,
-        0.5 - u / 12.0 + u**3 / 720.0,
-        1.0 / 12.0 - u**2 / 240.0 + u**4 / 6048.0,
-    )
-    return tuple(np.where(near, *pair) for pair in zip(series, values, strict=True))  # type: ignore[return-value]
+    told = np.empty((3, asked[0].size))
+    _queues(np.stack([value.ravel() for value in asked]), told)
+    return Queueing(*told.reshape(3, *asked[0].shape))
 
 
 def loss(base: ArrayLike, blocked: ArrayLike) -> NDArray[np.float64]:
@@ -136,4 +157,182 @@ def loss(base: ArrayLike, blocked: ArrayLike) -> NDArray[np.float64]:
         base: Loss probability without load.
         blocked: Share that the queue drops.
     """
-    return np.asarray(1.0 - (1.0 - np.asarray(base, dtype=np.float64)) * (1.0 - np.asarray(blocked, dtype=np.float64)))
+    return np.asarray(_lost(np.asarray(base, dtype=np.float64), np.asarray(blocked, dtype=np.float64)))
+
+
+def _lost(base: Any, blocked: Any) -> Any:
+    return 1.0 - (1.0 - base) * (1.0 - blocked)
+
+
+_lost_once = _inner(_lost)
+
+
+# --- all resources ----------------------------------------------------------------------------------------------------
+
+
+class Fixed(NamedTuple):
+    """The fixed properties of R resources, float64, as `resources.Resources` explains them.
+
+    Attributes:
+        relay: First resource that forwards: there the service times of packets are like those of bursts, elsewhere
+            the packets of calls are short beside them.
+    """
+
+    relay: int
+    capacity: NDArray[np.float64]
+    delay: NDArray[np.float64]
+    jitter: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    service: NDArray[np.float64]
+    buffer: NDArray[np.float64]
+    packet: NDArray[np.float64]
+
+
+class Now(NamedTuple):
+    """R resources at present; what is `stale` is worked out when somebody looks.
+
+    Attributes:
+        background: Utilisation by background bursts.
+        load: Of open flows; bits per second, calls for relaying.
+        stale: Whether load or background have changed since the three below were worked out.
+        delay: Seconds.
+        variance: Of the delay, seconds squared.
+        survival: Logarithm of the probability that a packet is not lost.
+    """
+
+    background: NDArray[np.float64]
+    load: NDArray[np.float64]
+    stale: NDArray[np.bool_]
+    delay: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    survival: NDArray[np.float64]
+
+
+MOST_LOSS = 1.0 - 1e-12
+"""Keeps logarithms of survival finite."""
+
+
+@_inner
+def _resource(fixed: Fixed, row: int, background: float, load: float) -> tuple[float, float, float]:
+    """Delay, variance and log-survival of one resource."""
+    share = load / fixed.capacity[row]
+    bursts, media = (background + share, 0.0) if row >= fixed.relay else (background, share)
+    wait, variance, blocked = _queue(bursts, media, fixed.service[row], fixed.buffer[row], fixed.packet[row])
+    survival = math.log1p(-min(_lost_once(fixed.loss[row], blocked), MOST_LOSS))
+    return fixed.delay[row] + wait, fixed.jitter[row] ** 2 + variance, survival
+
+
+@_inner
+def _look(fixed: Fixed, now: Now, row: int) -> None:
+    """Works a stale resource out."""
+    if now.stale[row]:
+        now.delay[row], now.variance[row], now.survival[row] = _resource(fixed, row, now.background[row], now.load[row])
+        now.stale[row] = False
+
+
+@_door
+def hops(fixed: Fixed, now: Now, resource: Any, indptr: Any, which: Any, out: Any) -> None:
+    """What K of the hops are like: `out` (5, K) gets delay, variance, log-survival, spare rate and utilisation.
+
+    Args:
+        fixed: The resources.
+        now: The resources.
+        resource: (rows,) int64.
+        indptr: int64, rows of each hop.
+        which: (K,) int64 numbers of hops.
+        out: Filled.
+    """
+    for k in range(len(which)):
+        delay, variance, survival, rate, utilisation = 0.0, 0.0, 0.0, math.inf, 0.0
+        for row in resource[indptr[which[k]] : indptr[which[k] + 1]]:
+            _look(fixed, now, row)
+            delay += now.delay[row]
+            variance += now.variance[row]
+            survival += now.survival[row]
+            used = now.background[row] + now.load[row] / fixed.capacity[row]
+            rate = min(rate, max(1.0 - used, 0.0) * fixed.capacity[row])
+            utilisation = max(utilisation, used)
+        out[0, k], out[1, k], out[2, k], out[3, k], out[4, k] = delay, variance, survival, rate, utilisation
+
+
+@_inner
+def _ends(forth: Any, back: Any, dropped: float) -> tuple[float, float, float]:
+    """Round trip, worse jitter and worse loss of a path by the sums of its two ways."""
+    loss = -math.expm1(min(forth[2], back[2]) + dropped)
+    return forth[0] + back[0], math.sqrt(max(forth[1], back[1])), loss
+
+
+@_door
+def probed(  # noqa: PLR0913, PLR0917 - compiled code takes columns, not objects
+    fixed: Fixed,
+    now: Now,
+    load: Any,
+    indptr: Any,
+    way: Any,
+    resource: Any,
+    own: Any,
+    sending: Any,
+    dropped: Any,
+    out: Any,
+) -> None:
+    """What a call would live through on each of P paths, its own load added to each alone.
+
+    Args:
+        fixed: The resources.
+        now: The resources.
+        load: (R,) what flows without the call.
+        indptr: (P + 1,) rows of each path.
+        way: (rows,) 0 for one direction of the path, 1 for the other.
+        resource: (rows,) int64.
+        own: (rows,) what the call puts on each resource.
+        sending: (rows,) seconds that a packet takes to be sent.
+        dropped: (P,) log-survival at the relays.
+        out: (P, 3), gets rtt, jitter and loss.
+    """
+    total = np.zeros((2, 3))
+    for path in range(len(indptr) - 1):
+        total[:] = 0.0
+        for k in range(indptr[path], indptr[path + 1]):
+            row = resource[k]
+            delay, variance, survival = _resource(fixed, row, now.background[row], load[row] + own[k])
+            total[way[k], 0] += delay + sending[k]
+            total[way[k], 1] += variance
+            total[way[k], 2] += survival
+        out[path, 0], out[path, 1], out[path, 2] = _ends(total[0], total[1], dropped[path])
+
+
+@_door
+def measured(  # noqa: PLR0913, PLR0917 - compiled code takes columns, not objects
+    fixed: Fixed, now: Now, first: Any, last: Any, way: Any, resource: Any, sending: Any, dropped: Any, out: Any
+) -> None:
+    """What flows on each of P paths live through, with the load that there is.
+
+    Args:
+        fixed: The resources.
+        now: The resources.
+        first: (P,) where the rows of each path begin.
+        last: (P,) where they end.
+        way: (rows,) 0 for one direction of the path, 1 for the other.
+        resource: (rows,) int64.
+        sending: (rows,) seconds that a packet takes to be sent.
+        dropped: (P,) log-survival at the relays.
+        out: (P, 3), gets rtt, jitter and loss.
+    """
+    total = np.zeros((2, 3))
+    for path in range(len(first)):
+        total[:] = 0.0
+        for k in range(first[path], last[path]):
+            row = resource[k]
+            _look(fixed, now, row)
+            total[way[k], 0] += now.delay[row] + sending[k]
+            total[way[k], 1] += now.variance[row]
+            total[way[k], 2] += now.survival[row]
+        out[path, 0], out[path, 1], out[path, 2] = _ends(total[0], total[1], dropped[path])
+
+
+@_door
+def put(now: Now, resource: Any, amount: Any, sign: float) -> None:
+    """Adds a flow's amounts to the load, or takes them off."""
+    for k in range(len(resource)):
+        now.load[resource[k]] += sign * amount[k]
+        now.stale[resource[k]] = True

@@ -6,13 +6,15 @@ differ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from meshsim.measure.trace import Ragged
+from meshsim.mesh.quality import poor, voice_mos
 from meshsim.mesh.time import to_nanoseconds
 from meshsim.routing.features import believed_hops
 from meshsim.sim.control import single
@@ -46,7 +48,10 @@ _HOP_COLUMNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRow:
-    """One call as it went; columns as in `measure.records`, times in seconds."""
+    """One call as it went; columns as in `measure.records`, times in seconds.
+
+    Without `mos` and `poor`, rtt, jitter and loss say them.
+    """
 
     call: int
     start: float
@@ -66,8 +71,11 @@ class CallRow:
     rtt_seconds: float
     jitter_seconds: float
     loss: float
-    mos: float
-    poor: bool
+    mos: float | None = None
+    poor: bool | None = None
+
+
+_CALL_COLUMNS = attrgetter(*CallRow.__slots__)
 
 
 class Recorder:
@@ -85,6 +93,7 @@ class Recorder:
     def __init__(self, writer: TraceWriter, plan: Plan) -> None:
         self.writer, self._plan = writer, plan
         self._record = plan.scenario.record
+        self._calls: list[CallRow] = []
         self._columns: dict[str, dict[str, list[Any]]] = {}
         self._piles: dict[str, list[dict[str, _Piece]]] = {}
         self._piled: dict[str, int] = {}
@@ -157,12 +166,9 @@ class Recorder:
 
     def call(self, row: CallRow) -> None:
         """Writes how a call went."""
-        columns = {field.name: getattr(row, field.name) for field in fields(row)}
-        columns["start_ns"] = to_nanoseconds(columns.pop("start"))
-        columns["end_ns"] = to_nanoseconds(columns.pop("end"))
-        for name in ("rtt_seconds", "jitter_seconds", "loss", "mos", "predicted_rtt_seconds", "ai_score", "confidence"):
-            columns[name] = float(np.float32(columns[name]))
-        self._row("calls", **columns)
+        self._calls.append(row)
+        if len(self._calls) >= FLUSH_ROWS:
+            self._hand_over_calls()
 
     def routes(self, call: int, t: float, view: NetworkView, ranking: Ranking, chosen: int, truth: PathTruth) -> None:
         """Writes all P candidates of a call, what was believed of them, and how they truly were.
@@ -235,6 +241,8 @@ class Recorder:
 
     def flush(self) -> None:
         """Hands what waits to the writer."""
+        if self._calls:
+            self._hand_over_calls()
         for table in list(self._columns):
             self._hand_over(table)
         for table in list(self._piles):
@@ -254,6 +262,18 @@ class Recorder:
 
     def _hand_over(self, table: str) -> None:
         self._append(table, **self._columns.pop(table))
+
+    def _hand_over_calls(self) -> None:
+        rows, self._calls = self._calls, []
+        told: dict[str, Any] = dict(zip(CallRow.__slots__, zip(*map(_CALL_COLUMNS, rows), strict=True), strict=True))
+        for edge in ("start", "end"):
+            told[f"{edge}_ns"] = [to_nanoseconds(t) for t in told.pop(edge)]
+        rtt, jitter, loss = (np.array(told[name]) for name in ("rtt_seconds", "jitter_seconds", "loss"))
+        for name, said in (("mos", voice_mos(rtt / 2, jitter, loss)), ("poor", poor(rtt, jitter, loss))):
+            told[name] = np.array([y if x is None else x for x, y in zip(told[name], said.tolist(), strict=True)])
+        for name in ("rtt_seconds", "jitter_seconds", "loss", "mos", "predicted_rtt_seconds", "ai_score", "confidence"):
+            told[name] = single(np.asarray(told[name], dtype=np.float64))
+        self._append("calls", **told)
 
     def _pile(self, table: str, **columns: _Piece) -> None:
         pile = self._piles.setdefault(table, [])

@@ -13,16 +13,17 @@ as wide as the underlay's edges and run hotter.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 
+import numba
 import numpy as np
 
 from meshsim.mesh.media import MediaType
 from meshsim.mesh.media import demand as demand_of
-from meshsim.mesh.view import connectable
+from meshsim.mesh.view import Nat, connectable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -170,40 +171,40 @@ class Paths:
         count: P.
         nodes: Node indices of all paths, one after the other, int64.
         indptr: (P + 1,) int64 into `nodes`.
-        way: (rows,) int64: 2 p for the direction from first to last node of path p, 2 p + 1 for the other.
+        starts: (P + 1,) int64: rows of each path.
+        way: (rows,) int8: 0 for the direction from first to last node of the path, 1 for the other.
         resource: (rows,) int64.
         own: (rows,) float64: what a call on the row's path puts on the row's resource, all its crossings together.
         amount: (rows,) float64: what this one crossing puts there.
         sending: (rows,) float64: seconds that a packet of the call takes to be sent there.
-        inner: Bool for each of `nodes`: neither first nor last of its path.
         joined: Bool for each of `nodes`: NATs let it reach the next node of its path, if there is one.
     """
 
     count: int
     nodes: NDArray[np.int64]
     indptr: NDArray[np.int64]
-    way: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    way: NDArray[np.int8]
     resource: NDArray[np.int64]
     own: NDArray[np.float64]
     amount: NDArray[np.float64]
     sending: NDArray[np.float64]
-    inner: NDArray[np.bool_]
     joined: NDArray[np.bool_]
 
     def pick(self, path: int) -> Paths:
         """Path number `path` alone, as if it had been laid out by itself."""
-        rows = (self.way >> 1 == path).nonzero()[0]
+        rows = slice(int(self.starts[path]), int(self.starts[path + 1]))
         here = slice(int(self.indptr[path]), int(self.indptr[path + 1]))
         return Paths(
             count=1,
             nodes=self.nodes[here],
             indptr=np.array([0, here.stop - here.start], dtype=np.int64),
-            way=self.way[rows] & 1,
+            starts=np.array([0, rows.stop - rows.start], dtype=np.int64),
+            way=self.way[rows],
             resource=self.resource[rows],
             own=self.own[rows],
             amount=self.amount[rows],
             sending=self.sending[rows],
-            inner=self.inner[here],
             joined=self.joined[here],
         )
 
@@ -244,76 +245,188 @@ def flatten(paths: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[
     return np.array([node for path in paths for node in path], dtype=np.int64), indptr
 
 
-def lay_paths(
-    resources: Resources,
-    nodes: PlannedNodes,
-    underlay: Underlay,
-    flat: NDArray[np.int64],
-    indptr: NDArray[np.int64],
-    demand: Demand,
-) -> Paths:
+class Ground(NamedTuple):
+    """What paths are laid on: plain arrays, so that compiled code can read them.
+
+    Attributes:
+        router: (N,) the underlay place of each node.
+        home: (N,) whether a node carries nobody else's calls, so that transit lies between it and its like.
+        nat: (N,) NAT types.
+        joins: (4, 4) whether hole punching joins two of them.
+        places: U.
+        route_indptr: (U * U + 1,) edges of each route.
+        route_edge: Edges.
+        first: First resource of each kind: up, down, transit up, transit down, relaying.
+        capacity: (R,) of the resources.
+        scratch: (R,) zeros, and left so.
+    """
+
+    router: NDArray[np.int64]
+    home: NDArray[np.bool_]
+    nat: NDArray[np.int64]
+    joins: NDArray[np.bool_]
+    places: int
+    route_indptr: NDArray[np.int64]
+    route_edge: NDArray[np.int64]
+    first: tuple[int, int, int, int, int]
+    capacity: NDArray[np.float64]
+    scratch: NDArray[np.float64]
+
+
+def ground_of(resources: Resources, nodes: PlannedNodes, underlay: Underlay) -> Ground:
+    """The ground of one plan."""
+    nats = np.arange(len(Nat), dtype=np.int8)
+    return Ground(
+        router=nodes.router.astype(np.int64),
+        home=nodes.max_calls == 0,
+        nat=nodes.nat.astype(np.int64),
+        joins=connectable(nats[:, None], nats[None, :]),
+        places=len(underlay.topology),
+        route_indptr=underlay.route_indptr.astype(np.int64),
+        route_edge=underlay.route_edge.astype(np.int64),
+        first=(resources.up, resources.down, resources.transit_up, resources.transit_down, resources.relay),
+        capacity=resources.capacity,
+        scratch=np.zeros(len(resources)),
+    )
+
+
+def lay_paths(ground: Ground, flat: NDArray[np.int64], indptr: NDArray[np.int64], demand: Demand) -> Paths:
     """Paths laid onto resources, in both directions.
 
     Args:
-        resources: Of the same plan.
-        nodes: Of the same plan.
-        underlay: Of the same plan.
+        ground: Of the plan.
         flat: Node indices of all paths, one after the other.
         indptr: (P + 1,) into `flat`.
         demand: What one direction of a call carries.
     """
-    count = len(indptr) - 1
-    owner = np.repeat(np.arange(count), np.diff(indptr))
-    joined = owner[:-1] == owner[1:]
-    src, dst, path = flat[:-1][joined], flat[1:][joined], owner[:-1][joined]
-    hops = lay_hops(resources, nodes, underlay, np.concatenate([src, dst]), np.concatenate([dst, src]))
-    way_of_hop = np.concatenate([DIRECTIONS * path, DIRECTIONS * path + 1])
-    inner = np.ones(len(flat), dtype=bool)
-    inner[indptr[:-1]] = False
-    inner[indptr[1:] - 1] = False
-    relays, relayed = resources.relay + flat[inner], DIRECTIONS * owner[inner]
-    way = np.concatenate([way_of_hop[hops.hop], relayed, relayed + 1])
-    resource = np.concatenate([hops.resource, relays, relays])
-    amount = np.repeat([demand.rate_bps, 1.0 / DIRECTIONS], [len(hops.resource), DIRECTIONS * len(relays)])
-    at = way // DIRECTIONS * len(resources) + resource
-    own = sums(at, amount, 0)[at]
-    passes = np.ones(len(flat), dtype=bool)
-    passes[:-1][joined] = connectable(nodes.nat[src], nodes.nat[dst])
+    starts, way, resource, own, amount, sending, joined = _lay(
+        ground, flat, indptr, demand.rate_bps, 8.0 * demand.packet_bytes
+    )
     return Paths(
-        count=count,
+        count=len(indptr) - 1,
         nodes=flat,
         indptr=indptr,
+        starts=starts,
         way=way,
         resource=resource,
         own=own,
         amount=amount,
-        sending=np.where(resource < resources.relay, 8.0 * demand.packet_bytes / resources.capacity[resource], 0.0),
-        inner=inner,
-        joined=passes,
+        sending=sending,
+        joined=joined,
     )
+
+
+F = TypeVar("F", bound="Callable[..., object]")
+
+
+def _inner(function: F) -> F:
+    return cast("F", numba.njit(function))
+
+
+def _door(function: F) -> F:
+    # all that is compiled together stands in this file, by which numba knows whether its cache is stale
+    return cast("F", numba.njit(cache=True)(function))
+
+
+@_inner
+def _lay_hop(ground: Ground, src: int, dst: int, out: Any, at: int) -> int:
+    """The resources that a hop crosses, from `at` on in `out`; where they end."""
+    up, down, transit_up, transit_down, _ = ground.first
+    transit = ground.home[src] and ground.home[dst]
+    route = ground.router[src] * ground.places + ground.router[dst]
+    out[at] = up + src
+    at += 1
+    if transit:
+        out[at] = transit_up + src
+        at += 1
+    for edge in ground.route_edge[ground.route_indptr[route] : ground.route_indptr[route + 1]]:
+        out[at] = edge
+        at += 1
+    if transit:
+        out[at] = transit_down + dst
+        at += 1
+    out[at] = down + dst
+    return at + 1
+
+
+@_inner
+def _most_rows(ground: Ground, flat: Any, indptr: Any) -> int:
+    """Not less than the rows of all paths: four beside the route of each hop, both ways, and two for each node."""
+    rows = 2 * len(flat)
+    for path in range(len(indptr) - 1):
+        for k in range(indptr[path], indptr[path + 1] - 1):
+            there = ground.router[flat[k]] * ground.places + ground.router[flat[k + 1]]
+            back = ground.router[flat[k + 1]] * ground.places + ground.router[flat[k]]
+            rows += 8 + ground.route_indptr[there + 1] - ground.route_indptr[there]
+            rows += ground.route_indptr[back + 1] - ground.route_indptr[back]
+    return rows
+
+
+@_inner
+def _own(ground: Ground, resource: Any, amount: Any, own: Any, start: int, stop: int) -> None:
+    """What one path puts on each of its resources, all crossings together."""
+    for k in range(start, stop):
+        ground.scratch[resource[k]] += amount[k]
+    for k in range(start, stop):
+        own[k] = ground.scratch[resource[k]]
+    for k in range(start, stop):
+        ground.scratch[resource[k]] = 0.0
+
+
+@_door
+def _lay(ground: Ground, flat: Any, indptr: Any, rate: float, bits: float) -> Any:
+    """The columns of `Paths`: there, then back, then what the relays do for both."""
+    most, relay = _most_rows(ground, flat, indptr), ground.first[4]
+    way, resource = np.zeros(most, dtype=np.int8), np.empty(most, dtype=np.int64)
+    own, amount, sending = np.empty(most), np.empty(most), np.zeros(most)
+    starts, joined = np.zeros(len(indptr), dtype=np.int64), np.ones(len(flat), dtype=np.bool_)
+    at = 0
+    for path in range(len(indptr) - 1):
+        start, stop = indptr[path], indptr[path + 1]
+        for k in range(start, stop - 1):
+            joined[k] = ground.joins[ground.nat[flat[k]], ground.nat[flat[k + 1]]]
+            at = _lay_hop(ground, flat[k], flat[k + 1], resource, at)
+        back = at
+        for k in range(start, stop - 1):
+            at = _lay_hop(ground, flat[k + 1], flat[k], resource, at)
+        way[back:at] = 1
+        for k in range(starts[path], at):
+            amount[k], sending[k] = rate, bits / ground.capacity[resource[k]]
+        for direction in range(2):
+            for k in range(start + 1, stop - 1):
+                resource[at], amount[at], way[at] = relay + flat[k], 0.5, direction
+                at += 1
+        starts[path + 1] = at
+        _own(ground, resource, amount, own, starts[path], at)
+    return starts, way[:at], resource[:at], own[:at], amount[:at], sending[:at], joined
+
+
+@_door
+def passable(
+    nodes: Any, indptr: Any, joined: Any, online: Any, mute: Any, survival: Any, connected: Any, dropped: Any
+) -> None:
+    """Whether media pass P paths at all, and what their relays let through.
+
+    Args:
+        nodes: Node indices of all paths.
+        indptr: (P + 1,) into `nodes`.
+        joined: Bool for each of `nodes`, as in `Paths`.
+        online: (N,) bool.
+        mute: (N,) bool, nodes that pass nothing on.
+        survival: (N,) log-probability that a node passes a packet on.
+        connected: (P,) bool, filled.
+        dropped: (P,) float64, filled: log-survival at the relays.
+    """
+    for path in range(len(indptr) - 1):
+        start, last = indptr[path], indptr[path + 1] - 1
+        connected[path], dropped[path] = online[nodes[last]] and joined[last], 0.0
+        for k in range(start, last):
+            connected[path] &= online[nodes[k]] and joined[k]
+            if k > start:
+                connected[path] &= not mute[nodes[k]]
+                dropped[path] += survival[nodes[k]]
 
 
 def sums(index: NDArray[np.int64], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     """Sum of the `values` of each index, in order of rows; at least `size` of them."""
     return np.asarray(np.bincount(index, weights=values, minlength=size), dtype=np.float64)
-
-
-def join(parts: Sequence[Paths]) -> Paths:
-    """All paths of `parts`, one after the other."""
-    counts = np.array([part.count for part in parts])
-    rows = np.array([len(part.way) for part in parts])
-    sizes = np.array([len(part.nodes) for part in parts])
-    before = DIRECTIONS * (np.cumsum(counts) - counts)
-    shift = np.repeat(np.cumsum(sizes) - sizes, counts)
-    return Paths(
-        count=int(counts.sum()),
-        nodes=np.concatenate([part.nodes for part in parts]),
-        indptr=np.concatenate([[0], np.concatenate([part.indptr[1:] for part in parts]) + shift]),
-        way=np.concatenate([part.way for part in parts]) + np.repeat(before, rows),
-        resource=np.concatenate([part.resource for part in parts]),
-        own=np.concatenate([part.own for part in parts]),
-        amount=np.concatenate([part.amount for part in parts]),
-        sending=np.concatenate([part.sending for part in parts]),
-        inner=np.concatenate([part.inner for part in parts]),
-        joined=np.concatenate([part.joined for part in parts]),
-    )

@@ -15,7 +15,8 @@ from meshsim.mesh.quality import poor, voice_mos
 from meshsim.mesh.seeds import SeedTree
 from meshsim.sim import flow
 from meshsim.sim.drift import Background
-from meshsim.sim.resources import DIRECTIONS, Hops, Paths, Resources, flatten, lay_hops, lay_paths, sums
+from meshsim.sim.flows import Flows
+from meshsim.sim.resources import Hops, Paths, Resources, flatten, ground_of, lay_hops, lay_paths, passable, sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,15 +84,6 @@ class PathTruth:
         return np.asarray(poor(self.rtt, self.jitter, self.loss) | ~self.connected)
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """Delay, variance of delay and log-survival of resources or rows, float64."""
-
-    delay: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    survival: NDArray[np.float64]
-
-
 class World:
     """Ground truth of one episode.
 
@@ -101,8 +93,6 @@ class World:
     Attributes:
         plan: The episode.
         resources: Fixed properties of everything that carries load.
-        background: (R,) background utilisation now.
-        load: (R,) load of open flows now; bits per second, calls for relaying.
         online: (N,) bool.
         down_since: (N,) when each node went offline, seconds; infinite while it is online.
         drop: (N,) share of the media packets that a node drops when it relays; 0 for the honest.
@@ -118,7 +108,9 @@ class World:
         self.down_since = np.full(len(nodes), np.inf)
         misbehaves = np.array([kind != "honest" for kind in nodes.behaviour])
         self.drop = np.where(misbehaves, nodes.strength, 0.0)
-        self._survival = np.log1p(-np.minimum(self.drop, TOTAL_DROP))
+        self._survival, self._mute = np.log1p(-np.minimum(self.drop, TOTAL_DROP)), self.drop >= TOTAL_DROP
+        self._ground = ground_of(self.resources, nodes, plan.underlay)
+        self._fixed = _fixed(self.resources)
         seeds, drift = SeedTree(plan.seed), plan.scenario.underlay.drift
         means = self.resources.utilisation
         first, n = self.resources.edges, len(nodes)
@@ -128,11 +120,19 @@ class World:
             first += n
         self._period = drift.period
         self._steps = 0
-        self._flows: dict[int, Paths] = {}
-        self._opened = 0
-        self.load = np.zeros(len(self.resources))
-        self.background = self._gather()
-        self._state: _State | None = None
+        self._flows = Flows()
+        self._now = _nothing(len(self.resources))
+        self._gather()
+
+    @property
+    def background(self) -> NDArray[np.float64]:
+        """(R,) background utilisation now."""
+        return self._now.background
+
+    @property
+    def load(self) -> NDArray[np.float64]:
+        """(R,) load of open flows now; bits per second, calls for relaying."""
+        return self._now.load
 
     # --- time and load ------------------------------------------------------------------------------------------------
 
@@ -142,8 +142,9 @@ class World:
             self._steps += 1
             for part in self._drift:
                 part.step()
-            self.background = self._gather()
-            self._sum_flows()
+            self._gather()
+            # summed afresh, so that rounding does not pile up as flows come and go
+            self._now.load[:] = self._flows.load(len(self.resources))
 
     def take_down(self, node: int, t: float) -> None:
         """A node vanishes at `t` seconds, unless it is gone already."""
@@ -159,20 +160,22 @@ class World:
 
     def open(self, paths: Paths) -> int:
         """Puts a call on a single path that is already laid out; returns the flow's number."""
-        number, self._opened = self._opened, self._opened + 1
-        self._flows[number] = paths
-        self.load += self._amounts(paths)
-        self._state = None
-        return number
+        _, dropped = self._along(paths)
+        flow.put(self._now, paths.resource, paths.amount, 1.0)
+        return self._flows.open(paths, float(dropped[0]))
 
     def close_flow(self, number: int) -> None:
         """Takes a call off its path."""
-        self.load -= self._amounts(self._flows.pop(number))
-        self._state = None
+        paths = self._flows.close(number)
+        flow.put(self._now, paths.resource, paths.amount, -1.0)
 
     def flow_paths(self, number: int) -> Paths:
         """The path of an open flow."""
         return self._flows[number]
+
+    def carried(self, node: int) -> float:
+        """Calls that one node carries for others."""
+        return self._now.load.item(self.resources.relay + node)
 
     def relaying(self) -> NDArray[np.float64]:
         """(N,) calls that each node carries for others."""
@@ -200,17 +203,19 @@ class World:
         ends = np.asarray(src, dtype=np.int64), np.asarray(dst, dtype=np.int64)
         return lay_hops(self.resources, plan.nodes, plan.underlay, *ends)
 
-    def hop_truth(self, hops: Hops) -> LinkTruth:
-        """What links that are laid out already are like."""
-        row, start = hops.resource, hops.indptr[:-1]
-        state, capacity = self._rows(row), self.resources.capacity[row]
-        rho = self.background[row] + self.load[row] / capacity
+    def hop_truth(self, hops: Hops, which: NDArray[np.int64] | None = None) -> LinkTruth:
+        """What links that are laid out already are like.
+
+        Args:
+            hops: Laid out.
+            which: Numbers of those asked for; all when None.
+        """
+        which = np.arange(len(hops.indptr) - 1) if which is None else which
+        out = np.empty((5, len(which)))
+        flow.hops(self._fixed, self._now, hops.resource, hops.indptr, which, out)
+        delay, variance, survival, rate, utilisation = out
         return LinkTruth(
-            delay=np.add.reduceat(state.delay, start),
-            jitter=np.sqrt(np.add.reduceat(state.variance, start)),
-            loss=-np.expm1(np.add.reduceat(state.survival, start)),
-            rate=np.minimum.reduceat(np.maximum(1.0 - rho, 0.0) * capacity, start),
-            utilisation=np.maximum.reduceat(rho, start),
+            delay=delay, jitter=np.sqrt(variance), loss=-np.expm1(survival), rate=rate, utilisation=utilisation
         )
 
     def lay(self, paths: Sequence[Sequence[int]], demand: Demand) -> Paths:
@@ -219,7 +224,7 @@ class World:
 
     def lay_flat(self, nodes: NDArray[np.int64], indptr: NDArray[np.int64], demand: Demand) -> Paths:
         """The same for paths given as one array and its row starts."""
-        return lay_paths(self.resources, self.plan.nodes, self.plan.underlay, nodes, indptr, demand)
+        return lay_paths(self._ground, nodes, indptr, demand)
 
     def path_truth(self, paths: Sequence[Sequence[int]], demand: Demand, *, extra_load: bool = True) -> PathTruth:
         """What a call of `demand` would live through on each of `paths`, were it alone to choose it.
@@ -238,81 +243,60 @@ class World:
             paths: Laid out.
             without: The call's open flow, whose load is left out.
         """
-        load = self.load if without is None else self.load - self._amounts(self._flows[without])
-        row, resources = paths.resource, self.resources
-        share = (load[row] + paths.own) / resources.capacity[row]
-        return self._compose(paths, _resource_state(resources, row, self.background[row], share))
+        load = self.load
+        if without is not None:
+            mine = self._flows[without]
+            load = load - sums(mine.resource, mine.amount, len(self.resources))
+        connected, dropped = self._along(paths)
+        out = np.empty((paths.count, 3))
+        rows = paths.starts, paths.way, paths.resource, paths.own, paths.sending
+        flow.probed(self._fixed, self._now, load, *rows, dropped, out)
+        return _truth(out, connected)
 
     def measure(self, paths: Paths) -> PathTruth:
         """What flows on each path live through, with the load that there is."""
-        return self._compose(paths, self._rows(paths.resource))
+        connected, dropped = self._along(paths)
+        out, starts = np.empty((paths.count, 3)), paths.starts
+        rows = starts[:-1], starts[1:], paths.way, paths.resource, paths.sending
+        flow.measured(self._fixed, self._now, *rows, dropped, out)
+        return _truth(out, connected)
+
+    def measure_flows(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Numbers of the K open flows, ascending, and what each lives through: rtt, jitter and loss, (K, 3)."""
+        flows, numbers = self._flows, self._flows.numbers()
+        out = np.empty((len(numbers), 3))
+        rows = flows.first[numbers], flows.last[numbers], flows.way, flows.resource, flows.sending
+        flow.measured(self._fixed, self._now, *rows, flows.dropped[numbers], out)
+        return numbers, out
 
     def connected(self, paths: Paths) -> NDArray[np.bool_]:
         """(P,) whether media pass at all: nodes online, NATs willing, no relay dropping everything."""
-        stays = self.online[paths.nodes]
-        stays &= (self.drop[paths.nodes] < TOTAL_DROP) | ~paths.inner
-        stays &= paths.joined
-        return np.asarray(np.logical_and.reduceat(stays, paths.indptr[:-1]))
+        return self._along(paths)[0]
 
-    def _compose(self, paths: Paths, state: _State) -> PathTruth:
-        """Rows -> both ways of each path -> paths."""
-        ways = DIRECTIONS * paths.count
-        delay = sums(paths.way, state.delay + paths.sending, ways)
-        variance = sums(paths.way, state.variance, ways)
-        survival = sums(paths.way, state.survival, ways)
-        dropped = np.add.reduceat(np.where(paths.inner, self._survival[paths.nodes], 0.0), paths.indptr[:-1])
-        worst = np.minimum(survival[0::2], survival[1::2]) + dropped
-        return PathTruth(
-            rtt=delay[0::2] + delay[1::2],
-            jitter=np.sqrt(np.maximum(variance[0::2], variance[1::2])),
-            loss=-np.expm1(worst),
-            connected=self.connected(paths),
-        )
+    def _along(self, paths: Paths) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """(P,) whether media pass, and the log-survival at the relays."""
+        connected, dropped = np.empty(paths.count, dtype=np.bool_), np.empty(paths.count)
+        passable(paths.nodes, paths.indptr, paths.joined, self.online, self._mute, self._survival, connected, dropped)
+        return connected, dropped
 
-    def _rows(self, row: NDArray[np.int64]) -> _State:
-        """The state of `row`s: looked up if all resources have been worked out or are worth it, else worked out."""
-        if self._state is None and len(row) < len(self.resources):
-            share = self.load[row] / self.resources.capacity[row]
-            return _resource_state(self.resources, row, self.background[row], share)
-        if self._state is None:
-            share = self.load / self.resources.capacity
-            self._state = _resource_state(self.resources, np.arange(len(self.resources)), self.background, share)
-        state = self._state
-        return _State(state.delay[row], state.variance[row], state.survival[row])
-
-    def _gather(self) -> NDArray[np.float64]:
-        self._state = None
-        return np.concatenate([*(part.utilisation for part in self._drift), np.zeros(self.resources.nodes)])
-
-    def _amounts(self, paths: Paths) -> NDArray[np.float64]:
-        return sums(paths.resource, paths.amount, len(self.resources))
-
-    def _sum_flows(self) -> None:
-        """Adds the flows up afresh, so that rounding does not pile up as they come and go."""
-        if not self._flows:
-            self.load[:] = 0.0
-            return
-        rows = np.concatenate([paths.resource for paths in self._flows.values()])
-        amounts = np.concatenate([paths.amount for paths in self._flows.values()])
-        self.load = sums(rows, amounts, len(self.resources))
+    def _gather(self) -> None:
+        parts = (*(part.utilisation for part in self._drift), np.zeros(self.resources.nodes))
+        np.concatenate(parts, out=self._now.background)
+        self._now.stale[:] = True
 
 
-def _resource_state(
-    resources: Resources, row: NDArray[np.int64], background: NDArray[np.float64], share: NDArray[np.float64]
-) -> _State:
-    """State of `row`s of the resources: background utilisation, and the share of capacity that calls take."""
-    # what is forwarded has service times like those of bursts; elsewhere the packets of calls are short beside them
-    forwards = row >= resources.relay
-    queue = flow.queueing(
-        background + np.where(forwards, share, 0.0),
-        np.where(forwards, 0.0, share),
-        resources.service[row],
-        resources.buffer[row],
-        resources.packet[row],
-    )
-    lost = flow.loss(resources.loss[row], queue.blocked)
-    return _State(
-        delay=resources.delay[row] + queue.wait,
-        variance=resources.jitter[row] ** 2 + queue.variance,
-        survival=np.log1p(-np.minimum(lost, 1.0 - 1e-12)),
-    )
+def _truth(out: NDArray[np.float64], connected: NDArray[np.bool_]) -> PathTruth:
+    return PathTruth(rtt=out[:, 0], jitter=out[:, 1], loss=out[:, 2], connected=connected)
+
+
+def _fixed(resources: Resources) -> flow.Fixed:
+    """What compiled formulas read of the resources."""
+    columns = {name: getattr(resources, name) for name in flow.Fixed._fields if name != "relay"}
+    return flow.Fixed(relay=resources.relay, **columns)
+
+
+def _nothing(size: int) -> flow.Now:
+    """Resources without load, nothing worked out."""
+    values = (np.zeros(size) for _ in range(5))
+    background, load, delay, variance, survival = values
+    return flow.Now(background, load, np.ones(size, dtype=np.bool_), delay, variance, survival)

@@ -151,7 +151,7 @@ def test_a_direct_path_is_remembered_for_a_while(made):
 def test_receipts_move_the_public_score_with_the_next_digest(made):
     _, control, ledger = made()
     before = control.shared.nodes.reputation[0]
-    ledger.report(0, (EventKind.POOR_QUALITY,), 1.0, 3.0)
+    ledger.accuse(0, EventKind.POOR_QUALITY, sharing=1, happened=3.0, arrives=5.0)
     assert control.shared.nodes.reputation[0] == before
     control.digest(20.0)
     assert control.shared.nodes.reputation[0] < before

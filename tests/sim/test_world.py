@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.view import connectable
 from meshsim.sim import World
-from meshsim.sim.resources import flatten, join
+from meshsim.sim.resources import flatten
 from meshsim.trust import events_from_outcome
 
 AUDIO, VIDEO = demand(MediaType.AUDIO), demand(MediaType.AUDIO_VIDEO)
@@ -92,13 +92,44 @@ def test_flows_that_have_closed_leave_nothing_behind(world, ends):
     assert (world.load == 0).all()
 
 
-def test_paths_joined_are_what_they_are_alone(world, ends):
+def test_all_flows_at_once_live_through_what_each_does_alone(world, ends):
+    a, b, relay = ends
+    paths = [(a, b), (a, relay, b), (b, relay, a)] * 40
+    opened = [world.open_flow(path, AUDIO) for path in paths]
+    for number in opened[1::3]:
+        world.close_flow(number)
+    again = [world.open_flow((a, b), VIDEO) for _ in range(50)]
+    numbers, lived = world.measure_flows()
+    assert numbers.tolist() == sorted([*opened[::3], *opened[2::3], *again])
+    for number, (rtt, jitter, loss) in zip(numbers.tolist(), lived.tolist(), strict=True):
+        alone = world.measure(world.flow_paths(number))
+        assert (rtt, jitter, loss) == (alone.rtt[0], alone.jitter[0], alone.loss[0])
+
+
+def test_summing_the_flows_afresh_changes_nothing_but_rounding(world, ends):
+    a, b, relay = ends
+    numbers = [world.open_flow(path, VIDEO) for path in [(a, b), (a, relay, b)] * 60]
+    for number in numbers[::2]:
+        world.close_flow(number)
+    before = world.load.copy()
+    world.advance(world.plan.scenario.underlay.drift.period)
+    np.testing.assert_allclose(world.load, before, rtol=1e-9, atol=1e-3)
+    assert world.relaying()[relay] == 60
+
+
+def test_paths_are_laid_over_the_hops_they_are_made_of(world, ends):
     a, b, relay = ends
     paths = [(a, b), (a, relay, b), (b, relay, a)]
-    together = world.measure(join([world.lay([path], AUDIO) for path in paths]))
-    at_once = world.measure(world.lay(paths, AUDIO))
-    np.testing.assert_allclose(together.rtt, at_once.rtt)
-    np.testing.assert_array_equal(together.connected, at_once.connected)
+    laid = world.lay(paths, AUDIO)
+    for row, path in enumerate(paths):
+        rows = slice(laid.starts[row], laid.starts[row + 1])
+        for way, nodes in enumerate((path, path[::-1])):
+            hops = world.lay_links(nodes[:-1], nodes[1:]).resource.tolist()
+            if way:  # the way back is kept hop by hop from the caller on
+                pairs = list(zip(path[1:], path[:-1], strict=True))
+                hops = [r for pair in pairs for r in world.lay_links([pair[0]], [pair[1]]).resource.tolist()]
+            relays = [world.resources.relay + node for node in path[1:-1]]
+            assert laid.resource[rows][laid.way[rows] == way].tolist() == [*hops, *relays]
     nodes, indptr = flatten(paths)
     assert [nodes[indptr[i] : indptr[i + 1]].tolist() for i in range(3)] == [list(path) for path in paths]
 
