@@ -14,6 +14,7 @@ from meshsim.links.fit import GilbertElliott, fit_gilbert, fit_gilbert_elliott
 from meshsim.links.link import IDLE, Coefficients, LinkParameters, LinkState, Passage, step
 from meshsim.links.loss import bernoulli, gilbert_elliott, gilbert_for, lost_in_trace, stationary_loss
 from meshsim.links.queue import admits, clear, fifo, fifo_packets, fifo_time
+from meshsim.links.radio import Radio, link_quality, radio_link
 from meshsim.links.rate import carried_bits, rate_at, transmit
 from meshsim.links.schedulers import DRR_TURN, drr_pick, drr_quanta, priority_pick, wfq_head, wfq_pick
 
@@ -29,6 +30,7 @@ __all__ = [
     "LinkParameters",
     "LinkState",
     "Passage",
+    "Radio",
     "admits",
     "bernoulli",
     "carried_bits",
@@ -48,9 +50,11 @@ __all__ = [
     "gilbert_elliott",
     "gilbert_for",
     "jitter_delay",
+    "link_quality",
     "lost_in_trace",
     "ordered",
     "priority_pick",
+    "radio_link",
     "rate_at",
     "red",
     "replayed",

@@ -12,6 +12,7 @@ import math
 _TINY = 1e-300
 _CLOSE = 1e-15
 _LARGEST_LOG = 700.0
+_LONGEST = 10_000
 
 
 def gamma(u: float, shape: float, scale: float) -> float:
@@ -77,15 +78,15 @@ def _fraction(shape: float, x: float) -> float:
     b = x + 1.0 - shape
     c = 1.0 / _TINY
     d = 1.0 / b
-    value = d
-    for i in range(1, 10_000):
+    value, change, i = d, 0.0, 0
+    while abs(change - 1.0) > _CLOSE and i < _LONGEST:
+        i += 1
         an = -i * (i - shape)
         b += 2.0
         d = 1.0 / _apart(an * d + b)
         c = _apart(b + an / c)
-        value *= c * d
-        if abs(c * d - 1.0) <= _CLOSE:
-            break
+        change = c * d
+        value *= change
     return value
 
 

@@ -36,10 +36,11 @@ def fifo(
     >>> fifo(0.0, 1250.0, 1e6, 0.080, 10_000.0)
     (inf, 0.08, True)
     """
-    backlog = max(0.0, free_at - arrival) * rate_bps / 8.0
+    start = max(arrival, free_at)
+    backlog = (start - arrival) * rate_bps / 8.0
     if backlog + size_bytes > limit_bytes:
         return math.inf, free_at, True
-    departure = max(arrival, free_at) + size_bytes * 8.0 / rate_bps
+    departure = start + size_bytes * 8.0 / rate_bps
     return departure, departure, False
 
 

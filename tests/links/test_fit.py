@@ -90,7 +90,19 @@ def test_a_trace_of_one_kind_is_a_channel_that_never_changes(trace: list[float],
     assert fit_gilbert(trace) == fit_gilbert_elliott(trace) == GilbertElliott(p, r, 0.0, 1.0)
 
 
-def test_the_states_are_named_by_their_losses(step: Callable[..., Counts]) -> None:
+def test_the_states_are_named_by_their_losses() -> None:
+    lost = losses(GilbertElliott(0.05, 0.3, 0.01, 0.9), 6, 1000)
+
+    def inverted(*arguments: object) -> Counts:
+        """As if the losses had been found in the state called good."""
+        return Counts(30.0, 40.0, 200.0, 800.0, 800.0, 8.0, 0.0)
+
+    found = fit_gilbert_elliott(lost, step=inverted)
+    assert found[:2] == (40.0 / 800.0, 30.0 / 200.0)
+    assert found[2:] == pytest.approx((8.0 / 800.0, (lost.sum() - 8.0) / 200.0))
+
+
+def test_a_channel_that_is_mostly_bad_is_found(step: Callable[..., Counts]) -> None:
     lost = losses(GilbertElliott(0.3, 0.05, 0.01, 0.9), 5, 20_000)  # mostly bad
     found = fit_gilbert_elliott(lost, step=step)
     assert found.good_loss < found.bad_loss
