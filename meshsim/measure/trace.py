@@ -130,6 +130,7 @@ class TraceWriter:
 
     Attributes:
         folder: Where it writes.
+        header: What was run.
         parts: SHA-256 of every finished part, by its path below the folder.
 
     Raises:
@@ -140,7 +141,7 @@ class TraceWriter:
         self.folder = Path(folder)
         self._refuse_whole()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._header = dict(header)
+        self.header = dict(header)
         self._batches: dict[str, list[pa.RecordBatch]] = {}
         self._rows: dict[str, int] = {}
         self.parts: dict[str, str] = {}
@@ -154,10 +155,10 @@ class TraceWriter:
     def __getstate__(self) -> dict[str, Any]:
         """Plain data: the rows that wait are bytes of Arrow's own format, table by table."""
         waiting = {table: _to_bytes(self._pa, batches) for table, batches in self._batches.items()}
-        return {"header": self._header, "rows": dict(self._rows), "parts": dict(self.parts), "waiting": waiting}
+        return {"header": self.header, "rows": dict(self._rows), "parts": dict(self.parts), "waiting": waiting}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._header, self._rows, self.parts = state["header"], state["rows"], state["parts"]
+        self.header, self._rows, self.parts = state["header"], state["rows"], state["parts"]
         self._load()
         self._batches = {table: _from_bytes(self._pa, data) for table, data in state["waiting"].items()}
 
@@ -169,7 +170,7 @@ class TraceWriter:
         """
         self.folder = Path(folder)
         self._refuse_whole()
-        self._header |= header
+        self.header |= header
         for name, wanted in self.parts.items():
             if not (self.folder / name).is_file() or _sha256(self.folder / name) != wanted:
                 raise TraceError(f"{self.folder / name} is missing, or not the part that was written")
@@ -223,7 +224,7 @@ class TraceWriter:
             "meshsim": version("meshsim"),
         }
         _write_whole(self.folder / ENVIRONMENT, json.dumps(side, indent=1).encode())
-        head = {"schema_version": SCHEMA_VERSION, **self._header}
+        head = {"schema_version": SCHEMA_VERSION, **self.header}
         _write_whole(self.folder / HEADER, json.dumps(head, indent=1, sort_keys=True).encode())
 
     def __enter__(self) -> Self:

@@ -356,6 +356,10 @@ class Switchboard:
     def node_up(self, node: int) -> None:
         """A node is back: calls find it again with the next digest."""
 
+    def replan(self) -> None:
+        """What lies ahead has changed: what was ranked ahead is ranked again when its time comes."""
+        self._ranked.clear()
+
     def _look_again(self, number: int, _: Any) -> None:
         """The second half of the ghost probe; the candidates are complete."""
         call = self._live.get(number)

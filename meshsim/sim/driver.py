@@ -207,6 +207,9 @@ class SimDriver:
         self._armed[node] = float("inf")
         self._env.schedule_record(self._env.now + LINK_SPREAD, "agent.links", node)
 
+    def replan(self) -> None:
+        """What lies ahead has changed: agents know nothing of it."""
+
     def close(self) -> None:
         """The episode is over: calls still under way are written as they stand."""
         self._log.close(self.agents, self._instant())

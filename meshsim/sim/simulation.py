@@ -134,6 +134,9 @@ class Board(Protocol):
     def node_up(self, node: int) -> None:
         """A node is back."""
 
+    def replan(self) -> None:
+        """What lies ahead has changed."""
+
     def close(self) -> None:
         """The episode is over."""
 
