@@ -32,3 +32,18 @@ def packet(quick: bool, as_json: bool) -> int:
     from meshsim.lab.bench.packet import run
 
     return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)
+
+
+@command.command("elastic")
+@_QUICK
+@options.as_json
+def elastic(quick: bool, as_json: bool) -> int:
+    """Transfers that share links max-min fairly, beside SimGrid on the same arrivals where it is installed.
+
+    \b
+    Example:
+      meshsim bench elastic --json
+    """
+    from meshsim.lab.bench.elastic import run
+
+    return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)
