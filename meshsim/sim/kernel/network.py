@@ -31,6 +31,7 @@ Rules of both engines, so that they agree packet by packet:
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -56,6 +57,12 @@ def _known(key: str, value: str, kinds: tuple[str, ...]) -> None:
 def _within(key: str, value: float, low: float, high: float = math.inf) -> None:
     if not low <= value <= high:
         raise ConfigError(f"{value!r} is out of range", key=key, allowed=[f"{low:g} to {high:g}"])
+
+
+def _check_instants(times: tuple[float, ...]) -> None:
+    ascending = all(early <= late for early, late in itertools.pairwise(times))
+    if not (ascending and times[0] == 0.0 < times[-1] < math.inf):
+        raise ConfigError("a rate trace has at least two instants, ascending from 0", key="rate_trace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +100,8 @@ class Queue:
         _known("queue.kind", self.kind, ("fifo", "codel", "fq_codel", "red", "priority", "wfq", "drr"))
         for name in ("limit_packets", "limit_bytes", "limit_seconds", "target"):
             _within(f"queue.{name}", getattr(self, name), 0.0)
-        for name in ("interval", "buckets", "quantum"):
-            _within(f"queue.{name}", getattr(self, name), 1e-9)
+        for name, least in (("interval", 1e-9), ("buckets", 1), ("quantum", 1.0)):
+            _within(f"queue.{name}", getattr(self, name), least)
         for weight in self.weights:
             _within("queue.weights", weight, 1e-9)
         for queue in self.queue_of_class:
@@ -136,6 +143,8 @@ class Loss:
             _within(f"loss.{name}", getattr(self, name), 0.0, 1.0)
         if self.kind == "trace" and not self.trace:
             raise ConfigError("a loss trace needs values", key="loss.trace")
+        for value in self.trace:
+            _within("loss.trace", value, 0, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +173,8 @@ class Jitter:
         _within("jitter.shape", self.shape, 1e-3)
         if self.kind == "trace" and not self.trace:
             raise ConfigError("a delay trace needs values", key="jitter.trace")
+        for value in self.trace:
+            _within("jitter.trace", value, 0.0, 1e9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +217,10 @@ class PacketLink:
         _within("duplicate", self.duplicate, 0.0, 1.0)
         if len(self.rate_trace) != len(self.rate_values):
             raise ConfigError("rate_trace and rate_values differ in length", key="rate_trace")
+        if self.rate_trace:
+            _check_instants(self.rate_trace)
+        for value in self.rate_values:
+            _within("rate_values", value, 0.0, 1e15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
