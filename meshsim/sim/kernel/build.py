@@ -21,6 +21,7 @@ from meshsim.sim.kernel.state import (
     LOSSES,
     NONE,
     PACKET,
+    PORT,
     QUEUES,
     RUN,
     SIZES,
@@ -55,6 +56,7 @@ def empty(*, measure_from: float, log: bool) -> State:
     queues = Queues(small, small, ints, none, ints, none, none, none, none, ints, ints, none, none, ints)
     state = State(
         run=run,
+        ports=np.zeros(0, dtype=PORT),
         links=np.zeros(0, dtype=LINK),
         flows=np.zeros(0, dtype=FLOW),
         packets=np.zeros(0, dtype=PACKET),
@@ -236,6 +238,7 @@ class Additions:
         run["streams"], run["queues"] = first["streams"] + len(self._streams), first["queues"] + len(self._shares)
         run["links"], run["flows"] = first["links"] + len(self._links), first["flows"] + len(self._flows)
         return old._replace(
+            ports=longer(old.ports, first["links"], _rows(PORT, self._links)),
             links=longer(old.links, first["links"], _rows(LINK, self._links)),
             flows=longer(old.flows, first["flows"], _rows(FLOW, self._flows)),
             routes=longer(old.routes, first["routes"], np.array(self._routes, dtype=np.int32)),
@@ -279,8 +282,9 @@ def _shares(queue: Queue) -> list[float]:
 def _rows(dtype: np.dtype[Any], rows: list[dict[str, Any]]) -> Records:
     """Records of rows that name the fields which are not 0."""
     records = np.zeros(len(rows), dtype=dtype)
-    for name in rows[0] if rows else ():
-        records[name] = [row.get(name, 0) for row in rows]
+    for name in dtype.names or ():
+        if rows and name in rows[0]:
+            records[name] = [row[name] for row in rows]
     return records
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshsim.sim.kernel.heap import pop, push, replace
 from meshsim.sim.kernel.jit import cached, jit, stamp
-from meshsim.sim.kernel.packets import KIND_BITS, SLOT_MASK, deliver, launch
+from meshsim.sim.kernel.packets import KIND_BITS, SLOT_MASK, deliver, launch, schedule
 from meshsim.sim.kernel.passage import carry, channel_loses, forget, lose, pass_fifo
 from meshsim.sim.kernel.service import depart, join
 from meshsim.sim.kernel.sources import change_rate, opening
@@ -24,10 +24,10 @@ _MOST_SLOTS = 2  # that one event takes: a packet and its duplicate
 @jit
 def _offer(s: State, index: int, slot: int, now: float) -> None:
     """The packet in `slot` comes to a link that is no plain FIFO."""
-    link, packet = s.links[index], s.packets[slot]
-    packet.joined, packet.offer = now, link.offered
+    port, link, packet = s.ports[index], s.links[index], s.packets[slot]
+    packet.joined, packet.offer = now, port.offered
     packet.cursor += 1
-    link.offered += 1
+    port.offered += 1
     if link.loss != 0 and channel_loses(s, link, packet.offer):
         lose(s, link, slot, now)
     elif link.queued != 0:
@@ -37,28 +37,40 @@ def _offer(s: State, index: int, slot: int, now: float) -> None:
 
 
 @jit
-def _code(run: Any, slot: int) -> int:
-    """The code of the arrival of the packet in `slot`, scheduled now."""
-    code = run.sequence << KIND_BITS | slot << 1
-    run.sequence += 1
-    return int(code)
+def _glide(run: Any, agenda: Any, packets: Any, ports: Any, routes: Any, until: float, out: float) -> None:
+    """Take the events for as long as they are arrivals at plain FIFO links: no queue, no draw, no array but these.
+
+    Most events of most networks are such, hence the few arguments and the counters in registers. It stops before
+    `until`, and before a packet sets out (at `out`); arrivals at that very instant come first.
+    """
+    size, sequence, hops, now = run.agenda, run.sequence, run.hops, run.now
+    while agenda[0].time < until and agenda[0].time <= out:
+        code = agenda[0].code
+        slot = (code >> 1) & SLOT_MASK
+        packet = packets[slot]
+        index = routes[packet.cursor]
+        if code & 1 or packet.counted != 0 or index == NONE or ports[index].plain == 0:
+            break
+        now = agenda[0].time
+        replace(agenda, size, carry(ports[index], packet, now), sequence << KIND_BITS | slot << 1)
+        sequence += 1
+        hops += 1
+    run.sequence, run.hops, run.now = sequence, hops, now
 
 
 @jit
 def _arrive(s: State, slot: int, now: float) -> None:
-    """The packet in `slot`, first on the agenda, reaches the end of a link."""
+    """The packet in `slot`, first on the agenda, reaches the end of a link, and no plain FIFO follows."""
     run, packet = s.run[0], s.packets[slot]
     run.hops += 1
     if packet.counted != 0:
         forget(s, s.links[s.routes[packet.cursor - 1]], now)
     index = s.routes[packet.cursor]
-    if index != NONE and s.links[index].plain != 0:
-        arrival = carry(s.links[index], packet, now)
-        replace(s.agenda, run.agenda, arrival, _code(run, slot))
-        return
     run.agenda = pop(s.agenda, run.agenda)
     if index == NONE:
         deliver(s, slot, now)
+    elif s.ports[index].plain != 0:
+        schedule(s, carry(s.ports[index], packet, now), slot, 0)
     else:
         _offer(s, index, slot, now)
 
@@ -73,9 +85,8 @@ def _set_out(s: State, index: int, now: float) -> None:
     slot = launch(s, index, now)
     packet = s.packets[slot]
     first = s.routes[packet.cursor]
-    if s.links[first].plain != 0:
-        arrival = carry(s.links[first], packet, now)
-        run.agenda = push(s.agenda, run.agenda, arrival, _code(run, slot))
+    if s.ports[first].plain != 0:
+        schedule(s, carry(s.ports[first], packet, now), slot, 0)
     else:
         _offer(s, first, slot, now)
 
@@ -89,6 +100,7 @@ def _events(s: State, until: float) -> int:
             return NO_SLOTS
         if run.room < len(s.packets):  # CoDel may drop all that wait in one event
             return NO_ROOM
+        _glide(run, agenda, s.packets, s.ports, s.routes, until, outs[0].time)
         now = min(agenda[0].time, outs[0].time)
         if now >= until:
             return DONE

@@ -30,25 +30,25 @@ _RED = QUEUES["red"]
 
 
 @jit
-def carry(link: Any, packet: Any, now: float) -> float:
+def carry(port: Any, packet: Any, now: float) -> float:
     """A packet through a plain FIFO: only serialisation and propagation. When it arrives."""
-    started = max(now, link.free_at)
-    departure, link.free_at, _ = fifo(now, packet.size, link.rate, link.free_at, math.inf)
+    started = max(now, port.free_at)
+    departure, port.free_at, _ = fifo(now, packet.size, port.rate, port.free_at, math.inf)
     packet.joined = now
-    _account(link, packet, started, departure)
+    _account(port, packet, started, departure)
     packet.place = PASSING
     packet.cursor += 1
-    link.offered += 1
-    return float(departure + link.propagation)
+    port.offered += 1
+    return float(departure + port.propagation)
 
 
 @jit
-def _account(link: Any, packet: Any, started: float, departure: float) -> None:
+def _account(port: Any, packet: Any, started: float, departure: float) -> None:
     """Take a packet with a departure into its link's sums."""
     packet.started, packet.left = started, departure
-    link.bytes += packet.size
-    link.waiting += started - packet.joined
-    link.service += departure - started
+    port.bytes += packet.size
+    port.waiting += started - packet.joined
+    port.service += departure - started
 
 
 @jit
@@ -65,8 +65,9 @@ def channel_loses(s: State, link: Any, n: int) -> bool:
 
 
 @jit
-def service_end(s: State, link: Any, packet: Any, started: float) -> float:
-    """When the service that began at `started` ends."""
+def service_end(s: State, index: int, packet: Any, started: float) -> float:
+    """When the service at link `index` that began at `started` ends."""
+    link = s.links[index]
     if link.redraw > 0.0:
         return started + exponential(draw(s.streams, link.service_stream, packet.offer), link.redraw, 0.0)
     if link.rate_count > 0:
@@ -74,14 +75,14 @@ def service_end(s: State, link: Any, packet: Any, started: float) -> float:
         times, values = s.pool[first : first + count], s.pool[first + count : first + 2 * count]
         carried = s.pool[first + 2 * count : first + 3 * count]
         return float(transmit(started, packet.size * 8.0, times, values, carried, 0, count))
-    return float(started + packet.size * 8.0 / link.rate)
+    return float(started + packet.size * 8.0 / s.ports[index].rate)
 
 
 @jit
-def fly(s: State, link: Any, slot: int, departure: float) -> None:
-    """Schedule the arrival of a packet that leaves `link` at `departure`, and its duplicate's."""
-    packet = s.packets[slot]
-    arrival = departure + link.propagation
+def fly(s: State, index: int, slot: int, departure: float) -> None:
+    """Schedule the arrival of a packet that leaves link `index` at `departure`, and its duplicate's."""
+    link, packet = s.links[index], s.packets[slot]
+    arrival = departure + s.ports[index].propagation
     if link.jitter != 0:
         u = draw(s.streams, link.jitter_stream, packet.offer) if link.jitter_stream != NONE else 0.0
         first, count = link.jitter_first, link.jitter_count
@@ -131,13 +132,13 @@ def _remember(s: State, link: Any, slot: int) -> None:
 @jit
 def _refuses(s: State, index: int, packet: Any, now: float) -> bool:
     """Whether the queue of link `index` refuses a packet. RED hears of every packet, before the limits do."""
-    link = s.links[index]
+    port, link = s.ports[index], s.links[index]
     early = False
     if link.kind == _RED:
-        u, typical = draw(s.streams, link.red_stream, packet.offer), packet.size * 8.0 / link.rate
+        u, typical = draw(s.streams, link.red_stream, packet.offer), packet.size * 8.0 / port.rate
         rule = (link.red_least, link.red_most, link.red_largest, link.red_weight)
-        early = red(now, link.held, link.free_at, typical, u, rule, s.queues.levels, 2 * index)
-    wait = max(0.0, link.free_at - now)
+        early = red(now, link.held, port.free_at, typical, u, rule, s.queues.levels, 2 * index)
+    wait = max(0.0, port.free_at - now)
     limits = link.limit_packets, link.limit_bytes, link.limit_seconds
     return early or not admits(link.held, link.held_bytes, wait, packet.size, *limits)
 
@@ -145,20 +146,20 @@ def _refuses(s: State, index: int, packet: Any, now: float) -> bool:
 @jit
 def pass_fifo(s: State, index: int, slot: int, now: float) -> None:
     """The packet in `slot` through a FIFO with one server: departure, arrival and duplicate are settled at once."""
-    link, packet = s.links[index], s.packets[slot]
-    if link.counted != 0:
+    port, link, packet = s.ports[index], s.links[index], s.packets[slot]
+    if port.counted != 0:
         forget(s, link, now)
     if _refuses(s, index, packet, now):
         link.dropped += 1
         discard(s, slot, DROPPED, now)
         return
-    started = max(now, link.free_at)
-    link.free_at = service_end(s, link, packet, started)
-    _account(link, packet, started, link.free_at)
+    started = max(now, port.free_at)
+    port.free_at = service_end(s, index, packet, started)
+    _account(port, packet, started, port.free_at)
     packet.place = PASSING
-    if link.counted != 0:
+    if port.counted != 0:
         _remember(s, link, slot)
-    fly(s, link, slot, link.free_at)
+    fly(s, index, slot, port.free_at)
 
 
 @jit

@@ -39,7 +39,7 @@ class LinkSums(NamedTuple):
 
 def link_sums(state: State, now: float) -> LinkSums:
     """The sums at `now`. A FIFO sums a packet up when it is accepted: those still there are taken out again."""
-    links = state.links[: state.run["links"][0]]
+    ports, links = state.ports[: state.run["links"][0]], state.links[: state.run["links"][0]]
     packets = state.packets[state.packets["place"] != FREE]
     at = state.routes[packets["cursor"] - 1]
 
@@ -48,18 +48,18 @@ def link_sums(state: State, now: float) -> LinkSums:
 
     here = (packets["place"] == PASSING) & (packets["left"] > now)
     begun = here | (packets["place"] == SERVED)
-    waiting = links["waiting"] - per_link(here, packets["started"] - packets["joined"])
-    service = links["service"] - per_link(here, packets["left"] - packets["started"])
+    waiting = ports["waiting"] - per_link(here, packets["started"] - packets["joined"])
+    service = ports["service"] - per_link(here, packets["left"] - packets["started"])
     inside = per_link(here, np.ones(len(packets)))
     passed = waiting + service + per_link(here, now - packets["joined"])
     queued = links["queued"] != 0
     held = np.where(queued, links["held"], inside).astype(np.int64)
     return LinkSums(
-        offered=links["offered"].copy(),
-        sent=links["offered"] - links["dropped"] - links["lost"] - held,
+        offered=ports["offered"].copy(),
+        sent=ports["offered"] - links["dropped"] - links["lost"] - held,
         dropped=links["dropped"].copy(),
         lost=links["lost"].copy(),
-        sent_bytes=links["bytes"] - per_link(here, packets["size"]),
+        sent_bytes=ports["bytes"] - per_link(here, packets["size"]),
         waiting=waiting,
         service=service,
         busy=service + per_link(begun, np.maximum(now - packets["started"], 0.0)),

@@ -50,7 +50,7 @@ def join(s: State, index: int, slot: int, now: float) -> None:
     """The packet in `slot` comes to link `index`."""
     link, packet, q = s.links[index], s.packets[slot], s.queues
     own = _queue_of(s, link, packet)
-    wait = q.held_bytes[own] * 8.0 / link.rate
+    wait = q.held_bytes[own] * 8.0 / s.ports[index].rate
     limits = link.limit_packets, link.limit_bytes, link.limit_seconds
     if not admits(q.held[own], q.held_bytes[own], wait, packet.size, *limits):
         link.dropped += 1
@@ -143,7 +143,7 @@ def serve(s: State, index: int, now: float) -> None:
         slot = _take(s, index, own)
         packet = s.packets[slot]
         if not _controlled(s, link, own, packet, now):
-            _begin(s, link, own, slot, now)
+            _begin(s, index, own, slot, now)
             break
         _let_go(s, own, packet.size)
         _hold(link, -1, now)
@@ -153,12 +153,12 @@ def serve(s: State, index: int, now: float) -> None:
 
 
 @jit
-def _begin(s: State, link: Any, own: int, slot: int, now: float) -> None:
-    packet = s.packets[slot]
+def _begin(s: State, index: int, own: int, slot: int, now: float) -> None:
+    link, packet = s.links[index], s.packets[slot]
     if link.kind == _FQ:
         fq_charge(own, packet.size, s.queues.credits)
     packet.place, packet.started = SERVED, now
-    packet.left = service_end(s, link, packet, now)
+    packet.left = service_end(s, index, packet, now)
     link.busy += 1
     schedule(s, packet.left, slot, 1)
 
@@ -168,13 +168,13 @@ def depart(s: State, slot: int, now: float) -> None:
     """The service of the packet in `slot` ends."""
     packet = s.packets[slot]
     index = s.routes[packet.cursor - 1]
-    link = s.links[index]
+    port, link = s.ports[index], s.links[index]
     _let_go(s, _queue_of(s, link, packet), packet.size)
     _hold(link, -1, now)
     link.busy -= 1
-    link.bytes += packet.size
-    link.waiting += packet.started - packet.joined
-    link.service += now - packet.started
+    port.bytes += packet.size
+    port.waiting += packet.started - packet.joined
+    port.service += now - packet.started
     packet.place = FLYING
-    fly(s, link, slot, now)
+    fly(s, index, slot, now)
     serve(s, index, now)

@@ -77,9 +77,8 @@ PACKET = np.dtype(
 )
 """One row a slot."""
 
-LINK = np.dtype(
+PORT = np.dtype(
     [
-        # What a plain FIFO needs: one cache line.
         ("free_at", _F),
         ("rate", _F),
         ("propagation", _F),
@@ -87,8 +86,15 @@ LINK = np.dtype(
         ("waiting", _F),
         ("service", _F),
         ("offered", _I),
-        ("plain", _S),
+        ("plain", _S),  # a FIFO that is nothing but a rate and a propagation
         ("counted", _S),  # keeps a list of the packets that have not left
+    ],
+    align=True,
+)
+"""One row a link: what a plain FIFO needs, in one cache line; the rest is `LINK`."""
+
+LINK = np.dtype(
+    [
         # The channel.
         ("lost", _I),
         ("dropped", _I),
@@ -237,6 +243,7 @@ class State(NamedTuple):
 
     Attributes:
         run: (1,) `RUN`.
+        ports: `PORT`, by link.
         links: `LINK`.
         flows: `FLOW`.
         packets: `PACKET`, by slot.
@@ -250,6 +257,7 @@ class State(NamedTuple):
     """
 
     run: Records
+    ports: Records
     links: Records
     flows: Records
     packets: Records
