@@ -27,6 +27,7 @@ class FlowCounters(NamedTuple):
         sent, delivered, dropped, lost: Packets.
         delivered_bytes: Bytes.
         delay_sum: Of the delivered packets, seconds.
+        delay_squares: Sum of the squares of the same.
         jitter: Interarrival jitter (RFC 3550, A.8), seconds.
     """
 
@@ -36,6 +37,7 @@ class FlowCounters(NamedTuple):
     lost: int
     delivered_bytes: float
     delay_sum: float
+    delay_squares: float
     jitter: float
 
 
@@ -167,9 +169,12 @@ class Kernel:
     def flow_counters(self, flow: int) -> FlowCounters:
         """What became of the packets of flow `flow` so far."""
         row = self._flow(flow)
-        delays = float(row["delay_sum"]) + int(row["delivered"]) * float(row["delay_first"])
         sent, delivered, dropped, lost = (int(row[name]) for name in ("sent", "delivered", "dropped", "lost"))
-        return FlowCounters(sent, delivered, dropped, lost, float(row["delivered_bytes"]), delays, float(row["jitter"]))
+        first, excess = float(row["delay_first"]), float(row["delay_sum"])
+        delays = excess + delivered * first
+        squares = float(row["delay_squares"]) + first * (2.0 * excess + delivered * first)
+        carried = float(row["delivered_bytes"])
+        return FlowCounters(sent, delivered, dropped, lost, carried, delays, squares, float(row["jitter"]))
 
     def results(self) -> Results:
         """What was measured up to now."""
