@@ -42,8 +42,8 @@ def test_jitter_is_never_negative_and_grows_with_its_draw(kind: str, one: float,
     ],
 )
 def test_mean_jitter_is_that_of_its_distribution(kind: str, mean: float) -> None:
-    draws = (np.arange(30_000) + 0.5) / 30_000  # the midpoint rule over the quantile function
-    assert np.mean([delay(kind, u, n) for n, u in enumerate(draws.tolist())]) == pytest.approx(mean, rel=0.005)
+    draws = (np.arange(10_000) + 0.5) / 10_000  # the midpoint rule over the quantile function
+    assert np.mean([delay(kind, u, n) for n, u in enumerate(draws.tolist())]) == pytest.approx(mean, rel=0.01)
 
 
 def test_normal_quantiles_are_those_of_scipy() -> None:
