@@ -6,7 +6,7 @@ from meshsim.scenario import topologies
 from meshsim.scenario.compiler import compile_plan
 from meshsim.scenario.plan import Plan, PlannedCalls, PlannedFaults, PlannedLinks, PlannedNodes, Underlay
 from meshsim.scenario.schema import Scenario, json_schema
-from meshsim.scenario.source import canonical, load, presets
+from meshsim.scenario.source import canonical, change, load, presets
 
 compile = compile_plan  # noqa: A001 - read as `scenario.compile`; `compile_plan` is for those who import the name
 
@@ -19,6 +19,7 @@ __all__ = [
     "Scenario",
     "Underlay",
     "canonical",
+    "change",
     "compile",
     "compile_plan",
     "json_schema",

@@ -42,11 +42,27 @@ def load(source: str | FilePath, overrides: Sequence[str] = ()) -> Scenario:
         text = Text({})
     if not isinstance(text.value, dict):
         raise ConfigError("a scenario is a mapping of keys to values", file=str(path), line=1, allowed=_keys())
+    return _validated(text, overrides, file=str(path))
+
+
+def change(scenario: Scenario, overrides: Sequence[str]) -> Scenario:
+    """`scenario` with `overrides` applied, as `load` applies them.
+
+    Raises:
+        ConfigError: With the override, key, allowed values and the nearest one, if anything is wrong.
+
+    >>> change(load("tiny"), ["calls.rate=2"]).calls.rate
+    2.0
+    """
+    return _validated(Text(json.loads(canonical(scenario))), overrides, file=f"scenario {scenario.name}")
+
+
+def _validated(text: Text, overrides: Sequence[str], *, file: str) -> Scenario:
     changed = {_override(text.value, override): override for override in overrides}
     try:
         return Scenario.model_validate(text.value)
     except ValidationError as error:
-        raise explain(error, Scenario, text, file=str(path), overrides=changed) from error
+        raise explain(error, Scenario, text, file=file, overrides=changed) from error
 
 
 def canonical(scenario: Scenario) -> str:

@@ -6,7 +6,7 @@ differ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
@@ -20,7 +20,7 @@ from meshsim.routing.features import believed_hops
 from meshsim.sim.control import single
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -94,6 +94,7 @@ class Recorder:
         self.writer, self._plan = writer, plan
         self._record = plan.scenario.record
         self._calls: list[CallRow] = []
+        self._before_forks: dict[int, str] = {}
         self._columns: dict[str, dict[str, list[Any]]] = {}
         self._piles: dict[str, list[dict[str, _Piece]]] = {}
         self._piled: dict[str, int] = {}
@@ -164,8 +165,14 @@ class Recorder:
             observed=links.observed,
         )
 
+    def keep_policy(self, calls: Iterable[int], policy: str) -> None:
+        """Remembers who chose for `calls`, which are under way while another policy takes over."""
+        self._before_forks = {**dict.fromkeys(calls, policy), **self._before_forks}
+
     def call(self, row: CallRow) -> None:
         """Writes how a call went."""
+        if row.call in self._before_forks:
+            row = replace(row, policy=self._before_forks[row.call])
         self._calls.append(row)
         if len(self._calls) >= FLUSH_ROWS:
             self._hand_over_calls()
