@@ -41,7 +41,7 @@ def warm(request: pytest.FixtureRequest, small: Callable[..., Plan], tmp_path_fa
     folder = tmp_path_factory.mktemp(request.param) / "warm"
     plan = small(
         1,
-        duration=END if request.param == "modelled" else AT + 20.0,
+        duration=END if request.param == "modelled" else AT + 60.0,
         control={"mode": request.param},
         underlay={"utilisation_mean": 0.75},
         nodes={"roles": {"relay": 6}},
