@@ -178,7 +178,7 @@ class RoutingEngine:
         """
         if not requests:
             return ()
-        shared = replace(view, fresh=None)
+        shared = view if view.fresh is None else replace(view, fresh=None)
         alone = np.ones(len(requests), dtype=np.bool_)
         if not is_stochastic(self.policy):
             alone = ~batchable(requests, shared, fresh)

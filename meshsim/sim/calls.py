@@ -133,10 +133,11 @@ class Switchboard:
 
     def schedule(self) -> None:
         """Puts all planned calls into the queue."""
+        if self._plan.scenario.routing.batch > 0.0:  # each window schedules its own calls
+            self._env.schedule_record(0.0, "call.batch", 0, priority=BEFORE)
+            return
         for number, start in enumerate(self._plan.calls.start.tolist()):
             self._env.schedule_record(start, "call.start", number)
-        if self._plan.scenario.routing.batch > 0.0:
-            self._env.schedule_record(0.0, "call.batch", 0, priority=BEFORE)
 
     def _rank_ahead(self, step: int, _: Any) -> None:
         """Ranks all calls of the coming window together, on what is believed when it begins."""
@@ -147,6 +148,8 @@ class Switchboard:
             self._env.schedule_record((step + 1) * period, "call.batch", step + 1, priority=BEFORE)
         if first == last:
             return
+        for number, start in enumerate(calls.start[first:last].tolist(), first):
+            self._env.schedule_record(start, "call.start", number)
         logged = bool(calls.start[last - 1] >= self._plan.scenario.warmup)
         if self._plan.scenario.record.candidates and logged:
             for number in range(first, last):
@@ -389,9 +392,8 @@ class Switchboard:
             self._break_off(call, "hung up while nothing came through")
             return
         if len(call.path) == 2:  # noqa: PLR2004 - caller and callee alone: the direct path
-            self._control.remember_direct(
-                call.caller, call.callee, self._env.now, self._world.measure(self._world.flow_paths(call.flow))
-            )
+            lived = self._world.measure_flow(call.flow)
+            self._control.remember_direct(call.caller, call.callee, self._env.now, lived)
         self._close(call)
         self._judge(call)
         self._finish(call, "completed", "")

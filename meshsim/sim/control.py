@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
     from meshsim.sim.resources import Hops
-    from meshsim.sim.world import PathTruth, World
+    from meshsim.sim.world import World
 
 TRAIN_AT_UNIT_NOISE = 2.0
 """Packets of a probe train times noise squared: noise 0.1 stands for trains of 200 packets."""
@@ -170,7 +170,10 @@ class ControlPlane:
             age=single(np.where(self._known, t - np.where(self._known, self._at, t), guess.age)),
             observed=self._known.copy(),
         )
+        index = self.shared.index if self._digests else None
         self.shared = NetworkView(version=self._digests, owner=-1, at=t, nodes=nodes, links=belief)
+        if index is not None:
+            self.shared.__dict__["index"] = index  # the cached property: the same nodes have the same index
         self._digests += 1
 
     def _nodes(self, t: float) -> NodeBelief:
@@ -241,10 +244,14 @@ class ControlPlane:
         view.__dict__["index"] = self.shared.index  # the cached property: the same nodes have the same index
         return view
 
-    def remember_direct(self, caller: int, callee: int, t: float, truth: PathTruth) -> None:
-        """Keeps how the direct path between two nodes was, as a call lived it."""
-        kept = t, float(truth.rtt[0]) / 2, float(truth.jitter[0]), float(truth.loss[0])
-        self._direct[caller, callee] = self._direct[callee, caller] = kept
+    def remember_direct(self, caller: int, callee: int, t: float, lived: tuple[float, float, float]) -> None:
+        """Keeps how the direct path between two nodes was: rtt, jitter and loss, as a call lived them."""
+        kept = t, lived[0] / 2, lived[1], lived[2]
+        for ends in ((caller, callee), (callee, caller)):
+            self._direct.pop(ends, None)  # what is newest stands last
+            self._direct[ends] = kept
+        while t - self._direct[oldest := next(iter(self._direct))][0] > DIRECT_MEMORY:
+            del self._direct[oldest]
 
     def _fresh(self, caller: int, callee: int, t: float, draw: int) -> LinkBelief:
         """The caller's own links as last measured, smoothed as the shared belief is, and the direct path."""

@@ -208,6 +208,8 @@ class Now(NamedTuple):
     survival: NDArray[np.float64]
 
 
+SPARSE = 8
+"""Paths or hops for which so many resources each are worked out one by one; for more paths, all of them together."""
 MOST_LOSS = 1.0 - 1e-12
 """Keeps logarithms of survival finite."""
 
@@ -223,11 +225,15 @@ def _resource(fixed: Fixed, row: int, background: float, load: float) -> tuple[f
 
 
 @_inner
-def _look(fixed: Fixed, now: Now, row: int) -> None:
-    """Works a stale resource out."""
-    if now.stale[row]:
-        now.delay[row], now.variance[row], now.survival[row] = _resource(fixed, row, now.background[row], now.load[row])
-        now.stale[row] = False
+def _look(fixed: Fixed, now: Now, rows: Any) -> None:
+    """Works out those of `rows` that are stale."""
+    # tables of arrays are counted when they are handed on: looking at many rows in one call is much cheaper
+    for row in rows:
+        if now.stale[row]:
+            now.delay[row], now.variance[row], now.survival[row] = _resource(
+                fixed, row, now.background[row], now.load[row]
+            )
+            now.stale[row] = False
 
 
 @_door
@@ -242,10 +248,14 @@ def hops(fixed: Fixed, now: Now, resource: Any, indptr: Any, which: Any, out: An
         which: (K,) int64 numbers of hops.
         out: Filled.
     """
+    if len(which) > len(now.stale) // SPARSE:
+        _look(fixed, now, np.arange(len(now.stale)))
     for k in range(len(which)):
         delay, variance, survival, rate, utilisation = 0.0, 0.0, 0.0, math.inf, 0.0
-        for row in resource[indptr[which[k]] : indptr[which[k] + 1]]:
-            _look(fixed, now, row)
+        for k_row in range(indptr[which[k]], indptr[which[k] + 1]):
+            row = resource[k_row]
+            if now.stale[row]:
+                _look(fixed, now, resource[k_row : k_row + 1])
             delay += now.delay[row]
             variance += now.variance[row]
             survival += now.survival[row]
@@ -318,16 +328,20 @@ def measured(  # noqa: PLR0913, PLR0917 - compiled code takes columns, not objec
         dropped: (P,) log-survival at the relays.
         out: (P, 3), gets rtt, jitter and loss.
     """
-    total = np.zeros((2, 3))
+    stale, delay, variance, survival = now.stale, now.delay, now.variance, now.survival
+    if len(first) > len(stale) // SPARSE:
+        _look(fixed, now, np.arange(len(stale)))
     for path in range(len(first)):
-        total[:] = 0.0
+        there, back = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
         for k in range(first[path], last[path]):
             row = resource[k]
-            _look(fixed, now, row)
-            total[way[k], 0] += now.delay[row] + sending[k]
-            total[way[k], 1] += now.variance[row]
-            total[way[k], 2] += now.survival[row]
-        out[path, 0], out[path, 1], out[path, 2] = _ends(total[0], total[1], dropped[path])
+            if stale[row]:
+                _look(fixed, now, resource[k : k + 1])
+            if way[k]:
+                back = back[0] + delay[row] + sending[k], back[1] + variance[row], back[2] + survival[row]
+            else:
+                there = there[0] + delay[row] + sending[k], there[1] + variance[row], there[2] + survival[row]
+        out[path, 0], out[path, 1], out[path, 2] = _ends(there, back, dropped[path])
 
 
 @_door

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -140,12 +141,35 @@ def test_fresh_links_are_the_callers_own_and_sorted(made):
 def test_a_direct_path_is_remembered_for_a_while(made):
     world, control, _ = made()
     truth = world.path_truth([(9, 10)], _audio())
-    control.remember_direct(9, 10, 5.0, truth)
+    control.remember_direct(9, 10, 5.0, (truth.rtt[0], truth.jitter[0], truth.loss[0]))
     soon, late = control.view(10, 9, 65.0, 1).fresh, control.view(10, 9, 5000.0, 1).fresh
     row = soon.dst.tolist().index(9)
     assert soon.age[row] == pytest.approx(60.0)
     assert soon.delay[row] == pytest.approx(truth.rtt[0] / 2, rel=1e-6)
     assert 9 not in late.dst
+
+
+def test_what_is_known_of_direct_paths_is_forgotten(made):
+    _, control, _ = made()
+    for call in range(49):
+        control.remember_direct(call % 7, 8 + call // 7, 100.0 * call, (0.1, 0.001, 0.0))
+    assert len(pickle.dumps(control._direct)) < 2000
+    assert control.view(6, 14, 4900.0, 1).fresh.dst.tolist().count(14) == 1
+
+
+def test_many_callers_know_what_each_knows_alone(made):
+    world, control, _ = made()
+    control.remember_direct(9, 10, 5.0, (0.1, 0.001, 0.0))
+    control.remember_direct(12, 11, 6.0, (0.2, 0.002, 0.01))
+    world.take_down(1, 20.0)
+    control.node_down(1, 20.0)
+    callers, callees = np.array([9, 11, 9, 13, 10, 12]), np.array([10, 12, 11, 14, 9, 13])
+    numbers = np.array([4, 5, 9, 11, 12, 40])
+    many = control.fresh_many(callers, callees, 30.0, numbers)
+    for row, (caller, callee, number) in enumerate(zip(callers, callees, numbers, strict=True)):
+        alone, one = control.view(int(caller), int(callee), 30.0, int(number)).fresh, many.of(row)
+        for name in type(alone).__dataclass_fields__:
+            np.testing.assert_array_equal(getattr(one, name), getattr(alone, name), err_msg=name)
 
 
 def test_receipts_move_the_public_score_with_the_next_digest(made):

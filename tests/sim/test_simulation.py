@@ -225,3 +225,33 @@ def test_agents_write_the_same_tables(small, run):
     counts = result.counts
     assert counts["started"] == sum(counts[name] for name in ("completed", "dropped", "failed", "running"))
     assert Trace(result.trace).table("routes").num_rows > 0
+
+
+def calls_of(result, *columns: str):
+    """Some columns of the calls, in order of their numbers."""
+    table = Trace(result.trace).columns("calls")
+    order = np.argsort(table["call"])
+    return [[table[column][row] for column in columns] for row in order]
+
+
+def test_calls_ranked_together_are_chosen_for_on_the_belief_at_the_beginning_of_their_window(small, run):
+    together = run(small(routing={"batch": 5.0}, record={"candidates": False}))
+    alone = run(small(routing={"batch": 5.0}, record={"candidates": True}))
+    told = ("call", "path", "final_path", "outcome", "rtt_seconds", "loss", "predicted_rtt_seconds", "failovers")
+    assert np.array_equal(calls_of(together, "call"), calls_of(alone, "call"))
+    assert repr(calls_of(together, *told)) == repr(calls_of(alone, *told))
+    assert together.counts["started"] == alone.counts["started"] > 0
+    routes = Trace(alone.trace).columns("routes")
+    windows = {int(t // 5e9) for t in routes["time_ns"]}
+    assert len(windows) > 10
+
+
+def test_windows_of_no_time_at_all_change_little(small, run):
+    each, window = run(small()), run(small(routing={"batch": 0.001}))
+    assert each.counts["started"] == window.counts["started"]
+    assert abs(each.counts["completed"] - window.counts["completed"]) <= 0.1 * each.counts["completed"]
+
+
+def test_windows_keep_the_trace_the_same_however_often_it_is_written(small, run):
+    plan = small(routing={"batch": 2.0}, record={"candidates": False})
+    assert run(plan).trace_sha256 == run(plan).trace_sha256
