@@ -167,10 +167,13 @@ class Environment(simpy.Environment):
     def _take_all(self) -> None:
         queue, handlers = self._records, self._handlers
         while queue:
-            if type(queue[0][3]) is Record:
-                self._now, _, _, (kind, entity, arg) = heappop(queue)
-                handlers[kind](entity, arg)
+            entry = heappop(queue)
+            record = entry[3]
+            if type(record) is Record:
+                self._now = entry[0]
+                handlers[record[0]](record[1], record[2])
             else:
+                heappush(queue, entry)
                 super().step()
 
     def step(self) -> None:
