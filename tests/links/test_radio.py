@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import gzip
+import io
 import math
+import os
+from pathlib import Path
 
+import networkx as nx
 import numba
 import numpy as np
 import pytest
@@ -83,16 +88,34 @@ def test_directions_differ_as_in_the_freifunk_networks() -> None:
     # What the data folder's README says of five networks: median TQ .66-.85, mean |forward - reverse| .09-.14.
     generator = np.random.default_rng(4)
     for metres in (84.0, 92.0, 100.0):
-        shadows, one, other = generator.standard_normal((3, 10_000)).tolist()
-        quality = np.array(
-            [
-                [link_quality(metres, shadow, side, RADIO) for side in sides]
-                for shadow, *sides in zip(shadows, one, other, strict=True)
-            ]
-        )
+        quality = qualities(metres, generator.standard_normal((10_000, 3)))
         assert 0.66 <= np.median(quality) <= 0.85
         assert 0.09 <= np.abs(quality[:, 0] - quality[:, 1]).mean() <= 0.14
         assert abs(float((quality[:, 0] - quality[:, 1]).mean())) < 0.005
+
+
+def qualities(metres: float, draws: np.ndarray) -> np.ndarray:
+    """Quality of both directions, shape (N, 2), for rows of a shared and two own draws."""
+    rows = draws.tolist()
+    return np.array([[link_quality(metres, shadow, side, RADIO) for side in sides] for shadow, *sides in rows])
+
+
+@pytest.mark.parametrize("network", ["aachen", "altdorf", "cologne-bonn-area"])
+def test_directions_differ_as_much_as_measured_where_links_are_as_good(network: str) -> None:
+    folder = os.environ.get("MESHSIM_DATA_DIR")
+    if not folder:
+        pytest.skip("MESHSIM_DATA_DIR is not set")
+    graph = nx.read_graphml(
+        io.BytesIO(gzip.decompress((Path(folder) / f"freifunk/{network}.graphml.gz").read_bytes()))
+    )
+    edges = [edge for _, _, edge in graph.edges(data=True) if edge.get("type") == "wifi"]
+    measured = np.array([(edge.get("tq_fwd", 0.0), edge.get("tq_rev", 0.0)) for edge in edges], float)
+    measured = measured[(measured > 0.0).all(axis=1)]  # 0 means that there is no value
+    draws = np.random.default_rng(8).standard_normal((3000, 3))
+    metres = min(range(60, 110, 2), key=lambda d: abs(np.median(qualities(d, draws[:500])) - np.median(measured)))
+    model = qualities(metres, draws)
+    differs = [np.abs(both[:, 0] - both[:, 1]).mean() for both in (model, measured)]
+    assert differs[0] == pytest.approx(differs[1], abs=0.02)
 
 
 @given(distances, normals, normals)
