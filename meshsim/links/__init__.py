@@ -16,7 +16,16 @@ from meshsim.links.loss import bernoulli, gilbert_elliott, gilbert_for, lost_in_
 from meshsim.links.queue import admits, clear, fifo, fifo_packets, fifo_time
 from meshsim.links.radio import Radio, link_quality, radio_link
 from meshsim.links.rate import carried_bits, rate_at, transmit
-from meshsim.links.schedulers import DRR_TURN, drr_pick, drr_quanta, priority_pick, wfq_head, wfq_pick
+from meshsim.links.schedulers import (
+    DRR_TURN,
+    drr_pick,
+    drr_quanta,
+    polling_pick,
+    priority_pick,
+    stride_head,
+    wfq_head,
+    wfq_pick,
+)
 
 __all__ = [
     "CODEL_STATE",
@@ -53,6 +62,7 @@ __all__ = [
     "link_quality",
     "lost_in_trace",
     "ordered",
+    "polling_pick",
     "priority_pick",
     "radio_link",
     "rate_at",
@@ -60,6 +70,7 @@ __all__ = [
     "replayed",
     "stationary_loss",
     "step",
+    "stride_head",
     "transit",
     "transmit",
     "wfq_head",

@@ -1,4 +1,4 @@
-"""Which class queue a link serves next: strict priority, weighted fair queueing, deficit round robin.
+"""Which class queue a link serves next: strict priority, weighted fair queueing, deficit round robin, and two kin.
 
 The queues themselves belong to the engine; the functions see flat arrays of all links, in which this link's queues
 stand at [first, first + queues). A queue is an index into these arrays; -1 means that nothing waits. Fresh state is all
@@ -13,6 +13,11 @@ zeros. A packet that finds the link idle is put in its queue and picked, so that
 - DRR (M. Shreedhar and G. Varghese, SIGCOMM 1995), round by index of the queue: `drr_pick(waiting, head_bytes, quanta,
   deficit, turn, at, first, queues) -> queue`. `turn` has `DRR_TURN` integers per link, at `at`. Of the quanta, see
   `drr_quanta`.
+- Stride scheduling (C. A. Waldspurger and W. E. Weihl, MIT/LCS/TM-528, 1995) serves the queue that has got the least
+  for its weight since the beginning: `stride_head(queue, size_bytes, weight, finish)`, then `wfq_pick`. Without WFQ's
+  clock a queue that was idle has saved up what it did not use.
+- Polling is DRR whose turn stays: `polling_pick(...)`, arguments as for `drr_pick`. A queue that runs empty keeps its
+  turn and its deficit until it is passed by empty, so that what comes while its last packet is sent is still served.
 """
 
 from __future__ import annotations
@@ -52,6 +57,23 @@ def wfq_head(queue: int, size_bytes: float, weight: float, finish: Floats, clock
         at: Which of them is this link's.
     """
     finish[queue] = max(finish[queue], clock[at]) + size_bytes / weight
+
+
+def stride_head(queue: int, size_bytes: float, weight: float, finish: Floats) -> None:
+    """Give the packet that became the head of `queue` its tag: all that its queue will have sent, over its weight.
+
+    Args:
+        queue: Index into `finish`.
+        size_bytes: The packet's size.
+        weight: The queue's share, above 0.
+        finish: Tag of each queue's head (of its last packet, while it is empty).
+
+    >>> tags = [0.0, 4000.0]
+    >>> stride_head(0, 1500.0, 0.5, tags)
+    >>> tags
+    [3000.0, 4000.0]
+    """
+    finish[queue] += size_bytes / weight
 
 
 def wfq_pick(waiting: Integers, finish: Floats, clock: Floats, at: int, first: int, queues: int) -> int:
@@ -112,17 +134,56 @@ def drr_pick(
         return -1
     while True:
         queue = first + turn[at]
-        if waiting[queue] > 0:
-            if turn[at + 1] == 0:
-                turn[at + 1] = 1
-                deficit[queue] += quanta[queue]
-            if head_bytes[queue] <= deficit[queue]:
-                deficit[queue] -= head_bytes[queue]
-                if waiting[queue] == 1:
-                    deficit[queue] = 0.0
-                    _drr_next(turn, at, queues)
-                return int(queue)
+        if waiting[queue] > 0 and _granted(queue, head_bytes, quanta, deficit, turn, at):
+            if waiting[queue] == 1:
+                deficit[queue] = 0.0
+                _drr_next(turn, at, queues)
+            return int(queue)
         _drr_next(turn, at, queues)
+
+
+def polling_pick(
+    waiting: Integers,
+    head_bytes: Floats,
+    quanta: Floats,
+    deficit: Floats,
+    turn: Integers,
+    at: int,
+    first: int,
+    queues: int,
+) -> int:
+    """The queue whose turn it is to send, with its head's bytes taken from its deficit; the turn stays with it.
+
+    Args:
+        waiting: Packets in each queue, the one to be picked still included.
+        head_bytes: Size of each queue's head.
+        quanta: Bytes granted to each queue per turn, above 0.
+        deficit: Bytes that each may still send.
+        turn: Rows of `DRR_TURN` integers.
+        at: Where this link's row begins.
+        first: The link's first queue.
+        queues: How many it has.
+    """
+    if priority_pick(waiting, first, queues) < 0:
+        return -1
+    while True:
+        queue = first + turn[at]
+        if waiting[queue] == 0:
+            deficit[queue] = 0.0
+        elif _granted(queue, head_bytes, quanta, deficit, turn, at):
+            return int(queue)
+        _drr_next(turn, at, queues)
+
+
+def _granted(queue: int, head_bytes: Floats, quanta: Floats, deficit: Floats, turn: Integers, at: int) -> bool:
+    """Whether the head of `queue` may be sent in this turn, with its bytes taken from the deficit if so."""
+    if turn[at + 1] == 0:
+        turn[at + 1] = 1
+        deficit[queue] += quanta[queue]
+    if head_bytes[queue] > deficit[queue]:
+        return False
+    deficit[queue] -= head_bytes[queue]
+    return True
 
 
 def _drr_next(turn: Integers, at: int, queues: int) -> None:

@@ -9,14 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.links import DRR_TURN, compiled, drr_pick, drr_quanta, priority_pick, wfq_head, wfq_pick
+from meshsim.links import (
+    DRR_TURN,
+    compiled,
+    drr_pick,
+    drr_quanta,
+    polling_pick,
+    priority_pick,
+    stride_head,
+    wfq_head,
+    wfq_pick,
+)
 
 FIRST = 2  # the link under test comes behind another in the flat arrays
 Pick = Callable[..., int]
 
 
 class Server:
-    """Class queues of one link, served by one of the three rules."""
+    """Class queues of one link, served by one of the rules."""
 
     def __init__(self, kind: str, weights: tuple[float, ...], pick: Pick, head: Callable[..., None] = wfq_head) -> None:
         self.kind, self.weights, self.pick, self.head = kind, weights, pick, head
@@ -38,12 +48,14 @@ class Server:
         self.head_bytes[where] = self.queues[where][0]
         if self.kind == "wfq":
             self.head(where, self.head_bytes[where], self.weights[where - FIRST], self.finish, self.clock, 1)
+        if self.kind == "stride":
+            stride_head(where, self.head_bytes[where], self.weights[where - FIRST], self.finish)
 
     def _pick(self) -> int:
         link = (FIRST, len(self.weights))
-        if self.kind == "wfq":
+        if self.kind in ("wfq", "stride"):
             return self.pick(self.waiting, self.finish, self.clock, 1, *link)
-        if self.kind == "drr":
+        if self.kind in ("drr", "polling"):
             arrays = (self.waiting, self.head_bytes, self.quanta, self.deficit, self.turn)
             return self.pick(*arrays, DRR_TURN, *link)
         return self.pick(self.waiting, *link)
@@ -59,7 +71,13 @@ class Server:
         return where - FIRST, size
 
 
-PICKS: dict[str, Pick] = {"priority": priority_pick, "wfq": wfq_pick, "drr": drr_pick}
+PICKS: dict[str, Pick] = {
+    "priority": priority_pick,
+    "wfq": wfq_pick,
+    "drr": drr_pick,
+    "stride": wfq_pick,
+    "polling": polling_pick,
+}
 kinds = st.sampled_from(sorted(PICKS))
 weights = st.lists(st.floats(0.1, 10.0), min_size=3, max_size=3).map(tuple)
 orders = st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 2), st.integers(40, 9000))), max_size=150)
@@ -106,7 +124,7 @@ def test_strict_priority_serves_no_class_while_one_before_it_waits(steps: list[t
             server.join(order[0], float(order[1]))
 
 
-@pytest.mark.parametrize("kind", ["wfq", "drr"])
+@pytest.mark.parametrize("kind", ["wfq", "drr", "stride", "polling"])
 def test_backlogged_classes_share_bytes_by_weight_whatever_their_packets(kind: str) -> None:
     shares, sizes = (1.0, 2.0, 5.0), (1500.0, 64.0, 700.0)
     server = Server(kind, shares, PICKS[kind])
@@ -144,6 +162,29 @@ def test_a_class_that_was_silent_saves_no_credit() -> None:
         server.join(1, 1000.0)
     sent = [server.send() for _ in range(10)]
     assert [one[0] for one in sent if one is not None].count(1) in (5, 6)
+
+
+def test_in_strides_a_class_that_was_silent_has_saved_all_it_did_not_use() -> None:
+    server = Server("stride", (1.0, 1.0), wfq_pick)
+    for _ in range(50):
+        server.join(0, 1000.0)
+    for _ in range(40):
+        server.send()
+    for _ in range(10):
+        server.join(1, 1000.0)
+    assert [one[0] for one in (server.send() for _ in range(10)) if one is not None] == [1] * 10
+
+
+@pytest.mark.parametrize(("kind", "served"), [("drr", 1), ("polling", 0)])
+def test_a_queue_that_ran_empty_keeps_its_turn_only_when_polled(kind: str, served: int) -> None:
+    server = Server(kind, (1.0, 1.0), PICKS[kind])
+    server.join(0, 500.0)
+    server.send()
+    server.join(1, 500.0)
+    server.join(0, 500.0)  # while the first packet of its queue is sent
+    one = server.send()
+    assert one is not None
+    assert one[0] == served
 
 
 def test_a_round_of_drr_sends_a_quantum_and_keeps_what_is_left_over() -> None:

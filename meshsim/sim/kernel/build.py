@@ -211,7 +211,12 @@ class Additions:
         times = times[np.searchsorted(times, start) :]
         first = self._pool_slice(times)
         row = {"stop": flow.stop, "rate": arrivals.rate, "cap": arrivals.cap, "on": arrivals.on, "off": arrivals.off}
-        row |= {"arrivals": ARRIVALS[arrivals.kind], "times_first": first, "times_stop": first + len(times)}
+        row |= {
+            "arrivals": ARRIVALS[arrivals.kind],
+            "steady": arrivals.steady,
+            "times_first": first,
+            "times_stop": first + len(times),
+        }
         row |= {"route": self._route_slice((*flow.route, NONE)), "klass": flow.klass, "key": key, "next": start}
         row["gap_stream"] = self._stream("flow.gap", key, wanted=arrivals.kind != "times")
         row["on_stream"] = self._stream("flow.on", key, wanted=arrivals.kind == "on_off")
@@ -274,9 +279,9 @@ def _treatment(link: PacketLink) -> dict[str, Any]:
 
 
 def _shares(queue: Queue) -> list[float]:
-    if queue.kind not in ("wfq", "drr") or not queue.weights:
+    if not queue.weights:
         return [queue.quantum] * queue.queues
-    return list(drr_quanta(queue.weights, queue.quantum) if queue.kind == "drr" else queue.weights)
+    return list(drr_quanta(queue.weights, queue.quantum) if queue.kind in ("drr", "polling") else queue.weights)
 
 
 def _rows(dtype: np.dtype[Any], rows: list[dict[str, Any]]) -> Records:

@@ -22,7 +22,7 @@ Rules of both engines, so that they agree packet by packet:
   `cap * mean` where cap > 0. Poisson: packet 0 sets out at start + gap 0, packet n one gap n after packet n - 1. CBR:
   packet n at (start + u(0) / rate) + n / rate. On-off: an on period starts at `start`; period n lasts `flow.on` n, then
   `flow.off` n seconds; its first packet sets out at its start, each next one a gap later, where the n-th gap asked for
-  is draw n of `flow.gap`; the gap that would end after the period is thrown away.
+  is draw n of `flow.gap`; the gap that would not end before the period does is thrown away.
 - A duplicate arrives at the same instant as its original, travels on by itself, counts at links as any packet and in
   its flow only if it arrives (`duplicated`); only then it is logged, with its original's number.
 - `LinkResults` count what happened at or after `measure_from`: a packet is sent when its last bit has left.
@@ -34,19 +34,22 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
 
 from meshsim.mesh.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-QueueKind = Literal["fifo", "codel", "fq_codel", "red", "priority", "wfq", "drr"]
+QueueKind = Literal["fifo", "codel", "fq_codel", "red", "priority", "wfq", "drr", "stride", "polling"]
 LossKind = Literal["none", "bernoulli", "gilbert_elliott", "trace"]
 DelayKind = Literal["none", "exponential", "normal", "uniform", "pareto", "gamma", "trace"]
 ArrivalKind = Literal["poisson", "cbr", "on_off", "times"]
 SizeKind = Literal["fixed", "listed", "exponential", "each"]
+
+_CLASSFUL = ("priority", "wfq", "drr", "stride", "polling")
 
 
 def _known(key: str, value: str, kinds: tuple[str, ...]) -> None:
@@ -75,11 +78,13 @@ class Queue:
         limit_bytes: Most bytes per class queue.
         limit_seconds: Longest wait that a packet may join for (drop-tail by time; constant rates only).
         queue_of_class: Class queue of each flow class; classes beyond the end use the last. Empty: all use queue 0.
-        weights: Share of each class queue (`wfq`, `drr`); `priority` serves queue 0 first and needs only their number.
+        weights: Share of each class queue (`wfq`, `drr`, `stride`, `polling`); `priority` serves queue 0 first and
+            needs only their number.
         target: CoDel's acceptable standing wait, seconds (RFC 8289: 5 ms).
         interval: CoDel's interval, seconds (RFC 8289: 100 ms).
         buckets: Flow queues of FQ-CoDel (RFC 8290: 1,024); a flow's bucket is its key modulo this.
-        quantum: Bytes that a round of DRR or FQ-CoDel serves (times weight over smallest weight, for DRR).
+        quantum: Bytes that a round of DRR or FQ-CoDel serves (times weight over smallest weight, for DRR and
+            polling).
         red: Least and largest average queue (packets), largest probability, and weight of the newest sample (RED,
             S. Floyd and V. Jacobson, 1993).
     """
@@ -97,7 +102,7 @@ class Queue:
     red: tuple[float, float, float, float] = (5.0, 15.0, 0.1, 0.002)
 
     def __post_init__(self) -> None:
-        _known("queue.kind", self.kind, ("fifo", "codel", "fq_codel", "red", "priority", "wfq", "drr"))
+        _known("queue.kind", self.kind, get_args(QueueKind))
         for name in ("limit_packets", "limit_bytes", "limit_seconds", "target"):
             _within(f"queue.{name}", getattr(self, name), 0.0)
         for name, least in (("interval", 1e-9), ("buckets", 1), ("quantum", 1.0)):
@@ -112,7 +117,7 @@ class Queue:
         """How many class queues (or flow buckets) there are."""
         if self.kind == "fq_codel":
             return self.buckets
-        if self.kind in ("priority", "wfq", "drr"):
+        if self.kind in _CLASSFUL:
             return max(len(self.weights), 1)
         return 1
 
@@ -213,6 +218,7 @@ class PacketLink:
         _within("rate_bps", self.rate_bps, 1e-3, 1e15)
         _within("propagation", self.propagation, 0.0, 1e9)
         _within("servers", self.servers, 1, 4096)
+        _within("key", self.key, -1)
         _within("redraw", self.redraw, 0.0)
         _within("duplicate", self.duplicate, 0.0, 1.0)
         if len(self.rate_trace) != len(self.rate_values):
@@ -221,6 +227,8 @@ class PacketLink:
             _check_instants(self.rate_trace)
         for value in self.rate_values:
             _within("rate_values", value, 0.0, 1e15)
+        if self.rate_trace and not np.diff(self.rate_trace) @ np.asarray(self.rate_values[:-1]) > 0.0:
+            raise ConfigError("a rate trace that is always 0 carries nothing", key="rate_values")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,10 +237,12 @@ class Arrivals:
 
     Attributes:
         kind: `poisson` (rate, gaps cut at `cap` times the mean where cap > 0), `cbr` (first packet at a drawn phase),
-            `on_off` (Poisson at `rate` while on; exponential on and off times, gaps cut as above) or `times`.
+            `on_off` (at `rate` while on; exponential on and off times; an on time begins with a packet) or `times`.
         rate: Packets per second (while on).
         on, off: Mean seconds on and off.
         cap: Longest exponential gap, in means; 0 sets none.
+        steady: Of `on_off`: gaps are constant, 1 / rate, and go on where the last on time left them (the first at a
+            drawn phase); otherwise exponential, cut as above, and begun anew.
         times: Of `times`: instants, seconds, ascending.
     """
 
@@ -241,12 +251,18 @@ class Arrivals:
     on: float = 0.0
     off: float = 0.0
     cap: float = 0.0
+    steady: bool = False
     times: tuple[float, ...] | NDArray[np.float64] = ()
 
     def __post_init__(self) -> None:
         _known("arrivals.kind", self.kind, ("poisson", "cbr", "on_off", "times"))
         for name in ("rate", "on", "off", "cap"):
-            _within(f"arrivals.{name}", getattr(self, name), 0.0)
+            _within(f"arrivals.{name}", getattr(self, name), 0.0, 1e12)
+        if self.kind == "on_off" and self.on + self.off <= 0.0:
+            raise ConfigError("periods must take time", key="arrivals.on")
+        times = np.asarray(self.times, dtype=np.float64)
+        if len(times) and not (times[0] >= 0.0 and (np.diff(times) >= 0.0).all() and times[-1] < math.inf):
+            raise ConfigError("instants must ascend, none negative or infinite", key="arrivals.times")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,8 +287,14 @@ class Sizes:
         _within("sizes.mean", self.mean, 1e-9)
         if self.kind in ("listed", "each") and not self.values:
             raise ConfigError("sizes need values", key="sizes.values")
+        for value in self.values:
+            _within("sizes.values", value, 1e-9)
         if self.kind == "listed" and len(self.shares) != len(self.values):
             raise ConfigError("sizes.values and sizes.shares differ in length", key="sizes.shares")
+        if self.kind == "listed" and not (
+            min(self.shares) >= 0.0 and math.isclose(sum(self.shares), 1.0, abs_tol=1e-6)
+        ):
+            raise ConfigError(f"shares sum to {sum(self.shares):g}, not 1", key="sizes.shares")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +323,8 @@ class PacketFlow:
             raise ConfigError("a flow needs a route of at least one link", key="route")
         _within("klass", self.klass, 0, 255)
         _within("start", self.start, 0.0)
+        _within("stop", self.stop, 0.0)
+        _within("key", self.key, -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

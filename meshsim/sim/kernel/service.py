@@ -18,11 +18,14 @@ fq_charge = link_step(aqm.fq_charge)
 fq_join = link_step(aqm.fq_join)
 fq_pick = link_step(aqm.fq_pick)
 drr_pick = link_step(schedulers.drr_pick)
+polling_pick = link_step(schedulers.polling_pick)
 priority_pick = link_step(schedulers.priority_pick)
+stride_head = link_step(schedulers.stride_head)
 wfq_head = link_step(schedulers.wfq_head)
 wfq_pick = link_step(schedulers.wfq_pick)
 
 _CODEL, _FQ, _WFQ, _DRR = QUEUES["codel"], QUEUES["fq_codel"], QUEUES["wfq"], QUEUES["drr"]
+_STRIDE, _POLLING = QUEUES["stride"], QUEUES["polling"]
 _CODEL_ROW, _MARKS_ROW, _LEVELS_ROW = aqm.CODEL_STATE, 4, 2
 
 
@@ -87,6 +90,8 @@ def _head(s: State, index: int, own: int, size: float) -> None:
     q.head_bytes[own] = size
     if s.links[index].kind == _WFQ:
         wfq_head(own, size, q.shares[own], q.credits, q.levels, _LEVELS_ROW * index)
+    elif s.links[index].kind == _STRIDE:
+        stride_head(own, size, q.shares[own], q.credits)
 
 
 @jit
@@ -94,10 +99,12 @@ def _pick(s: State, index: int) -> int:
     """The queue to serve, -1 if nothing waits."""
     link, q, marks = s.links[index], s.queues, _MARKS_ROW * index
     first, queues = link.queue_first, link.queues
-    if link.kind == _WFQ:
+    if link.kind in (_WFQ, _STRIDE):
         return int(wfq_pick(q.waiting, q.credits, q.levels, _LEVELS_ROW * index, first, queues))
     if link.kind == _DRR:
         return int(drr_pick(q.waiting, q.head_bytes, q.shares, q.credits, q.marks, marks, first, queues))
+    if link.kind == _POLLING:
+        return int(polling_pick(q.waiting, q.head_bytes, q.shares, q.credits, q.marks, marks, first, queues))
     if link.kind == _FQ:
         return int(fq_pick(link.quantum, q.waiting, q.credits, q.following, q.status, q.marks, marks))
     return int(priority_pick(q.waiting, first, queues))

@@ -39,7 +39,8 @@ def begin_period(s: State, flow: Any, start: float) -> float:
 
 @jit
 def _on_off(s: State, flow: Any, now: float) -> float:
-    later = now + _gap(s, flow)
+    later = now + (flow.left if flow.steady != 0 else _gap(s, flow))
+    flow.left = 1.0 / flow.rate if later < flow.period_end else later - flow.period_end
     if later < flow.period_end:
         return later
     off = exponential(draw(s.streams, flow.off_stream, flow.periods), flow.off, 0.0)
@@ -69,6 +70,7 @@ def opening(s: State, flow: Any, start: float) -> float:
         flow.anchor = start + draw(s.streams, flow.gap_stream, 0) / flow.rate
         flow.anchored = flow.number
     if flow.rate > 0.0 and flow.arrivals == _ON_OFF:
+        flow.left = draw(s.streams, flow.gap_stream, 0) / flow.rate
         return begin_period(s, flow, start)
     return following(s, flow, start)
 

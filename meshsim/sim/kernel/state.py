@@ -29,7 +29,7 @@ ARRIVALS = {"poisson": 0, "cbr": 1, "on_off": 2, "times": 3}
 SIZES = {"fixed": 0, "exponential": 1, "listed": 2, "each": 3}
 LOSSES = {"none": 0, "bernoulli": 1, "gilbert_elliott": 2, "trace": 3}
 JITTERS = {"none": 0, "exponential": 1, "normal": 2, "uniform": 3, "pareto": 4, "gamma": 5, "trace": 6}
-QUEUES = {"fifo": 0, "red": 1, "codel": 2, "fq_codel": 3, "priority": 4, "wfq": 5, "drr": 6}
+QUEUES = {"fifo": 0, "red": 1, "codel": 2, "fq_codel": 3, "priority": 4, "wfq": 5, "drr": 6, "stride": 7, "polling": 8}
 
 _F, _I, _S = "f8", "i8", "i4"
 
@@ -162,6 +162,7 @@ FLOW = np.dtype(
         ("on", _F),
         ("off", _F),
         ("period_end", _F),
+        ("left", _F),  # of a gap, steady on-off: on time until the next packet
         ("anchor", _F),  # constant rate: the instant from which packets are counted
         ("anchored", _I),  # and the number of the packet that sets out then
         ("number", _I),  # packets set out
@@ -173,6 +174,7 @@ FLOW = np.dtype(
         ("sizes_first", _I),
         ("sizes_count", _I),
         ("arrivals", _S),
+        ("steady", _S),
         ("sizes", _S),
         ("route", _S),
         ("klass", _S),
@@ -214,12 +216,12 @@ class Queues(NamedTuple):
         waiting_bytes: (Q,) float64.
         held, held_bytes: (Q,) the same, those in service included.
         head_bytes: (Q,) float64, size of the head.
-        shares: (Q,) float64, weights (WFQ) or quanta (DRR).
-        credits: (Q,) float64, finish tags (WFQ) or deficits (DRR, FQ-CoDel).
+        shares: (Q,) float64, weights (WFQ, stride) or quanta (DRR, polling).
+        credits: (Q,) float64, finish tags (WFQ, stride) or deficits (DRR, polling, FQ-CoDel).
         following, status: (Q,) int64, lists of FQ-CoDel.
         codel: (6 Q,) float64, rows of CoDel's state.
         levels: (2 E,) float64, a row a link: RED's state, or WFQ's clock.
-        marks: (4 E,) int64, a row a link: FQ-CoDel's lists, or DRR's turn.
+        marks: (4 E,) int64, a row a link: FQ-CoDel's lists, or the turn of DRR and polling.
     """
 
     heads: NDArray[np.int32]
