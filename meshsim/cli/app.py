@@ -88,8 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         code = app.main(args=None if arguments is None else list(arguments), prog_name="meshsim", standalone_mode=False)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+    except (click.Abort, KeyboardInterrupt) as stop:
+        click.echo("\n".join(["interrupted", *getattr(stop.__cause__ or stop, "__notes__", ())]), err=True)
         return INTERRUPTED
     except click.ClickException as error:
         error.show()

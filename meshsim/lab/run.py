@@ -15,20 +15,23 @@ from meshsim.lab import figures
 from meshsim.lab.progress import bar
 from meshsim.measure.metrics import METRICS
 from meshsim.measure.stats import mean_interval
-from meshsim.measure.trace import Trace, trace_sha256
-from meshsim.mesh.errors import ConfigError, nearest
+from meshsim.measure.trace import HEADER, Trace, trace_sha256
+from meshsim.mesh.errors import ConfigError, TraceError, nearest
 from meshsim.routing.policies import POLICIES
 from meshsim.scenario import Scenario, compile_plan, load
-from meshsim.sim import simulate
+from meshsim.sim import begin, checkpoint
+from meshsim.sim.checkpoint import CHECKPOINT, describe
+from meshsim.sim.fork import fork as make_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
 
     from meshsim.measure.stats import Interval
     from meshsim.routing.policies import Policy
     from meshsim.scenario.plan import Plan
+    from meshsim.sim import Episode
 
 RUNS = Path("runs")
 
@@ -137,45 +140,120 @@ class Result:
         )
 
 
-def run(
-    scenario: str | Path | Scenario,
+def run(  # noqa: PLR0913 - the verb has as many options
+    scenario: str | Path | Scenario | None = None,
     *,
     seed: int = 1,
     overrides: Sequence[str] = (),
     out: Path | str | None = None,
     policy: str | Policy | None = None,
     progress: bool = True,
+    checkpoint_every: float | None = None,
+    resume: Path | str | None = None,
+    fork: Path | str | None = None,
 ) -> Result:
-    """Runs a scenario and returns its tables.
+    """Runs a scenario and returns its tables; or goes on with a run that was saved.
 
     Args:
-        scenario: A YAML file, the name of a preset, or a loaded scenario.
+        scenario: A YAML file, the name of a preset, or a loaded scenario; not with `resume` or `fork`.
         seed: Same scenario and seed, same trace.
-        overrides: As on the command line: `calls.rate=2`.
+        overrides: As on the command line: `calls.rate=2`. With `fork`, what is changed: keys of `sim.fork.CHANGEABLE`.
         out: Folder of the trace; by default a new one below `runs/`.
         policy: Instead of the scenario's routing policy.
         progress: Whether a bar shows on a terminal when it takes longer than 2 s.
+        checkpoint_every: Simulated seconds after which the run is saved again, so that it survives being killed and
+            can be forked. Saving changes nothing in the trace.
+        resume: Folder of a run that was saved and did not finish; it goes on as if nothing had happened.
+        fork: Folder of a run that was saved: its warm world goes on from there into a trace of its own.
 
     Raises:
-        ConfigError: If the scenario is wrong, or `out` exists; nothing is left half-written.
+        ConfigError: If the scenario is wrong, or `out` exists; nothing is left half-written but what can be resumed.
+        TraceError: If there is no sound checkpoint of this version to go on with.
     """
+    if sum(source is not None for source in (scenario, resume, fork)) != 1:
+        raise ConfigError("one of a scenario, a run to resume and a run to fork is needed", key="scenario")
+    if checkpoint_every is not None and not checkpoint_every > 0.0:
+        raise ConfigError(f"out of range: {checkpoint_every:g}", key="--checkpoint-every", allowed=["> 0 (seconds)"])
+    _check_policy(policy)
+    if resume is not None:
+        return _resume(Path(resume), checkpoint_every, progress)
+    if fork is not None:
+        return _fork(Path(fork), out, overrides, policy, checkpoint_every, progress)
+    assert scenario is not None  # noqa: S101 - narrows the type for mypy
+    loaded = scenario if isinstance(scenario, Scenario) else load(scenario, overrides)
+    plan = compile_plan(loaded, seed)
+    folder = _fresh(out, f"{loaded.name}-seed{seed}")
+    return _complete(lambda unfinished: begin(plan, unfinished, policy=policy), folder, checkpoint_every, progress)
+
+
+def _check_policy(policy: str | Policy | None) -> None:
     if isinstance(policy, str) and policy not in POLICIES:
         raise ConfigError(
             f"unknown policy {policy!r}", key="policy", allowed=list(POLICIES), nearest=nearest(policy, POLICIES)
         )
-    loaded = scenario if isinstance(scenario, Scenario) else load(scenario, overrides)
-    plan = compile_plan(loaded, seed)
-    folder = _fresh(Path(out) if out is not None else None, loaded.name, seed)
-    unfinished = folder.with_name(folder.name + ".part")
-    shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _resume(given: Path, every: float | None, progress: bool) -> Result:  # noqa: FBT001 - as `run` was told
+    folder = _finished(given)
+    saved = _saved(folder)
+    if (saved / HEADER).exists():
+        raise TraceError(f"{folder} has finished: there is nothing to resume; --fork goes on from its last checkpoint")
+    every = describe(saved)["every_seconds"] if every is None else every
+    return _complete(lambda _: checkpoint.resume(saved), folder, every, progress)
+
+
+def _fork(
+    given: Path,
+    out: Path | str | None,
+    changes: Sequence[str],
+    policy: str | Policy | None,
+    every: float | None,
+    progress: bool,  # noqa: FBT001 - as `run` was told
+) -> Result:
+    saved = _saved(_finished(given))
+    told = describe(saved)
+    folder = _fresh(out, f"{told['name']}-seed{told['seed']}-fork")
+    return _complete(lambda new: make_fork(saved, new, changes, policy=policy), folder, every, progress)
+
+
+def _complete(
+    start: Callable[[Path], Episode],
+    folder: Path,
+    every: float | None,
+    progress: bool,  # noqa: FBT001 - as above
+) -> Result:
+    """Runs what `start` makes of the unfinished folder, which gets its name when it is finished."""
+    unfinished = _unfinished(folder)
     try:
-        with bar(f"simulating {loaded.name}", shown=progress) as advance:
-            simulate(plan, unfinished, policy=policy, progress=advance)
-        unfinished.rename(folder)
+        episode = start(unfinished)
+        with bar(f"simulating {episode.plan.scenario.name}", shown=progress) as episode.progress:
+            checkpoint.finish(episode, every)
+        if unfinished.exists():
+            unfinished.rename(folder)
+    except BaseException as error:
+        if (unfinished / CHECKPOINT).exists():
+            error.add_note(f"saved; go on with: meshsim run --resume {folder}")
+        raise
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    name = policy if isinstance(policy, str) else policy.name if policy is not None else loaded.routing.policy
-    return Result(plan, folder, name)
+        if not (unfinished / CHECKPOINT).exists():
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return Result(episode.plan, folder, episode.engine.policy.name)
+
+
+def _unfinished(folder: Path) -> Path:
+    """Where a run writes until it is finished."""
+    return folder.with_name(f"{folder.name}.part")
+
+
+def _finished(given: Path) -> Path:
+    """The folder that a run will have, whether a person names that or the unfinished one."""
+    return given.with_name(given.name.removesuffix(".part"))
+
+
+def _saved(folder: Path) -> Path:
+    """Where the checkpoint of a run lies: finished or not."""
+    unfinished = _unfinished(folder)
+    return unfinished if (unfinished / CHECKPOINT).exists() else folder
 
 
 def make_folder(folder: Path) -> None:
@@ -190,14 +268,19 @@ def make_folder(folder: Path) -> None:
         raise ConfigError(f"{folder} cannot be made: {error.strerror}", key="--out") from error
 
 
-def _fresh(out: Path | None, name: str, seed: int) -> Path:
+def _fresh(out: Path | str | None, name: str) -> Path:
     """The folder to write to, which does not exist yet, in a folder that does."""
     if out is not None:
-        if out.exists():
-            raise ConfigError(f"{out} exists already; name a new folder", key="--out")
-        make_folder(out.parent)
-        return out
+        folder = Path(out)
+        if folder.exists():
+            raise ConfigError(f"{folder} exists already; name a new folder", key="--out")
+        if (_unfinished(folder) / CHECKPOINT).exists():
+            raise ConfigError(
+                f"{_unfinished(folder)} holds a run that can go on: meshsim run --resume {folder}", key="--out"
+            )
+        make_folder(folder.parent)
+        shutil.rmtree(_unfinished(folder), ignore_errors=True)
+        return folder
     make_folder(RUNS)
-    plain = RUNS / f"{name}-seed{seed}"
-    numbered = (RUNS / f"{plain.name}-{n}" for n in itertools.count(2))
-    return next(path for path in itertools.chain([plain], numbered) if not path.exists())
+    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+    return next(RUNS / n for n in names if not ((RUNS / n).exists() or _unfinished(RUNS / n).exists()))

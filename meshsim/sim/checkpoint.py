@@ -110,7 +110,7 @@ def finish(episode: Episode, every: float | None = None) -> SimulationResult:
     """
     if every is None:
         return episode.finish()
-    if episode.env.now == 0.0:
+    if not (episode.recorder.writer.folder / CHECKPOINT).exists():
         checkpoint(episode, every=every)
     while not episode.over:
         # products, not sums: an episode that was resumed is saved at the same instants
