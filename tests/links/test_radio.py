@@ -105,9 +105,7 @@ def test_directions_differ_as_much_as_measured_where_links_are_as_good(network: 
     folder = os.environ.get("MESHSIM_DATA_DIR")
     if not folder:
         pytest.skip("MESHSIM_DATA_DIR is not set")
-    graph = nx.read_graphml(
-        io.BytesIO(gzip.decompress((Path(folder) / f"freifunk/{network}.graphml.gz").read_bytes()))
-    )
+    graph = nx.read_graphml(io.BytesIO(gzip.decompress((Path(folder) / f"freifunk/{network}.graphml.gz").read_bytes())))
     edges = [edge for _, _, edge in graph.edges(data=True) if edge.get("type") == "wifi"]
     measured = np.array([(edge.get("tq_fwd", 0.0), edge.get("tq_rev", 0.0)) for edge in edges], float)
     measured = measured[(measured > 0.0).all(axis=1)]  # 0 means that there is no value
