@@ -38,9 +38,9 @@ def test_a_gilbert_channel_is_found_from_its_transitions(channel: GilbertElliott
 @pytest.mark.parametrize(
     "channel",
     [
-        GilbertElliott(0.01, 0.1, 0.001, 0.7),
         GilbertElliott(0.05, 0.3, 0.01, 0.9),
-        GilbertElliott(0.002, 0.02, 0.0, 0.4),
+        pytest.param(GilbertElliott(0.01, 0.1, 0.001, 0.7), marks=pytest.mark.full),
+        pytest.param(GilbertElliott(0.002, 0.02, 0.0, 0.4), marks=pytest.mark.full),
     ],
 )
 def test_a_gilbert_elliott_channel_is_found_within_ten_percent(
