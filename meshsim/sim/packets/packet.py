@@ -94,12 +94,13 @@ class FlowTally:
     delay_squares: float = 0.0
     delay_min: float = math.nan
     delay_max: float = math.nan
-    jitter: float = 0.0
+    jitter: float = math.nan
 
     def deliver(self, delay: float, size: float) -> None:
         """Notes a delivery; the interarrival jitter is that of RFC 3550, A.8."""
         if self.delivered == 0:
             self.delay_first = self.delay_last = self.delay_min = self.delay_max = delay
+            self.jitter = 0.0
         self.delivered += 1
         self.delivered_bytes += size
         excess = delay - self.delay_first
@@ -128,7 +129,7 @@ class FlowTally:
 
 @dataclass(slots=True, eq=False)
 class Log:
-    """Every packet that left, in order of leaving."""
+    """Every packet that left."""
 
     rows: list[tuple[int, int, float, float, int]] = field(default_factory=list)
 
@@ -137,8 +138,9 @@ class Log:
         self.rows.append((packet.origin.index, packet.number, packet.sent, now, fate))
 
     def columns(self) -> PacketLog:
-        """The log as arrays."""
-        flow, number, sent, left, fate = zip(*self.rows, strict=True) if self.rows else ((),) * 5
+        """The log as arrays: in order of leaving, ties in order of setting out, of flow, number and fate."""
+        rows = sorted(self.rows, key=lambda row: (row[3], row[2], row[0], row[1], row[4]))
+        flow, number, sent, left, fate = zip(*rows, strict=True) if rows else ((),) * 5
         return PacketLog(
             flow=np.array(flow, dtype=np.int32),
             number=np.array(number, dtype=np.int64),
