@@ -47,3 +47,19 @@ def elastic(quick: bool, as_json: bool) -> int:
     from meshsim.lab.bench.elastic import run
 
     return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)
+
+
+@command.command("flow")
+@_QUICK
+@click.option("--agents/--no-agents", default=True, help="Whether to measure an agent in every node, too: minutes.")
+@options.as_json
+def flow(quick: bool, agents: bool, as_json: bool) -> int:
+    """What an hour of 5,000 nodes with 20,000 calls at a time costs, and how the cost grows with the nodes.
+
+    \b
+    Example:
+      meshsim bench flow --no-agents --json
+    """
+    from meshsim.lab.bench.flow import run
+
+    return options.emit_goals(run(quick=quick, agents=agents, progress=not as_json), json_wanted=as_json)
