@@ -18,7 +18,7 @@ def test_a_preset_is_named_like_its_file_and_says_what_it_is(name):
 
 
 def test_the_presets_are_all_there():
-    assert scenario.presets() == ("demo", "scale", "smoke", "tiny", "validation")
+    assert scenario.presets() == ("demo", "metropolis", "scale", "smoke", "tiny", "validation")
 
 
 def test_the_demo_has_its_nodes_relays_and_calls():
@@ -43,6 +43,17 @@ def test_scale_has_a_thousand_nodes_and_about_three_thousand_calls():
     plan = scenario.compile(scenario.load("scale"), 1)
     assert len(plan.nodes) >= 1000
     assert 2700 <= len(plan.calls) <= 3400
+
+
+def test_metropolis_keeps_twenty_thousand_calls_going():
+    plan = scenario.compile(scenario.load("metropolis", ["duration=15 min"]), 1)
+    assert len(plan.nodes) == 5000
+    now = 840.0
+    under_way = (plan.calls.start <= now) & (plan.calls.start + plan.calls.duration > now)
+    assert under_way.sum() >= 20_000
+    assert plan.calls.duration.mean() == pytest.approx(180.0, rel=0.01)
+    leave = np.array([kind == "down" for kind in plan.faults.kind]) & (plan.faults.at > 0.0)
+    assert leave.sum() / 15 / 5000 == pytest.approx(0.01, rel=0.1)
 
 
 def test_links_of_tiny_take_20_to_80_ms():
