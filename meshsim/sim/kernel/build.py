@@ -10,21 +10,26 @@ import numpy as np
 from meshsim.links.rate import carried_bits
 from meshsim.links.schedulers import drr_quanta
 from meshsim.mesh.seeds import SeedTree
-from meshsim.sim.kernel.draws import Streams, streams
+from meshsim.sim.kernel.draws import streams
 from meshsim.sim.kernel.heap import SPARE, heap
 from meshsim.sim.kernel.state import (
     ARRIVALS,
+    CONTROL,
+    CREDIT,
     FLOW,
     JITTERS,
     LINK,
     LOG,
     LOSSES,
+    MARKS,
     NONE,
     PACKET,
     PORT,
     QUEUES,
     RUN,
+    SHARE,
     SIZES,
+    STATUS,
     Queues,
     State,
 )
@@ -42,8 +47,7 @@ ENDLESS = 2**62
 """Room for a log that is not kept."""
 
 _SLOTS = 256
-_PER_QUEUE = {"codel": 6}
-_PER_LINK = {"levels": 2, "marks": 4}
+_COUNTS, _AMOUNTS = STATUS + 1, CREDIT + 1
 
 
 def empty(*, measure_from: float, log: bool) -> State:
@@ -52,8 +56,7 @@ def empty(*, measure_from: float, log: bool) -> State:
     run["measure_from"], run["free"] = measure_from, NONE
     run["room"] = _SLOTS if log else ENDLESS
     none = np.zeros(0)
-    ints, small = none.astype(np.int64), none.astype(np.int32)
-    queues = Queues(small, small, ints, none, ints, none, none, none, none, ints, ints, none, none, ints)
+    queues = Queues(np.zeros((_COUNTS, 0), dtype=np.int64), np.zeros((_AMOUNTS, 0)), none, none.astype(np.int64))
     state = State(
         run=run,
         ports=np.zeros(0, dtype=PORT),
@@ -62,7 +65,7 @@ def empty(*, measure_from: float, log: bool) -> State:
         packets=np.zeros(0, dtype=PACKET),
         agenda=heap(0),
         outs=heap(0),
-        routes=small,
+        routes=none.astype(np.int32),
         pool=none,
         streams=streams(()),
         queues=queues,
@@ -248,8 +251,8 @@ class Additions:
             flows=longer(old.flows, first["flows"], _rows(FLOW, self._flows)),
             routes=longer(old.routes, first["routes"], np.array(self._routes, dtype=np.int32)),
             pool=longer(old.pool, first["pool"], pool),
-            streams=_more_streams(old.streams, first["streams"], self._streams),
-            queues=_more_queues(old.queues, first, self._shares, len(self._links)),
+            streams=longer(old.streams, first["streams"], streams(self._streams)),
+            queues=_more_queues(old.queues, first["queues"], self._shares),
             outs=_roomy(old.outs, int(run["outs"]), len(self._flows)),
         )
 
@@ -293,17 +296,17 @@ def _rows(dtype: np.dtype[Any], rows: list[dict[str, Any]]) -> Records:
     return records
 
 
-def _more_streams(old: Streams, used: int, new: list[Stream]) -> Streams:
-    more = streams(new)
-    return Streams(*(longer(array, used, rows) for array, rows in zip(old, more, strict=True)))
+def _more_queues(old: Queues, used: int, shares: list[float]) -> Queues:
+    more = len(shares)
+    amounts = np.zeros((_AMOUNTS, more))
+    amounts[SHARE] = shares
+    return Queues(
+        _wider(old.counts, used, np.zeros((_COUNTS, more), dtype=np.int64)),
+        _wider(old.amounts, used, amounts),
+        longer(old.control, CONTROL * used, np.zeros(CONTROL * more)),
+        longer(old.marks, MARKS * used, np.zeros(MARKS * more, dtype=np.int64)),
+    )
 
 
-def _more_queues(old: Queues, first: dict[str, int], shares: list[float], links: int) -> Queues:
-    grown = {}
-    for name, array in old._asdict().items():
-        per, used, more = _PER_QUEUE.get(name, 1), first["queues"], len(shares)
-        if name in _PER_LINK:
-            per, used, more = _PER_LINK[name], first["links"], links
-        rows = np.asarray(shares) if name == "shares" else np.zeros(per * more)
-        grown[name] = longer(array, per * used, rows.astype(array.dtype))
-    return Queues(**grown)
+def _wider(array: NDArray[Any], used: int, columns: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(longer(array.T, used, columns.T).T)

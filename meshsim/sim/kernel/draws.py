@@ -6,7 +6,7 @@ per stream, because draws are mostly taken in order; any other order gives the s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,27 +29,26 @@ _SPARE = np.uint64(11)
 _TO_UNIT = 2.0**-53
 
 
-class Streams(NamedTuple):
-    """S streams and the block of draws that each is at.
-
-    Attributes:
-        keys: (S, 2) uint64, low half first.
-        blocks: (S,) int64, number of the block of four in `values`; -1 for none.
-        values: (S, 4) float64.
-    """
-
-    keys: NDArray[np.uint64]
-    blocks: NDArray[np.int64]
-    values: NDArray[np.float64]
+STREAM = np.dtype(
+    [
+        ("low", "u8"),  # halves of the key
+        ("high", "u8"),
+        ("block", "i8"),  # number of the block of four in `values`; -1 for none
+        ("values", "f8", (4,)),
+    ],
+    align=True,
+)
+"""One row a stream: its key, and the block of draws that it is at."""
 
 
-def streams(sources: Iterable[Stream]) -> Streams:
+def streams(sources: Iterable[Stream]) -> NDArray[np.void]:
     """The streams `sources`, none drawn from yet."""
     keys = [source.key for source in sources]
-    low = [key & (2**64 - 1) for key in keys]
-    high = [key >> 64 for key in keys]
-    halves = np.array([low, high], dtype=np.uint64).reshape(2, len(keys)).T.copy()
-    return Streams(halves, np.full(len(keys), -1, dtype=np.int64), np.zeros((len(keys), 4)))
+    rows = np.zeros(len(keys), dtype=STREAM)
+    rows["low"] = [key & (2**64 - 1) for key in keys]
+    rows["high"] = [key >> 64 for key in keys]
+    rows["block"] = -1
+    return rows
 
 
 @jit
@@ -73,13 +72,13 @@ def philox(counter: Any, key0: Any, key1: Any) -> tuple[Any, Any, Any, Any]:
 
 
 @jit
-def draw(s: Streams, stream: int, n: int) -> float:
+def draw(streams: Any, stream: int, n: int) -> float:
     """Draw `n` of stream number `stream`, uniform in [0, 1)."""
-    block = n >> 2
-    if s.blocks[stream] != block:
+    row, block = streams[stream], n >> 2
+    if row.block != block:
         # NumPy counts up before it generates: its first block has counter 1.
-        words = philox(np.uint64(block + 1), s.keys[stream, 0], s.keys[stream, 1])
-        s.blocks[stream] = block
+        words = philox(np.uint64(block + 1), row.low, row.high)
+        row.block = block
         for place in range(4):
-            s.values[stream, place] = np.float64(words[place] >> _SPARE) * _TO_UNIT
-    return float(s.values[stream, n & 3])
+            row.values[place] = np.float64(words[place] >> _SPARE) * _TO_UNIT
+    return float(row.values[n & 3])

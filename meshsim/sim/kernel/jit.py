@@ -1,15 +1,15 @@
-"""The compiler of the kernel, with types kept; and a stamp of all the texts that it compiles."""
+"""The compiler of the kernel, with types kept, and a cache that knows all the texts that are compiled."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numba
 
-import meshsim.links as links_package
-from meshsim.links import compiled
+from meshsim import links
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,22 +25,29 @@ def jit(function: F) -> F:
 
 def link_step(function: F) -> F:
     """A function of `meshsim.links`, compiled with all that it calls."""
-    return compiled(function, cast("Callable[[FunctionType], object]", numba.njit))
+    return links.compiled(function, cast("Callable[[FunctionType], object]", numba.njit))
 
 
 def cached(function: F) -> F:
     """`function`, compiled once per machine and version of the texts: for the doors that Python enters by.
 
-    numba keys its cache by the file that a function stands in, not by the files of what it calls. A door must therefore
-    use `stamp()` as a free variable, which numba takes into the key.
+    numba names and dates its cache by the file that a function stands in, not by the files of what it calls; so the
+    version of them all goes into the name.
     """
+    function.__qualname__ = f"{function.__qualname__}_{_version()}"
     return cast("F", numba.njit(cache=True)(function))
 
 
-def stamp() -> int:
-    """A number that changes with any text of the kernel or of `meshsim.links`."""
-    digest = hashlib.blake2b(digest_size=7)
-    for folder in (Path(__file__).parent, Path(links_package.__file__).parent):
+_PLAIN = ("__init__", "build", "kernel", "network", "results")
+"""Modules of which nothing is compiled."""
+
+
+@functools.cache
+def _version() -> str:
+    """Changes with any text that may be compiled, here or in `meshsim.links`."""
+    digest = hashlib.blake2b(digest_size=8)
+    for folder in (Path(__file__).parent, Path(links.__file__).parent):
         for path in sorted(folder.glob("*.py")):
-            digest.update(path.read_bytes())
-    return int.from_bytes(digest.digest(), "little")
+            if path.stem not in _PLAIN:
+                digest.update(path.read_bytes())
+    return digest.hexdigest()

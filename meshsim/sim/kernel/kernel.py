@@ -90,7 +90,7 @@ class Kernel:
     def _run(self, until: float) -> None:
         if not until > self._now:
             return
-        while (reason := advance(self._state, until)[0]) in (NO_SLOTS, NO_ROOM):
+        while (reason := advance(self._state, until)) in (NO_SLOTS, NO_ROOM):
             self._grow(reason)
         self._now = until if until < math.inf else max(self._now, float(self._state.run["now"][0]))
 

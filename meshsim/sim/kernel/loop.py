@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meshsim.sim.kernel.heap import pop, push, replace
-from meshsim.sim.kernel.jit import cached, jit, stamp
+from meshsim.sim.kernel.jit import cached, jit
 from meshsim.sim.kernel.packets import KIND_BITS, SLOT_MASK, deliver, launch, schedule
 from meshsim.sim.kernel.passage import carry, channel_loses, forget, lose, pass_fifo
 from meshsim.sim.kernel.service import depart, join
@@ -124,8 +124,14 @@ def _expect(s: State, index: int) -> None:
         run.outs = push(s.outs, run.outs, flow.next, index)
 
 
-@jit
-def _set_off(s: State, first: int) -> None:
+@cached
+def advance(s: State, until: float) -> int:
+    """Take the events before `until`; why it came back: `DONE`, or which arrays must be longer before it goes on."""
+    return _events(s, until)
+
+
+@cached
+def set_off(s: State, first: int) -> None:
     """Let the flows from index `first` on begin; until now `next` is when each starts."""
     for index in range(first, s.run[0].flows):
         flow = s.flows[index]
@@ -133,34 +139,11 @@ def _set_off(s: State, first: int) -> None:
         _expect(s, index)
 
 
-@jit
-def _resume(s: State, index: int, rate: float, now: float) -> None:
-    """Give flow `index` another rate: what is left of its gap scales with the mean gap."""
+@cached
+def resume(s: State, index: int, rate: float, now: float) -> None:
+    """Give flow `index` another rate from `now` on."""
     flow = s.flows[index]
     before = flow.next
     change_rate(s, flow, rate, now)
     if flow.next != before:
         _expect(s, index)
-
-
-def _doors(version: int) -> tuple[Any, Any, Any]:
-    # The unused-looking `version` is what makes numba's cache notice that a text has changed: see `jit.cached`.
-    @cached
-    def advance(s: State, until: float) -> tuple[int, int]:
-        return _events(s, until), version
-
-    @cached
-    def set_off(s: State, first: int) -> int:
-        _set_off(s, first)
-        return version
-
-    @cached
-    def resume(s: State, index: int, rate: float, now: float) -> int:
-        _resume(s, index, rate, now)
-        return version
-
-    return advance, set_off, resume
-
-
-advance, set_off, resume = _doors(stamp())
-"""What Python calls: take the events before an instant, let new flows begin, change a flow's rate."""

@@ -10,7 +10,7 @@ from meshsim.sim.kernel.draws import draw
 from meshsim.sim.kernel.jit import jit, link_step
 from meshsim.sim.kernel.packets import discard, schedule, take_slot
 from meshsim.sim.kernel.sources import exponential
-from meshsim.sim.kernel.state import DROPPED, FLYING, LOSSES, LOST, NONE, PASSING, QUEUES
+from meshsim.sim.kernel.state import CONTROL, DROPPED, FLYING, LOSSES, LOST, NONE, PASSING, QUEUES
 
 if TYPE_CHECKING:
     from meshsim.sim.kernel.state import State
@@ -137,7 +137,7 @@ def _refuses(s: State, index: int, packet: Any, now: float) -> bool:
     if link.kind == _RED:
         u, typical = draw(s.streams, link.red_stream, packet.offer), packet.size * 8.0 / port.rate
         rule = (link.red_least, link.red_most, link.red_largest, link.red_weight)
-        early = red(now, link.held, port.free_at, typical, u, rule, s.queues.levels, 2 * index)
+        early = red(now, link.held, port.free_at, typical, u, rule, s.queues.control, CONTROL * link.queue_first)
     wait = max(0.0, port.free_at - now)
     limits = link.limit_packets, link.limit_bytes, link.limit_seconds
     return early or not admits(link.held, link.held_bytes, wait, packet.size, *limits)

@@ -8,7 +8,27 @@ from meshsim.links import aqm, schedulers
 from meshsim.sim.kernel.jit import jit, link_step
 from meshsim.sim.kernel.packets import discard, schedule
 from meshsim.sim.kernel.passage import admits, fly, service_end
-from meshsim.sim.kernel.state import DROPPED, FLYING, NONE, QUEUES, SERVED, WAITING
+from meshsim.sim.kernel.state import (
+    CONTROL,
+    CREDIT,
+    DROPPED,
+    FLYING,
+    FOLLOWING,
+    HEAD,
+    HEAD_BYTES,
+    HELD,
+    HELD_BYTES,
+    MARKS,
+    NONE,
+    QUEUES,
+    SERVED,
+    SHARE,
+    STATUS,
+    TAIL,
+    WAIT,
+    WAIT_BYTES,
+    WAITING,
+)
 
 if TYPE_CHECKING:
     from meshsim.sim.kernel.state import State
@@ -26,7 +46,6 @@ wfq_pick = link_step(schedulers.wfq_pick)
 
 _CODEL, _FQ, _WFQ, _DRR = QUEUES["codel"], QUEUES["fq_codel"], QUEUES["wfq"], QUEUES["drr"]
 _STRIDE, _POLLING = QUEUES["stride"], QUEUES["polling"]
-_CODEL_ROW, _MARKS_ROW, _LEVELS_ROW = aqm.CODEL_STATE, 4, 2
 
 
 @jit
@@ -53,9 +72,9 @@ def join(s: State, index: int, slot: int, now: float) -> None:
     """The packet in `slot` comes to link `index`."""
     link, packet, q = s.links[index], s.packets[slot], s.queues
     own = _queue_of(s, link, packet)
-    wait = q.held_bytes[own] * 8.0 / s.ports[index].rate
+    wait = q.amounts[HELD_BYTES, own] * 8.0 / s.ports[index].rate
     limits = link.limit_packets, link.limit_bytes, link.limit_seconds
-    if not admits(q.held[own], q.held_bytes[own], wait, packet.size, *limits):
+    if not admits(q.counts[HELD, own], q.amounts[HELD_BYTES, own], wait, packet.size, *limits):
         link.dropped += 1
         discard(s, slot, DROPPED, now)
         return
@@ -69,57 +88,59 @@ def join(s: State, index: int, slot: int, now: float) -> None:
 def _append(s: State, index: int, own: int, slot: int) -> None:
     link, packet, q = s.links[index], s.packets[slot], s.queues
     packet.place, packet.next = WAITING, NONE
-    if q.waiting[own] == 0:
-        q.heads[own] = slot
+    if q.counts[WAIT, own] == 0:
+        q.counts[HEAD, own] = slot
         _head(s, index, own, packet.size)
     else:
-        s.packets[q.tails[own]].next = slot
-    q.tails[own] = slot
-    q.waiting[own] += 1
-    q.waiting_bytes[own] += packet.size
-    q.held[own] += 1
-    q.held_bytes[own] += packet.size
+        s.packets[q.counts[TAIL, own]].next = slot
+    q.counts[TAIL, own] = slot
+    q.counts[WAIT, own] += 1
+    q.amounts[WAIT_BYTES, own] += packet.size
+    q.counts[HELD, own] += 1
+    q.amounts[HELD_BYTES, own] += packet.size
     if link.kind == _FQ:
-        fq_join(own, link.quantum, q.credits, q.following, q.status, q.marks, _MARKS_ROW * index)
+        following, status = q.counts[FOLLOWING], q.counts[STATUS]
+        fq_join(own, link.quantum, q.amounts[CREDIT], following, status, q.marks, MARKS * link.queue_first)
 
 
 @jit
 def _head(s: State, index: int, own: int, size: float) -> None:
     """A packet of `size` has become the head of queue `own`."""
-    q = s.queues
-    q.head_bytes[own] = size
-    if s.links[index].kind == _WFQ:
-        wfq_head(own, size, q.shares[own], q.credits, q.levels, _LEVELS_ROW * index)
-    elif s.links[index].kind == _STRIDE:
-        stride_head(own, size, q.shares[own], q.credits)
+    q, link = s.queues, s.links[index]
+    q.amounts[HEAD_BYTES, own] = size
+    if link.kind == _WFQ:
+        wfq_head(own, size, q.amounts[SHARE, own], q.amounts[CREDIT], q.control, CONTROL * link.queue_first)
+    elif link.kind == _STRIDE:
+        stride_head(own, size, q.amounts[SHARE, own], q.amounts[CREDIT])
 
 
 @jit
 def _pick(s: State, index: int) -> int:
     """The queue to serve, -1 if nothing waits."""
-    link, q, marks = s.links[index], s.queues, _MARKS_ROW * index
-    first, queues = link.queue_first, link.queues
+    link, q = s.links[index], s.queues
+    first, queues, marks = link.queue_first, link.queues, MARKS * link.queue_first
+    waiting, heads, shares, credit = q.counts[WAIT], q.amounts[HEAD_BYTES], q.amounts[SHARE], q.amounts[CREDIT]
     if link.kind in (_WFQ, _STRIDE):
-        return int(wfq_pick(q.waiting, q.credits, q.levels, _LEVELS_ROW * index, first, queues))
+        return int(wfq_pick(waiting, credit, q.control, CONTROL * first, first, queues))
     if link.kind == _DRR:
-        return int(drr_pick(q.waiting, q.head_bytes, q.shares, q.credits, q.marks, marks, first, queues))
+        return int(drr_pick(waiting, heads, shares, credit, q.marks, marks, first, queues))
     if link.kind == _POLLING:
-        return int(polling_pick(q.waiting, q.head_bytes, q.shares, q.credits, q.marks, marks, first, queues))
+        return int(polling_pick(waiting, heads, shares, credit, q.marks, marks, first, queues))
     if link.kind == _FQ:
-        return int(fq_pick(link.quantum, q.waiting, q.credits, q.following, q.status, q.marks, marks))
-    return int(priority_pick(q.waiting, first, queues))
+        return int(fq_pick(link.quantum, waiting, credit, q.counts[FOLLOWING], q.counts[STATUS], q.marks, marks))
+    return int(priority_pick(waiting, first, queues))
 
 
 @jit
 def _take(s: State, index: int, own: int) -> int:
     """Take the head out of queue `own`; its slot."""
     q = s.queues
-    slot = q.heads[own]
+    slot = q.counts[HEAD, own]
     packet = s.packets[slot]
-    q.waiting[own] -= 1
-    q.waiting_bytes[own] = q.waiting_bytes[own] - packet.size if q.waiting[own] > 0 else 0.0
-    q.heads[own] = packet.next
-    if q.waiting[own] > 0:
+    q.counts[WAIT, own] -= 1
+    q.amounts[WAIT_BYTES, own] = q.amounts[WAIT_BYTES, own] - packet.size if q.counts[WAIT, own] > 0 else 0.0
+    q.counts[HEAD, own] = packet.next
+    if q.counts[WAIT, own] > 0:
         _head(s, index, own, s.packets[packet.next].size)
     return int(slot)
 
@@ -127,8 +148,8 @@ def _take(s: State, index: int, own: int) -> int:
 @jit
 def _let_go(s: State, own: int, size: float) -> None:
     q = s.queues
-    q.held[own] -= 1
-    q.held_bytes[own] = q.held_bytes[own] - size if q.held[own] > 0 else 0.0
+    q.counts[HELD, own] -= 1
+    q.amounts[HELD_BYTES, own] = q.amounts[HELD_BYTES, own] - size if q.counts[HELD, own] > 0 else 0.0
 
 
 @jit
@@ -137,8 +158,8 @@ def _controlled(s: State, link: Any, own: int, packet: Any, now: float) -> bool:
     if link.kind not in (_CODEL, _FQ):
         return False
     q, sojourn = s.queues, now - packet.joined
-    behind = q.waiting_bytes[own]
-    return bool(codel(now, sojourn, behind, link.target, link.interval, q.codel, _CODEL_ROW * own))
+    behind = q.amounts[WAIT_BYTES, own]
+    return bool(codel(now, sojourn, behind, link.target, link.interval, q.control, CONTROL * own))
 
 
 @jit
@@ -163,7 +184,7 @@ def serve(s: State, index: int, now: float) -> None:
 def _begin(s: State, index: int, own: int, slot: int, now: float) -> None:
     link, packet = s.links[index], s.packets[slot]
     if link.kind == _FQ:
-        fq_charge(own, packet.size, s.queues.credits)
+        fq_charge(own, packet.size, s.queues.amounts[CREDIT])
     packet.place, packet.started = SERVED, now
     packet.left = service_end(s, index, packet, now)
     link.busy += 1

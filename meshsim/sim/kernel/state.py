@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from meshsim.sim.kernel.draws import Streams
-
     Records = NDArray[np.void]
 
 NONE = -1
@@ -207,36 +205,33 @@ LOG = np.dtype([("flow", _S), ("fate", "i1"), ("number", _I), ("sent", _F), ("le
 """One row a packet that left, in order of leaving."""
 
 
+HEAD, TAIL, WAIT, HELD, FOLLOWING, STATUS = range(6)
+"""Rows of `Queues.counts`."""
+
+WAIT_BYTES, HELD_BYTES, HEAD_BYTES, SHARE, CREDIT = range(5)
+"""Rows of `Queues.amounts`."""
+
+CONTROL, MARKS = 6, 4
+"""Places per class queue of `Queues.control` and `Queues.marks`."""
+
+
 class Queues(NamedTuple):
     """Class queues of all links (Q of them), and what the schedulers of `meshsim.links` remember of them.
 
+    They are few arrays because each one costs every function that is handed a state: a third of a second to compile.
+
     Attributes:
-        heads, tails: (Q,) int32, slots of the packets that wait.
-        waiting: (Q,) int64, packets that wait.
-        waiting_bytes: (Q,) float64.
-        held, held_bytes: (Q,) the same, those in service included.
-        head_bytes: (Q,) float64, size of the head.
-        shares: (Q,) float64, weights (WFQ, stride) or quanta (DRR, polling).
-        credits: (Q,) float64, finish tags (WFQ, stride) or deficits (DRR, polling, FQ-CoDel).
-        following, status: (Q,) int64, lists of FQ-CoDel.
-        codel: (6 Q,) float64, rows of CoDel's state.
-        levels: (2 E,) float64, a row a link: RED's state, or WFQ's clock.
-        marks: (4 E,) int64, a row a link: FQ-CoDel's lists, or the turn of DRR and polling.
+        counts: (6, Q) int64: slots of the first and the last packet that waits, packets that wait, the same with those
+            in service, and FQ-CoDel's lists.
+        amounts: (5, Q) float64: bytes that wait, the same with those in service, bytes of the head; weights (WFQ,
+            stride) or quanta (DRR, polling); finish tags (WFQ, stride) or deficits (DRR, polling, FQ-CoDel).
+        control: (6 Q,) float64, a row a queue: CoDel's or RED's state; in a link's first, WFQ's clock.
+        marks: (4 Q,) int64, a row a queue: in a link's first, FQ-CoDel's lists, or the turn of DRR and polling.
     """
 
-    heads: NDArray[np.int32]
-    tails: NDArray[np.int32]
-    waiting: NDArray[np.int64]
-    waiting_bytes: NDArray[np.float64]
-    held: NDArray[np.int64]
-    held_bytes: NDArray[np.float64]
-    head_bytes: NDArray[np.float64]
-    shares: NDArray[np.float64]
-    credits: NDArray[np.float64]
-    following: NDArray[np.int64]
-    status: NDArray[np.int64]
-    codel: NDArray[np.float64]
-    levels: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    amounts: NDArray[np.float64]
+    control: NDArray[np.float64]
     marks: NDArray[np.int64]
 
 
@@ -253,7 +248,7 @@ class State(NamedTuple):
         outs: Heap of the flows' next packets; a code is a flow's index. An entry that is not the flow's `next` is void.
         routes: int32, links in order, `NONE` after each route.
         pool: float64: instants, sizes, cumulative shares and traces, each a slice.
-        streams: Draws.
+        streams: `draws.STREAM`.
         queues: Class queues.
         log: `LOG`.
     """
@@ -267,6 +262,6 @@ class State(NamedTuple):
     outs: Records
     routes: NDArray[np.int32]
     pool: NDArray[np.float64]
-    streams: Streams
+    streams: Records
     queues: Queues
     log: Records
