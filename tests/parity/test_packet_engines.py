@@ -81,6 +81,8 @@ NETWORKS = {
     "priority": chain(link(queue=Queue(kind="priority", **WEIGHTS), rate_bps=8e5), link()),
     "wfq": chain(link(queue=Queue(kind="wfq", **WEIGHTS), rate_bps=8e5), link()),
     "drr": chain(link(queue=Queue(kind="drr", quantum=700.0, **WEIGHTS), rate_bps=8e5), link()),
+    "stride": chain(link(queue=Queue(kind="stride", **WEIGHTS), rate_bps=8e5), link()),
+    "polling": chain(link(queue=Queue(kind="polling", quantum=700.0, **WEIGHTS), rate_bps=8e5), link()),
     "changing rate": chain(
         link(rate_trace=(0.0, 0.5, 0.8, 1.3), rate_values=(2e6, 0.0, 8e5, 0.0)),
         link(rate_trace=(0.0, 1.0, 2.0), rate_values=(4e5, 3e6, 0.0), queue=Queue(kind="codel")),
@@ -154,7 +156,7 @@ queues = st.one_of(
     ),
     st.builds(
         Queue,
-        kind=st.sampled_from(["priority", "wfq", "drr"]),
+        kind=st.sampled_from(["priority", "wfq", "drr", "stride", "polling"]),
         limit_packets=st.sampled_from([0, 3]),
         queue_of_class=st.sampled_from([(), (0, 1), (1, 0, 1)]),
         weights=st.sampled_from([(1.0, 1.0), (1.0, 5.0)]),
@@ -188,7 +190,14 @@ links = st.builds(
 arrivals = st.one_of(
     st.builds(Arrivals, kind=st.just("poisson"), rate=st.floats(0.0, 60.0), cap=st.sampled_from([0.0, 2.0])),
     st.builds(Arrivals, kind=st.just("cbr"), rate=st.floats(1.0, 60.0)),
-    st.builds(Arrivals, kind=st.just("on_off"), rate=st.floats(5.0, 90.0), on=st.just(0.2), off=st.just(0.2)),
+    st.builds(
+        Arrivals,
+        kind=st.just("on_off"),
+        rate=st.floats(5.0, 90.0),
+        on=st.just(0.2),
+        off=st.just(0.2),
+        steady=st.booleans(),
+    ),
     st.builds(
         Arrivals,
         kind=st.just("times"),
