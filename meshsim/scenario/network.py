@@ -15,6 +15,7 @@ from meshsim.scenario.quantities import (
     Duration,
     Extent,
     Number,
+    Period,
     PositiveDuration,
     Probability,
     Rate,
@@ -159,7 +160,7 @@ class Congestion(Part):
 class Drift(Part):
     """How the background utilisation of each edge wanders: an Ornstein-Uhlenbeck process on the logit scale."""
 
-    period: PositiveDuration = 5.0
+    period: Period = 5.0
     """Step, seconds."""
     reversion: PositiveDuration = 120.0
     """Time constant of the return to the mean, seconds."""

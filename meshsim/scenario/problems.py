@@ -53,7 +53,8 @@ def explain(
     return ConfigError(
         first.message + more,
         file=f"override {source!r}" if source else file,
-        line=None if source else text.line(first.path),
+        # what stands nowhere in the file is missing from its beginning
+        line=None if source or not text.lines else text.line(first.path) or 1,
         key=dotted(first.path) or None,
         allowed=first.allowed,
         nearest=first.nearest,

@@ -47,26 +47,45 @@ def _parser(kind: str) -> Callable[[object], float]:
 
 _finite = Field(allow_inf_nan=False)
 
+LONGEST = 1e9
+"""Seconds, and metres: thirty years, and more than twice the way to the moon. Nanoseconds of it fit 64 bits."""
+
+SHORTEST_PERIOD = 0.01
+"""Seconds between two things that happen again and again."""
+
+SLOWEST, FASTEST = 1.0, 1e15
+"""Bits per second."""
+
 Duration = Annotated[
-    float, _finite, Field(ge=0), BeforeValidator(_parser("duration"), json_schema_input_type=float | str)
+    float, _finite, Field(ge=0, le=LONGEST), BeforeValidator(_parser("duration"), json_schema_input_type=float | str)
 ]
 """Seconds; written `20ms`, `5 min` or a bare number of seconds."""
 
 PositiveDuration = Annotated[
-    float, _finite, Field(gt=0), BeforeValidator(_parser("duration"), json_schema_input_type=float | str)
+    float, _finite, Field(gt=0, le=LONGEST), BeforeValidator(_parser("duration"), json_schema_input_type=float | str)
 ]
 """Seconds, more than zero."""
 
-Rate = Annotated[float, _finite, Field(gt=0), BeforeValidator(_parser("rate"), json_schema_input_type=float | str)]
+Period = Annotated[
+    float,
+    _finite,
+    Field(ge=SHORTEST_PERIOD, le=LONGEST),
+    BeforeValidator(_parser("duration"), json_schema_input_type=float | str),
+]
+"""Seconds between two things that happen again and again; at least 10 ms."""
+
+Rate = Annotated[
+    float, _finite, Field(ge=SLOWEST, le=FASTEST), BeforeValidator(_parser("rate"), json_schema_input_type=float | str)
+]
 """Bits per second; written `5 Mbps`."""
 
 Distance = Annotated[
-    float, _finite, Field(ge=0), BeforeValidator(_parser("distance"), json_schema_input_type=float | str)
+    float, _finite, Field(ge=0, le=LONGEST), BeforeValidator(_parser("distance"), json_schema_input_type=float | str)
 ]
 """Metres; written `200 km`."""
 
 Extent = Annotated[
-    float, _finite, Field(gt=0), BeforeValidator(_parser("distance"), json_schema_input_type=float | str)
+    float, _finite, Field(gt=0, le=LONGEST), BeforeValidator(_parser("distance"), json_schema_input_type=float | str)
 ]
 """Metres, more than zero."""
 

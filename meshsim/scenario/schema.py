@@ -23,6 +23,7 @@ from meshsim.scenario.quantities import (
     Misbehaviour,
     Number,
     PartName,
+    Period,
     PolicyName,
     PositiveDuration,
     Probability,
@@ -182,11 +183,11 @@ class ControlConfig(Part):
 
     mode: Literal["agents", "modelled"] = "modelled"
     """`agents`: every node runs a MeshAgent; `modelled`: belief is truth made stale, noisy and incomplete."""
-    digest_period: PositiveDuration = 20.0
+    digest_period: Period = 20.0
     """Seconds between gossip digests."""
-    probe_period: PositiveDuration = 10.0
+    probe_period: Period = 10.0
     """Seconds between probes of a link."""
-    heartbeat: PositiveDuration = 5.0
+    heartbeat: Period = 5.0
     """Seconds between heartbeats of neighbours."""
     noise: Annotated[Number, Field(ge=0, le=2)] = 0.1
     """Relative standard deviation of measurements."""
@@ -208,7 +209,7 @@ class RecordConfig(Part):
     """The views that routing decided on; learning needs them."""
     candidates: Flag = True
     """Every candidate of a call with its true outcome; learning needs them."""
-    link_period: PositiveDuration = 60.0
+    link_period: Period = 60.0
     """Seconds between samples of links."""
 
 
@@ -258,7 +259,8 @@ class Scenario(Part):
     def _coherent(self) -> Self:
         if self.warmup >= self.duration:
             problem = f"the warm-up ({self.warmup:g} s) must end before the episode ({self.duration:g} s)"
-            raise refuse(problem, at=("warmup",))
+            # the one of the two that is written, if only one is
+            raise refuse(problem, at=("duration",) if "warmup" not in self.model_fields_set else ("warmup",))
         total = sum(entry.share for entry in self.misbehaviour)
         if total > 1 + SHARE_TOLERANCE:
             raise refuse(f"the shares of misbehaving nodes sum to {total:g}, more than 1", at=("misbehaviour",))

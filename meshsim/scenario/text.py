@@ -8,7 +8,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
+from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
+from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from meshsim.mesh.errors import ConfigError
@@ -40,6 +42,20 @@ class Text:
         return None
 
 
+class _Constructor(RoundTripConstructor):
+    """Says where a value does not fit its tag, as in `!!bool x`; ruamel lets its own constructors' errors through."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - ruamel's signature
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConstructorError(problem=_first_line(error), problem_mark=node.start_mark) from error
+
+
+def _code(character: str | int) -> str:
+    return f"U+{character if isinstance(character, int) else ord(character):04X}"
+
+
 def parse(text: str, *, file: str) -> Text:
     """The YAML in `text`.
 
@@ -49,13 +65,17 @@ def parse(text: str, *, file: str) -> Text:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", YAMLWarning)
-            raw = YAML(typ="rt").load(text)
+            yaml = YAML(typ="rt")
+            yaml.Constructor = _Constructor
+            raw = yaml.load(text)
     except MarkedYAMLError as error:
         raise _marked(error, file) from error
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"not YAML: the character {_code(error.character)}", file=file, line=line) from error
     except RecursionError as error:
         raise ConfigError("nested too deep", file=file) from error
-    # The last three: ruamel's constructors let them through where a value does not fit its tag, as in `!!bool x`.
-    except (YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except YAMLError as error:
         raise ConfigError(f"not YAML: {_first_line(error)}", file=file) from error
     lines: dict[Path, int] = {}
     return Text(_plain(raw, (), lines, file), lines)

@@ -153,8 +153,8 @@ def test_several_mistakes_tell_the_first_in_the_file_and_how_many_more(write):
         ("name: a\n1: 2\n", 2, "keys are words"),
         ("name: !x a\n", 1, "unknown tag '!x'"),
         ("x: " + "[" * 40 + "]" * 40, 1, "nested too deep"),
-        ("name: !!bool x\n", None, "not YAML"),
-        ("name: \x01\n", None, "not YAML"),
+        ("name: !!bool x\n", 1, "not YAML"),
+        ("name: a\nx: \x01\n", 2, "not YAML: the character U+0001"),
     ],
 )
 def test_what_is_no_yaml_is_told_with_its_place(write, text, line, fragment):
