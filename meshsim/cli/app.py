@@ -32,6 +32,7 @@ VERBS = {
     "run": "Simulate a scenario and write its trace.",
     "topo": "List and show topologies.",
     "train": "Train a route scorer and export it to ONNX.",
+    "validate": "Hold the simulator to queueing theory and published samples.",
 }
 
 

@@ -63,3 +63,18 @@ def flow(quick: bool, agents: bool, as_json: bool) -> int:
     from meshsim.lab.bench.flow import run
 
     return options.emit_goals(run(quick=quick, agents=agents, progress=not as_json), json_wanted=as_json)
+
+
+@command.command("variance")
+@_QUICK
+@options.as_json
+def variance(quick: bool, as_json: bool) -> int:
+    """Two policies on common random numbers: paired against unpaired differences over 30 seeds.
+
+    \b
+    Example:
+      meshsim bench variance --json
+    """
+    from meshsim.lab.bench.variance import run
+
+    return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)

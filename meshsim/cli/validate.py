@@ -1,0 +1,98 @@
+"""`meshsim validate`: the simulator beside theory, and beside published samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from meshsim.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+@click.command("validate")
+@click.option("--case", "cases", multiple=True, metavar="SLUG", help="Only this case; may be given more than once.")
+@click.option("--list", "listed", is_flag=True, help="List the cases with their formulas, and run none.")
+@click.option(
+    "--gnnet",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Compare with the published OMNeT++ samples in this folder instead.",
+)
+@click.option("--samples", type=click.IntRange(min=1), help="With --gnnet: only so many samples of each kind.")
+@options.as_json
+def command(cases: tuple[str, ...], folder: Path | None, samples: int | None, listed: bool, as_json: bool) -> int:
+    """Hold the simulator to queueing theory; exit code 3 when a quantity misses.
+
+    Every quantity is measured in independent runs with fixed seeds. Theory must lie in the interval, whose intervals
+    together hold with 99 % (Holm), and the mean must be off by no more than the error allowed.
+
+    \b
+    Example:
+      meshsim validate
+      meshsim validate --case mm1_80 --case erlang_b --json
+    """
+    if samples is not None and folder is None:
+        raise click.UsageError("--samples goes with --gnnet")
+    if folder is not None:
+        from meshsim.lab.gnnet import compare
+
+        return options.emit_goals(compare(folder, samples=samples), json_wanted=as_json)
+    from meshsim.lab.validation import list_cases, validate
+
+    if listed:
+        options.emit(list_cases(), json_wanted=as_json)
+        return 0
+    answer = validate(cases, progress=not as_json)
+    if as_json:
+        options.emit(answer, json_wanted=True)
+    else:
+        _show(answer["tables"]["quantities"], answer["goals"])
+    return options.goals_code(answer)
+
+
+def _show(rows: Sequence[Mapping[str, Any]], goals: Sequence[Mapping[str, Any]]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for goal in goals:
+        console.print(_block(goal, [row for row in rows if row["case"] == goal["goal"]]))
+    passed = sum(goal["pass"] for goal in goals)
+    console.print(f"{passed} of {len(goals)} cases are as theory says, {len(rows)} quantities")
+
+
+def _block(goal: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Group:
+    """One case: its verdict and formula, and a line for each quantity."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    head = Text.assemble(
+        (f"{'pass' if goal['pass'] else 'MISS'} ", "green" if goal["pass"] else "bold red"),
+        (goal["goal"], "bold"),
+        f"  {rows[0]['formula']} ({rows[0]['source']})",
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+    table.add_column("     quantity", min_width=32)
+    for column in ("theory", "mean", "interval", "error", "allowed", "runs", ""):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(f"     {row['quantity']}", *_numbers(row))
+    return Group(head, table)
+
+
+def _numbers(row: Mapping[str, Any]) -> tuple[str, ...]:
+    relative = row["relation"] == "mean"
+    return (
+        f"{row['theory']:.6g}",
+        f"{row['mean']:.6g}",
+        f"[{row['low']:.6g}, {row['high']:.6g}]",
+        f"{row['error']:+.2%}" if relative else f"{row['error']:.2g}",
+        f"{row['allowed']:.0%}" if relative else f"{row['allowed']:.2g}",
+        f"{row['replications']}",
+        "" if row["passed"] else "MISS",
+    )
