@@ -282,9 +282,12 @@ def _treatment(link: PacketLink) -> dict[str, Any]:
 
 
 def _shares(queue: Queue) -> list[float]:
-    if not queue.weights:
-        return [queue.quantum] * queue.queues
-    return list(drr_quanta(queue.weights, queue.quantum) if queue.kind in ("drr", "polling") else queue.weights)
+    """Weight or quantum of each class queue, 0 where the discipline asks for neither."""
+    if queue.kind in ("drr", "polling"):
+        return list(drr_quanta(queue.weights or (1.0,), queue.quantum))
+    if queue.kind in ("wfq", "stride"):
+        return list(queue.weights or (1.0,))
+    return [0.0] * queue.queues
 
 
 def _rows(dtype: np.dtype[Any], rows: list[dict[str, Any]]) -> Records:

@@ -14,11 +14,11 @@ LINK = PacketLink(rate_bps=1e6, propagation=0.01)
 """A packet of 1,250 bytes takes 10 ms and 10 ms more."""
 
 
-def flow(*route: int, rate: float = 80.0, **more) -> PacketFlow:
+def flow(*route: int, rate: float = 80.0, **more: object) -> PacketFlow:
     return PacketFlow(route=route or (0,), arrivals=Arrivals(rate=rate), **more)
 
 
-def at(*times: float, route: tuple[int, ...] = (0,), **more) -> PacketFlow:
+def at(*times: float, route: tuple[int, ...] = (0,), **more: object) -> PacketFlow:
     return PacketFlow(route=route, arrivals=Arrivals(kind="times", times=times), **more)
 
 
