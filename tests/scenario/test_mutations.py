@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from meshsim.cli import main
+from meshsim.measure.trace import Trace
 from meshsim.mesh.errors import ConfigError
-from meshsim.scenario import Plan, compile_plan, load
+from meshsim.mesh.seeds import SeedTree
+from meshsim.mesh.topology import Topology
+from meshsim.scenario import Plan, compile_plan, load, topologies
+from meshsim.scenario.network import UnderlayConfig
+from meshsim.scenario.underlay import build_underlay
 from meshsim.sim import begin
-from mutants import MUTATIONS, PRESETS, mutant
 
-if TYPE_CHECKING:
-    from pathlib import Path
+sys.path.insert(0, str(Path(__file__).parent))
+from mutants import MUTATIONS, PRESETS, mutant
 
 COUNT = 2 * len(MUTATIONS) * len(list(PRESETS.glob("*.yaml")))
 """Two of each mutation of each preset."""
@@ -125,3 +132,59 @@ def test_values_that_no_run_can_have_are_refused_by_key(override, key):
     assert refused.value.key is not None
     assert refused.value.key.startswith(key)
     assert override in str(refused.value)
+
+
+@pytest.mark.parametrize("mode", ["modelled", "agents"])
+def test_calls_that_nothing_can_carry_fail_with_their_reason(mode, tmp_path):
+    nobody = ["nodes.named=[]", "nodes.count=6", "nodes.roles={relay: 0, super_node: 0}", "nodes.nat={symmetric: 1}"]
+    scenario = load("tiny", [*nobody, "calls={rate: 0.5}", "duration=40", "warmup=0", f"control.mode={mode}"])
+    result = begin(compile_plan(scenario, 1), tmp_path / "run").finish()
+    assert result.counts["failed"] + result.counts["running"] == result.counts["started"] > 5
+    calls = Trace(result.trace).columns("calls")
+    assert {reason for reason, outcome in zip(calls["reason"], calls["outcome"], strict=True) if outcome == "failed"}
+    assert all(calls["reason"])
+    assert not any(calls["path"])
+
+
+def test_a_call_to_a_node_that_is_down_fails_with_its_reason(tmp_path):
+    call = "{at: 10, caller: '@alice.aura', callee: '@bob.aura', duration: 5 s}"
+    changes = ["calls={rate: 0, listed: [" + call + "]}", "faults=[{at: 1, node: bob}]", "warmup=0", "duration=40"]
+    result = begin(compile_plan(load("tiny", [*changes, "control.mode=modelled"]), 1), tmp_path / "run").finish()
+    assert Trace(result.trace).columns("calls")["reason"] == ["callee offline"]
+
+
+def test_a_relay_without_a_place_for_calls_carries_none(tmp_path):
+    scenario = load("tiny", ["nodes.max_calls={edge: 0, relay: 0, super_node: 0}", "warmup=0", "control.mode=modelled"])
+    result = begin(compile_plan(scenario, 1), tmp_path / "run").finish()
+    assert all(len(path) <= 2 for path in Trace(result.trace).columns("calls")["path"])
+
+
+def test_a_run_shorter_than_everything_in_it_is_a_trace_without_calls(tmp_path):
+    result = begin(
+        compile_plan(load("tiny", ["duration=1e-6", "warmup=0", "calls={rate: 3}"]), 1), tmp_path / "run"
+    ).finish()
+    assert Trace(result.trace).columns("calls")["call"].size == 0
+    assert result.counts["rows_nodes"] > 0
+
+
+def test_a_network_in_two_parts_is_refused_by_name():
+    pairs = Topology(
+        name="two/pairs",
+        names=("a", "b", "c", "d"),
+        latitude=np.arange(4.0),
+        longitude=np.arange(4.0),
+        src=np.array([0, 1, 2, 3], dtype=np.int32),
+        dst=np.array([1, 0, 3, 2], dtype=np.int32),
+        length=np.full(4, 1e5),
+    )
+    with pytest.raises(ConfigError, match="two/pairs is not connected") as refused:
+        build_underlay(UnderlayConfig(), pairs, SeedTree(1))
+    assert refused.value.key == "underlay.topology"
+
+
+def test_every_topology_that_a_scenario_can_name_is_in_one_part():
+    for name in topologies.names()[::9]:
+        if "/" in name:
+            topology = topologies.load(name)
+            graph = csr_array((np.ones(len(topology.src)), (topology.src, topology.dst)), shape=(len(topology),) * 2)
+            assert connected_components(graph, connection="strong")[0] == 1, name
