@@ -196,9 +196,11 @@ def _check_policy(policy: str | Policy | None) -> None:
 def _resume(given: Path, every: float | None, progress: bool) -> Result:  # noqa: FBT001 - as `run` was told
     folder = _finished(given)
     saved = _saved(folder)
-    if (saved / HEADER).exists():
+    if saved == folder and (saved / HEADER).exists():
         raise TraceError(f"{folder} has finished: there is nothing to resume; --fork goes on from its last checkpoint")
     every = describe(saved)["every_seconds"] if every is None else every
+    # killed when the trace was whole and had not got its name: its end is written once more
+    (saved / HEADER).unlink(missing_ok=True)
     return _complete(lambda _: checkpoint.resume(saved), folder, every, progress)
 
 
