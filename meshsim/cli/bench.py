@@ -78,3 +78,18 @@ def variance(quick: bool, as_json: bool) -> int:
     from meshsim.lab.bench.variance import run
 
     return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)
+
+
+@command.command("fidelity")
+@_QUICK
+@options.as_json
+def fidelity(quick: bool, as_json: bool) -> int:
+    """What calls live through as fluid flows, beside the same calls packet by packet.
+
+    \b
+    Example:
+      meshsim bench fidelity --json
+    """
+    from meshsim.lab.bench.fidelity import run
+
+    return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)

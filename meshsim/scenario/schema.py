@@ -198,8 +198,10 @@ class ControlConfig(Part):
 class MediaConfig(Part):
     """How media load the network."""
 
-    mode: Literal["flow"] = "flow"
-    """`flow`: calls are fluid rates."""
+    mode: Literal["flow", "packet"] = "flow"
+    """`flow`: calls are fluid rates; `packet`: what calls live through comes from packets, one by one."""
+    labels: Literal["flow", "packet"] = "flow"
+    """Where a candidate's true outcome comes from: formulas, or (slow) packets replayed on each candidate."""
 
 
 class RecordConfig(Part):
@@ -261,6 +263,10 @@ class Scenario(Part):
             problem = f"the warm-up ({self.warmup:g} s) must end before the episode ({self.duration:g} s)"
             # the one of the two that is written, if only one is
             raise refuse(problem, at=("duration",) if "warmup" not in self.model_fields_set else ("warmup",))
+        if self.media.mode == "packet" and self.control.mode == "agents":
+            raise refuse("packets need the modelled control plane", allowed=["flow"], at=("media", "mode"))
+        if self.media.labels == "packet" and self.media.mode == "flow":
+            raise refuse("labels from packets need media in packets", allowed=["flow"], at=("media", "labels"))
         total = sum(entry.share for entry in self.misbehaviour)
         if total > 1 + SHARE_TOLERANCE:
             raise refuse(f"the shares of misbehaving nodes sum to {total:g}, more than 1", at=("misbehaviour",))

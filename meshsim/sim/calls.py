@@ -20,7 +20,8 @@ from meshsim.mesh.seeds import SeedTree
 from meshsim.routing.request import RouteRequest
 from meshsim.sim.environment import BEFORE
 from meshsim.sim.lived import NAN, Lived
-from meshsim.sim.oracle import SECOND_LOOK, GhostProbe, finish_probe, start_probe
+from meshsim.sim.media import PacketMedia
+from meshsim.sim.oracle import SECOND_LOOK, GhostProbe, finish_probe, replay_probe, start_probe
 from meshsim.sim.recorder import CallRow
 from meshsim.trust import EventKind
 
@@ -124,6 +125,7 @@ class Switchboard:
         self._ranked: dict[int, Ranked] = {}
         self._ahead: dict[int, tuple[Ranking, NetworkView]] = {}
         self._probes: dict[int, tuple[NetworkView, Ranking, GhostProbe]] = {}
+        self._media = PacketMedia(world) if self._plan.scenario.media.mode == "packet" else None
         self.counts = dict.fromkeys(("started", "completed", "dropped", "failed", "running"), 0)
         env.on("call.start", self._start)
         env.on("call.retry", self._retry)
@@ -231,6 +233,8 @@ class Switchboard:
             return
         probe = start_probe(self._world, ranking.candidates, demand(call.media))
         self._probes[call.number] = view, ranking, probe
+        if self._media is not None and self._plan.scenario.media.labels == "packet":
+            self._media.mark(call.number, self._env.now)
         second = min(self._env.now + SECOND_LOOK, call.end)
         self._env.schedule_record(second, "call.probe", call.number, priority=BEFORE)
 
@@ -309,6 +313,8 @@ class Switchboard:
             more = np.zeros(max(call.flow + 1, 2 * len(self._row_of_flow)) - len(self._row_of_flow), dtype=np.int64)
             self._row_of_flow = np.concatenate([self._row_of_flow, more])
         self._row_of_flow[call.flow] = call.row
+        if self._media is not None:
+            self._media.open(call.flow, paths, demand(call.media), key=call.number, t=self._env.now)
 
     def _has_flowed(self, call: LiveCall) -> bool:
         """Whether media ever came through."""
@@ -339,8 +345,12 @@ class Switchboard:
     def settle(self) -> None:
         """Writes up the time since the last look and looks at all flowing calls again."""
         numbers, now = self._world.measure_flows()
+        rows = self._row_of_flow[numbers]
+        if self._media is not None:
+            self._lived.restate(rows, self._media.look(numbers.tolist(), self._env.now))
+            self._media.drift(self._world.background, self._env.now)
         if len(numbers):
-            self._lived.settle(self._row_of_flow[numbers], self._env.now, now)
+            self._lived.settle(rows, self._env.now, now)
 
     def node_down(self, node: int) -> None:
         """A node is gone: its own calls drop, those it relayed break until their ends notice and find another path."""
@@ -368,7 +378,11 @@ class Switchboard:
         call = self._live.get(number)
         view, ranking, probe = self._probes.pop(number)
         flow = call.flow if call is not None and call.flow >= 0 else None
-        self._write_routes(number, view, ranking, finish_probe(self._world, probe, flow))
+        truth = finish_probe(self._world, probe, flow)
+        if self._media is not None and self._plan.scenario.media.labels == "packet":
+            carried = demand(MediaType(self._plan.calls.media[number]))
+            truth = replay_probe(truth, probe, self._media, number, carried, self._env.now)
+        self._write_routes(number, view, ranking, truth)
 
     def _write_routes(self, number: int, view: NetworkView, ranking: Ranking, truth: Any) -> None:
         chosen = int(ranking.order[0]) if len(ranking.order) else -1
@@ -376,6 +390,9 @@ class Switchboard:
         self._recorder.routes(number, start, view, ranking, chosen, truth)
 
     def _close(self, call: LiveCall) -> None:
+        if self._media is not None:
+            past = np.array([self._media.close(call.flow, self._env.now)])
+            self._lived.restate(np.array([call.row]), past)
         self._lived.write_up(call.row, self._env.now)
         self._world.close_flow(call.flow)
         call.flow = -1

@@ -64,6 +64,10 @@ class Lived:
         self._since[rows] = t
         self._now[rows] = now
 
+    def restate(self, rows: NDArray[np.int64], past: NDArray[np.float64]) -> None:
+        """Says what K calls really lived through since the last look: `past` (K, 3), NaN where nobody can tell."""
+        self._now[rows] = np.where(np.isnan(past), self._now[rows], past)
+
     def time(self, row: int) -> float:
         """Seconds for which media have flowed, up to the last look."""
         return self._whole.item(row, _TIME)

@@ -1,7 +1,8 @@
 """Ghost probes: what a call would have lived through on every candidate path, in the one run.
 
 A probe looks twice, when the call starts and 15 s later (or when it should have ended), each time with the load of
-the call taken off the path it really uses and put on each candidate alone, and averages the two.
+the call taken off the path it really uses and put on each candidate alone, and averages the two. With media in packets
+the time between the two looks can be lived through again on every candidate, packet by packet.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from meshsim.sim.world import PathTruth
 
 if TYPE_CHECKING:
     from meshsim.mesh.media import Demand
     from meshsim.routing.candidates import Candidates
+    from meshsim.sim.media import PacketMedia
     from meshsim.sim.resources import Paths
     from meshsim.sim.world import World
 
@@ -55,3 +59,25 @@ def finish_probe(world: World, probe: GhostProbe, flow: int | None = None) -> Pa
         loss=(first.loss + second.loss) / 2,
         connected=first.connected & second.connected,
     )
+
+
+def replay_probe(
+    truth: PathTruth, probe: GhostProbe, media: PacketMedia, key: int, demand: Demand, t: float
+) -> PathTruth:
+    """The same from packets: every connected candidate is lived through again, from the start of the call up to now.
+
+    Args:
+        truth: From `finish_probe`; it stands where too little came through to tell.
+        probe: From `start_probe`.
+        media: Where the call was marked when it started.
+        key: Of the call.
+        demand: Of the call.
+        t: Now, seconds.
+    """
+    rows = np.flatnonzero(truth.connected)
+    lived = media.replay(key, [probe.paths.pick(int(row)) for row in rows], demand, t)
+    columns = [truth.rtt.copy(), truth.jitter.copy(), truth.loss.copy()]
+    for column, value in zip(columns, lived.T, strict=True):
+        column[rows] = np.where(np.isnan(value), column[rows], value)
+    rtt, jitter, loss = columns
+    return PathTruth(rtt=rtt, jitter=jitter, loss=loss, connected=truth.connected)
