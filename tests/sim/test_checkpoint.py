@@ -131,6 +131,15 @@ def test_policies_with_models_or_draws_go_on_too(policy, small, tmp_path):
     assert resume(tmp_path / "stopped").finish().trace_sha256 == whole.trace_sha256
 
 
+def test_calls_that_were_ranked_ahead_go_on_too(small, tmp_path):
+    plan = small(3, duration=90.0, routing={"policy": "weighted", "batch": 20.0}, record={"candidates": False})
+    whole = begin(plan, tmp_path / "whole").finish()
+    episode = begin(plan, tmp_path / "stopped")
+    episode.advance(51.0)
+    checkpoint(episode)
+    assert resume(tmp_path / "stopped").finish().trace_sha256 == whole.trace_sha256
+
+
 # What is refused ------------------------------------------------------------------------------------------------------
 
 

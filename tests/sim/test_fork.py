@@ -35,7 +35,7 @@ WRITTEN = {
 }
 
 
-@pytest.fixture(scope="module", params=["modelled", "agents"])
+@pytest.fixture(scope="module", params=["modelled", pytest.param("agents", marks=pytest.mark.full)])
 def warm(request: pytest.FixtureRequest, small: Callable[..., Plan], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a checkpoint at 60 s and the trace of the episode that went on."""
     folder = tmp_path_factory.mktemp(request.param) / "warm"
@@ -166,6 +166,21 @@ def row_at(folder: Path, node: int) -> bool:
     """Whether `node` would have stayed down to the end."""
     kinds = [r["kind"] for r in rows(folder, "events") if r["kind"] in ("down", "up") and r["node"] == node]
     return kinds[-1] == "down"
+
+
+def test_calls_that_were_ranked_ahead_are_ranked_again(small, tmp_path):
+    plan = small(1, duration=100.0, routing={"policy": "shortest", "batch": 20.0}, record={"candidates": False})
+    episode = begin(plan, tmp_path / "warm")
+    episode.advance(AT + 1.0)
+    checkpoint(episode)
+    episode.finish()
+    assert fork(tmp_path / "warm", tmp_path / "same").finish().trace_sha256 == trace_sha256(tmp_path / "warm")
+    fork(tmp_path / "warm", tmp_path / "busy", ["calls.rate=2"]).finish()
+    calls = rows(tmp_path / "busy", "calls")
+    assert all(
+        call["path"][:1] + call["path"][-1:] == [call["caller"], call["callee"]] for call in calls if call["path"]
+    )
+    assert len(calls) > len(rows(tmp_path / "warm", "calls"))
 
 
 def test_less_noise_is_believed_from_the_fork_on(modelled, tmp_path):
