@@ -23,7 +23,7 @@ from meshsim.routing.policies import Policy, is_confident, is_stochastic, make
 from meshsim.routing.request import Prediction, RouteDecision, RouteRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -198,7 +198,7 @@ class RoutingEngine:
             claims=_claims(ranking.scores, best[0]) if best else _NO_CLAIMS,
         )
 
-    def _rank_batch(self, batch: Batch, view: NetworkView, fresh: Fresh | None) -> Iterator[Ranked]:
+    def _rank_batch(self, batch: Batch, view: NetworkView, fresh: Fresh | None) -> list[Ranked]:
         aic = batch.requests[0].aic
         relay_ok = relay_refusals(batch.requests[0], view, self.limits).ok
         found, indptr = k_shortest_many(batch, view, self.candidates, relay_ok, fresh)
@@ -212,12 +212,14 @@ class RoutingEngine:
         rows = ok.nonzero()[0]
         rows = rows[np.lexsort((-scores.utility[rows], ~eligible[rows], owner[rows]))]
         starts = np.searchsorted(owner[rows], np.arange(len(batch) + 1)).tolist()
-        for start, stop in pairwise(starts):
-            best = rows[start : min(stop, start + 1 + self.fallbacks)].tolist()
-            yield Ranked(
-                paths=tuple(_path(found, row) for row in best),
-                claims=_claims(scores, best[0]) if best else _NO_CLAIMS,
+        best = [rows[start : min(stop, start + 1 + self.fallbacks)].tolist() for start, stop in pairwise(starts)]
+        return [
+            Ranked(
+                paths=tuple(_path(found, row) for row in own),
+                claims=_claims(scores, own[0]) if own else _NO_CLAIMS,
             )
+            for own in best
+        ]
 
     def find(self, request: RouteRequest, view: NetworkView) -> RouteDecision:
         """The route to take.
