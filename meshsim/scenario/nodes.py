@@ -135,6 +135,8 @@ class NodesConfig(Part):
     """The last mile."""
     max_calls: MaxCalls = MaxCalls()
     """Call capacity of relaying nodes."""
+    max_connections: Annotated[Count, Field(le=20_000)] = 0
+    """Most nodes that a node has media links with at a time; 0 sets no limit."""
     scatter: Distance = 50e3
     """How far nodes lie from their underlay place, metres (one standard deviation)."""
     relays_per_node: Annotated[Count, Field(ge=1, le=64)] = 3

@@ -265,6 +265,8 @@ class Scenario(Part):
             raise refuse(problem, at=("duration",) if "warmup" not in self.model_fields_set else ("warmup",))
         if self.media.mode == "packet" and self.control.mode == "agents":
             raise refuse("packets need the modelled control plane", allowed=["flow"], at=("media", "mode"))
+        if self.nodes.max_connections and self.control.mode == "agents":
+            raise refuse("a limit needs the modelled control plane", allowed=["0"], at=("nodes", "max_connections"))
         if self.media.labels == "packet" and self.media.mode == "flow":
             raise refuse("labels from packets need media in packets", allowed=["flow"], at=("media", "labels"))
         total = sum(entry.share for entry in self.misbehaviour)

@@ -18,6 +18,7 @@ from meshsim.agent.core import AgentConfig
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.seeds import SeedTree
 from meshsim.routing.request import RouteRequest
+from meshsim.sim.connections import Connections
 from meshsim.sim.environment import BEFORE
 from meshsim.sim.lived import NAN, Lived
 from meshsim.sim.media import PacketMedia
@@ -125,6 +126,7 @@ class Switchboard:
         self._ranked: dict[int, Ranked] = {}
         self._ahead: dict[int, tuple[Ranking, NetworkView]] = {}
         self._probes: dict[int, tuple[NetworkView, Ranking, GhostProbe]] = {}
+        self._connections = Connections(self._plan.scenario.nodes.max_connections)
         self._media = PacketMedia(world) if self._plan.scenario.media.mode == "packet" else None
         self.counts = dict.fromkeys(("started", "completed", "dropped", "failed", "running"), 0)
         env.on("call.start", self._start)
@@ -268,11 +270,25 @@ class Switchboard:
         if gone:
             self._suspect(call, gone, "relay does not answer")
         elif full:
-            call.dead.update(full)
-            self._recorder.event(self._env.now, "reject", node=full[0], call=call.number, detail="relay at capacity")
-            self._env.schedule_record(self._env.now + REFUSAL, "call.retry", call.number)
+            self._avoid(call, full, "relay at capacity")
+        elif crowded := self._connections.refusing(path):
+            self._turn_away(call, crowded)
         else:
             self._connect(call)
+
+    def _turn_away(self, call: LiveCall, crowded: list[int]) -> None:
+        """Nodes of the path have no media link to spare: other relays may do, another caller or callee may not."""
+        for node, who in ((call.caller, "caller"), (call.callee, "callee")):
+            if node in crowded:
+                self._break_off(call, f"{who} has no connection to spare")
+                return
+        self._avoid(call, crowded, "relay has no connection to spare")
+
+    def _avoid(self, call: LiveCall, relays: list[int], why: str) -> None:
+        """Relays refused the call: it tries again without them."""
+        call.dead.update(relays)
+        self._recorder.event(self._env.now, "reject", node=relays[0], call=call.number, detail=why)
+        self._env.schedule_record(self._env.now + REFUSAL, "call.retry", call.number)
 
     def _next(self, call: LiveCall) -> tuple[int, ...]:
         """The next path without dead relays: from the list, else from one fresh ranking; empty when there is none."""
@@ -307,6 +323,7 @@ class Switchboard:
 
     def _open(self, call: LiveCall, paths: Paths) -> None:
         call.flow = self._world.open(paths)
+        self._connections.open(call.path)
         for node in call.path[1:-1]:
             self._using[node].add(call.number)
         if call.flow >= len(self._row_of_flow):
@@ -395,6 +412,7 @@ class Switchboard:
             self._lived.restate(np.array([call.row]), past)
         self._lived.write_up(call.row, self._env.now)
         self._world.close_flow(call.flow)
+        self._connections.close(call.path)
         call.flow = -1
         for node in call.path[1:-1]:
             self._using[node].discard(call.number)
