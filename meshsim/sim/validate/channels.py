@@ -24,8 +24,8 @@ VOICE = 160.0
 FAST = 1e12
 """Bits per second: nothing queues."""
 PROPAGATION = 0.01
-PACKETS = 500_000
-"""Of each run whose quantities are shares or moments."""
+MANY, SOME = 300_000, 100_000
+"""Packets of each run for correlated or rare events, and for moments."""
 
 
 def channel(
@@ -71,7 +71,7 @@ def _gilbert(slug: str, p: float, r: float, good: float, bad: float) -> Case:
         theory=lambda: values,
         experiment=Run(
             network=partial(fixed, channel(loss=Loss(kind="gilbert_elliott", p=p, r=r, good_loss=good, bad_loss=bad))),
-            until=PACKETS * GAP,
+            until=MANY * GAP,
             read=_loss,
             log=True,
             warm_up=False,
@@ -88,7 +88,7 @@ def _bernoulli() -> Case:
         theory=lambda: {"loss": 0.05, "mean burst": 1.0 / 0.95},
         experiment=Run(
             network=partial(fixed, channel(loss=Loss(kind="bernoulli", probability=0.05))),
-            until=PACKETS * GAP,
+            until=MANY * GAP,
             read=partial(_only, ("loss", "mean burst")),
             log=True,
             warm_up=False,
@@ -127,10 +127,10 @@ def _as_traced(seen: Seen) -> dict[str, float]:
 
 
 def _gaps(seen: Seen) -> dict[str, float]:
-    """Mean and variation of gaps, and the variance of counts in windows of 50 mean gaps over their mean."""
+    """Mean and variation of gaps, and the variance of counts in windows of ten mean gaps over their mean."""
     sent = seen.packets()[0]
     gaps = np.diff(sent)
-    counts = np.bincount((sent / (50.0 * GAP)).astype(np.int64))[:-1]
+    counts = np.bincount((sent / (10.0 * GAP)).astype(np.int64))[:-1]
     return {
         "mean gap": float(gaps.mean()) / GAP,
         "gap CV": float(gaps.std() / gaps.mean()),
@@ -150,7 +150,7 @@ def _source(slug: str, formula: str, value: dict[str, float], arrivals: Arrivals
         theory=lambda: value,
         experiment=Run(
             network=partial(fixed, channel(arrivals=arrivals)),
-            until=PACKETS * GAP,
+            until=MANY * GAP,
             read=_gaps if len(value) > 1 else _mean_gap,
             log=True,
             warm_up=False,
@@ -215,7 +215,7 @@ def _jitter(kind: DelayKind, text: str, mean: float, sd: float, shape: float = 2
         formula=f"{kind} jitter, scale 5 ms: {text}",
         source="N. L. Johnson, S. Kotz, N. Balakrishnan, Continuous Univariate Distributions",
         theory=lambda: {"mean, ms": 5.0 * mean, "sd, ms": 5.0 * sd},
-        experiment=Run(network=partial(fixed, network), until=PACKETS * GAP, read=_jitters, log=True, warm_up=False),
+        experiment=Run(network=partial(fixed, network), until=SOME * GAP, read=_jitters, log=True, warm_up=False),
     )
 
 
@@ -235,7 +235,7 @@ def _reordering() -> list[Case]:
             theory=lambda: {"overtaken": math.exp(-1.0) / 2.0},
             experiment=Run(
                 network=partial(fixed, channel(jitter=wild)),
-                until=PACKETS * GAP,
+                until=SOME * GAP,
                 read=_overtaken,
                 log=True,
                 warm_up=False,
@@ -263,7 +263,7 @@ def _duplicates() -> Case:
         theory=lambda: {"duplicated": 0.03},
         experiment=Run(
             network=partial(fixed, channel(duplicate=0.03)),
-            until=PACKETS * GAP,
+            until=MANY * GAP,
             read=lambda seen: {"duplicated": float(seen.results.flows.duplicated[0] / seen.results.flows.delivered[0])},
             warm_up=False,
         ),

@@ -50,7 +50,7 @@ def _priority(slug: str, loads: tuple[float, ...], means: tuple[float, ...], mom
         theory=lambda: values,
         experiment=Run(
             network=partial(fixed, shared(queue, loads, sizes)),
-            until=seconds(5e5, sum(rates)),
+            until=seconds(4e5, sum(rates)),
             read=_class_times,
             core_until=20.0 if core else 0.0,
         ),
@@ -78,7 +78,7 @@ def _conservation(kind: str) -> Case:
         formula=f"{kind}, three classes of constant sizes: sum rho_i W_i = rho R / (1-rho), as first come first served",
         source="L. Kleinrock, Queueing Systems II, section 3.4",
         theory=lambda: {"sum of rho W": load * residual / (1.0 - load)},
-        experiment=Run(network=partial(fixed, shared(queue, loads, sizes)), until=seconds(5e5, load), read=_work),
+        experiment=Run(network=partial(fixed, shared(queue, loads, sizes)), until=seconds(3e5, load), read=_work),
     )
 
 
