@@ -25,15 +25,16 @@ _RELAY_NEAREST, _RELAY_RANDOM = 16, 8
 def build_links(config: NodesConfig, nodes: PlannedNodes, underlay: Underlay, seeds: SeedTree) -> PlannedLinks:
     """The overlay's links, each in both directions and none between NATs that hole punching does not join."""
     relays = np.flatnonzero(nodes.role != Role.PEER)
-    round_trip = round_trips(nodes, underlay, relays)
-    linked = np.zeros((len(nodes), len(relays)), dtype=np.bool_)
-    for i, name in enumerate(nodes.names):
+    between, pairs = _between(underlay), []
+    for i, name in enumerate(nodes.names):  # one node after the other: a table of all nodes by all relays would be huge
         near, drawn = _degrees(config, nodes.role[i] != Role.PEER, len(relays))
         able = connectable(nodes.nat[i], nodes.nat[relays]) & (relays != i)
-        linked[i] = _choose(round_trip[i], seeds.stream(f"overlay/{name}").uniform(0, len(relays)), able, near, drawn)
-    node, column = np.nonzero(linked)
-    pairs = np.stack([np.concatenate([node, relays[column]]), np.concatenate([relays[column], node])], axis=1)
-    src, dst = np.unique(pairs.reshape(-1, 2), axis=0).astype(np.int32).T
+        round_trip = _round_trip(nodes, between, np.array([i]), relays)[0]
+        chosen = _choose(round_trip, seeds.stream(f"overlay/{name}").uniform(0, len(relays)), able, near, drawn)
+        linked = relays[chosen]
+        pairs.append(np.stack([np.full(len(linked), i), linked], axis=1))
+    one_way = np.concatenate(pairs)
+    src, dst = np.unique(np.concatenate([one_way, one_way[:, ::-1]]), axis=0).astype(np.int32).T
     return PlannedLinks(src=src.copy(), dst=dst.copy())
 
 
@@ -56,8 +57,20 @@ def _choose(
 
 def round_trips(nodes: PlannedNodes, underlay: Underlay, relays: NDArray[np.int64]) -> NDArray[np.float64]:
     """Unloaded round-trip seconds from each of N nodes to each of R relays, (N, R)."""
+    return _round_trip(nodes, _between(underlay), np.arange(len(nodes)), relays)
+
+
+def _between(underlay: Underlay) -> NDArray[np.float64]:
+    """Unloaded round-trip seconds between any two of U places, (U, U)."""
     places = len(underlay.topology)
     total = np.concatenate([[0.0], np.cumsum(underlay.propagation[underlay.route_edge])])
     one_way = (total[underlay.route_indptr[1:]] - total[underlay.route_indptr[:-1]]).reshape(places, places)
-    between = (one_way + one_way.T)[nodes.router[:, None], nodes.router[relays]]
-    return np.asarray(between + 2 * (nodes.access_delay[:, None] + nodes.access_delay[relays]))
+    return np.asarray(one_way + one_way.T)
+
+
+def _round_trip(
+    nodes: PlannedNodes, between: NDArray[np.float64], some: NDArray[np.int64], relays: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The same from `some` nodes, (K, R)."""
+    access = nodes.access_delay[some][:, None] + nodes.access_delay[relays]
+    return np.asarray(between[nodes.router[some][:, None], nodes.router[relays]] + 2 * access)
