@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from meshsim.agent.effects import Channel, Emit, Send
@@ -91,17 +92,20 @@ class AgentConfig:
 
 
 class Alarms:
-    """Deadlines by key."""
+    """Deadlines by key, with a heap of all that were ever set: what does not hold any more is passed over on top."""
 
     def __init__(self) -> None:
         self._at: dict[AlarmKey, float] = {}
+        self._heap: list[tuple[float, AlarmKey]] = []
 
     def __contains__(self, key: AlarmKey) -> bool:
         return key in self._at
 
     def set(self, key: AlarmKey, at: float) -> None:
         """Rings `key` at the monotonic second `at`, whatever was set before."""
-        self._at[key] = at
+        if self._at.get(key) != at:
+            self._at[key] = at
+            heappush(self._heap, (at, key))
 
     def cancel(self, key: AlarmKey) -> None:
         """Forgets `key`; one that was not set is no error."""
@@ -109,14 +113,20 @@ class Alarms:
 
     def next(self) -> float | None:
         """When the first alarm rings."""
-        return min(self._at.values(), default=None)
+        heap = self._heap
+        while heap and self._at.get(heap[0][1]) != heap[0][0]:
+            heappop(heap)
+        return heap[0][0] if heap else None
 
     def take_due(self, now: float) -> list[AlarmKey]:
         """Takes out all alarms whose time has come, in order of time, then key."""
-        due = sorted((at, key) for key, at in self._at.items() if at <= now)
-        for _, key in due:
-            del self._at[key]
-        return [key for _, key in due]
+        due = []
+        while self._heap and self._heap[0][0] <= now:
+            at, key = heappop(self._heap)
+            if self._at.get(key) == at:
+                del self._at[key]
+                due.append(key)
+        return due
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What an agent believes of its area: its own links as measured, others' as they state them, and the view made of both.
 
 Statements are ordered by (epoch, sequence) of their origin. Each one taken in gets a revision; a round of gossip tells
-a neighbour what has a higher revision than what it was told last. The table is bounded and forgets the silent.
+a neighbour what has a higher revision than what it was told last. The table is bounded: it forgets the silent, and
+keeps its own neighbours and the nodes nearest to it on the map.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meshsim.agent.messages import LINK_ENTRIES, LinkEntry, LinkState, Told, is_signed, sign
+from meshsim.agent.views import chord, links_of, place_of, stated_links, traits_of
 from meshsim.mesh.time import to_nanoseconds, to_seconds
-from meshsim.mesh.view import LinkBelief, Nat, NetworkView, NodeBelief, Role
+from meshsim.mesh.view import NetworkView, NodeBelief
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from meshsim.agent.core import Core
     from meshsim.agent.neighbours import Neighbour, Neighbourhood
     from meshsim.agent.reputation import TrustBook
+    from meshsim.agent.views import Row, Traits
     from meshsim.identity.records import NodeRecord
     from meshsim.mesh.ids import NodeId
     from meshsim.mesh.time import Instant
@@ -39,9 +42,6 @@ FORGET = 3
 SUSPECTS = 1024
 """Most nodes under suspicion; the one found dead longest ago is let off for a new one."""
 
-Row = tuple[int, int, float, float, float, float, float]
-"""src, dst, delay, jitter, loss, rate, age of one link."""
-
 
 @dataclass(slots=True, kw_only=True)
 class Known:
@@ -54,14 +54,27 @@ class Known:
         heard: When the node was last known to live.
         revision: When it came in, as a count of changes.
         teller: Who told it.
+        traits: The record in numbers.
+        told: The statement as passed on last, with its age.
+        told_at: Monotonic second of that age.
     """
 
     record: NodeRecord
+    traits: Traits
     statement: LinkState | None = None
     stated: float = -math.inf
     heard: float = -math.inf
     revision: int = 0
     teller: NodeId | None = None
+    told: Told | None = None
+    told_at: float = -math.inf
+
+    def pass_on(self, statement: LinkState, now: float) -> Told:
+        """The statement with its age, one object for all neighbours who are told at this instant."""
+        if self.told is None or self.told_at != now:
+            self.told = Told(to_nanoseconds(max(0.0, now - self.stated)), statement)
+            self.told_at = now
+        return self.told
 
 
 class LinkTable:
@@ -77,7 +90,10 @@ class LinkTable:
         self._core = core
         self._neighbourhood = neighbourhood
         self._trust = trust
-        self._known: dict[NodeId, Known] = {core.node: Known(record=core.record, heard=math.inf)}
+        # in the order in which statements came in
+        own = Known(record=core.record, traits=traits_of(core.record), heard=math.inf)
+        self._known: dict[NodeId, Known] = {core.node: own}
+        self._area = (math.inf, -math.inf)
         self._suspects: dict[NodeId, float] = {}
         self._sequence = 0
         self._issued = -math.inf
@@ -106,43 +122,50 @@ class LinkTable:
     def learn(self, record: NodeRecord, now: Instant) -> None:
         """Takes in a verified record from a Hello or the directory."""
         known = self._known.get(record.node_id)
-        if known is None and not self._make_room(now):
+        if known is None and not self._make_room(None, now):
             return
         if known is None:
-            known = self._known[record.node_id] = Known(record=record)
-        elif known.record == record:
+            known = self._known[record.node_id] = Known(record=record, traits=traits_of(record))
+        elif known.record is record or known.record == record:
             known.heard = max(known.heard, now.mono)
             return
-        known.record, known.heard = record, max(known.heard, now.mono)
+        known.record, known.traits, known.heard = record, traits_of(record), max(known.heard, now.mono)
         self.touch()
 
     def renew(self) -> None:
         """This node has a new record: the next round of gossip makes a new statement."""
-        self._known[self._core.node].record = self._core.record
+        own = self._known[self._core.node]
+        own.record, own.traits = self._core.record, traits_of(self._core.record)
         self._issued = -math.inf
         self.touch()
 
     def accept(self, told: Told, source: NodeId, now: Instant) -> bool:
         """Takes in a statement; False if it is no news or does not hold (then it is counted)."""
         statement = told.statement
-        known = self._known.get(statement.origin)
-        if statement.origin == self._core.node:
+        origin = statement.record.node_id
+        known = self._known.get(origin)
+        if known is None:
+            if self._is_outside(statement.record, now) or not self._holds(statement, now):
+                return False
+            if not self._make_room(statement.record, now):
+                return False
+        elif not _is_newer(statement, known.statement) or origin == self._core.node or not self._holds(statement, now):
             return False
-        if known is not None and known.statement is not None and statement.version <= known.statement.version:
-            return False
-        if not self._holds(statement, now) or (known is None and not self._make_room(now)):
-            return False
-        stated = now.mono - to_seconds(told.age_ns)
-        heard = max(stated, known.heard if known is not None else -math.inf)
-        self._known[statement.origin] = Known(
-            record=statement.record,
+        self._keep(origin, statement, now.mono - to_seconds(told.age_ns), source)
+        return True
+
+    def _keep(self, origin: NodeId, statement: LinkState, stated: float, source: NodeId) -> None:
+        known = self._known.pop(origin, None)
+        record = statement.record
+        self._known[origin] = Known(
+            record=record,
+            traits=known.traits if known is not None and known.record is record else traits_of(record),
             statement=statement,
             stated=stated,
-            heard=heard,
+            heard=max(stated, known.heard if known is not None else -math.inf),
             revision=self.touch(),
             teller=source,
         )
-        return True
 
     def _holds(self, statement: LinkState, now: Instant) -> bool:
         ends = {entry.to for entry in statement.links}
@@ -157,14 +180,38 @@ class LinkTable:
             return True
         return False
 
-    def _make_room(self, now: Instant) -> bool:
-        """Whether one more node fits, after the one unheard of for longest was forgotten."""
+    def _is_outside(self, record: NodeRecord, now: Instant) -> bool:
+        """Whether the table is full of nodes that are nearer than `record` and were heard of of late."""
+        reach, until = self._area
+        if len(self._known) < self._core.config.max_nodes or now.mono >= until:
+            return False
+        return self._distance(record) > reach and not self._is_kept(record.node_id)
+
+    def _distance(self, record: NodeRecord) -> float:
+        own = self._core.record
+        return chord(place_of(own.latitude, own.longitude), record)
+
+    def _make_room(self, record: NodeRecord | None, now: Instant) -> bool:
+        """Whether one more node fits, after another was forgotten: a silent one, else the farthest if it is farther.
+
+        Of several that are as far it is the one unheard of for longest. A node that is needed for a call or as a
+        neighbour (`record` is None) is let in, however far it is.
+        """
         if len(self._known) < self._core.config.max_nodes:
             return True
-        loose = [(k.heard, node) for node, k in self._known.items() if not self._is_kept(node)]
-        if not loose or min(loose)[0] >= now.mono:
+        loose = [(node, known) for node, known in self._known.items() if not self._is_kept(node)]
+        if not loose:
             return False
-        self._drop(min(loose)[1])
+        last, oldest = min(loose, key=lambda entry: (entry[1].heard, entry[0]))
+        stale = oldest.heard + self._core.config.stale_after
+        if now.mono < stale:
+            last, oldest = max(loose, key=lambda entry: (self._distance(entry[1].record), -entry[1].heard, entry[0]))
+        reach = self._distance(oldest.record)
+        distance = -math.inf if record is None else self._distance(record)
+        if now.mono < stale and (distance > reach or (distance == reach and oldest.heard >= now.mono)):
+            self._area = reach, stale
+            return False
+        self._drop(last)
         return True
 
     def _is_kept(self, node: NodeId) -> bool:
@@ -172,6 +219,7 @@ class LinkTable:
 
     def _drop(self, node: NodeId) -> None:
         del self._known[node]
+        self._area = (math.inf, -math.inf)
         self._suspects.pop(node, None)
         self.touch()
 
@@ -214,8 +262,9 @@ class LinkTable:
             links=links,
             expires_ns=self._core.expiry_ns(now, self._core.config.statement_lifetime),
         )
-        own.statement = sign(statement, self._core.signer)
+        own.statement, own.told = sign(statement, self._core.signer), None
         own.revision = self.touch()
+        self._known[self._core.node] = self._known.pop(self._core.node)
 
     def _entry(self, neighbour: Neighbour, load: float) -> LinkEntry:
         return LinkEntry(
@@ -236,15 +285,17 @@ class LinkTable:
     def news(self, neighbour: Neighbour, now: Instant) -> list[tuple[int, Told]]:
         """Statements that `neighbour` was not told yet, oldest first, each with its revision."""
         entries = []
-        for known in self._known.values():
+        node, revision = neighbour.node, neighbour.told
+        for origin, known in reversed(self._known.items()):
             statement = known.statement
-            if statement is None or known.revision <= neighbour.told:
+            if statement is None:
                 continue
-            if neighbour.node in (known.teller, statement.origin):
-                continue
-            age = to_nanoseconds(max(0.0, now.mono - known.stated))
-            entries.append((known.revision, Told(age, statement)))
-        return sorted(entries, key=lambda entry: entry[0])
+            if known.revision <= revision:
+                break  # and so are all before
+            if node not in (known.teller, origin):
+                entries.append((known.revision, known.pass_on(statement, now.mono)))
+        entries.reverse()
+        return entries
 
     # The view ---------------------------------------------------------------------------------------------------------
 
@@ -267,7 +318,7 @@ class LinkTable:
             at=now.mono,
             nodes=built.nodes,
             links=built.links,
-            fresh=_links(self._own_rows(built.index, now)),
+            fresh=links_of(self._own_rows(built.index, now)),
         )
 
     def _build(self, now: Instant) -> NetworkView:
@@ -280,18 +331,14 @@ class LinkTable:
             owner=index[self._core.node],
             at=now.mono,
             nodes=self._nodes(ids, now),
-            links=_links(self._stated_rows(ids, index, now)),
+            links=stated_links(self._stated(ids, now), index),
         )
 
-    def _stated_rows(self, ids: Sequence[NodeId], index: dict[NodeId, int], now: Instant) -> Iterable[Row]:
-        for node in ids:
-            known = self._known[node]
-            if known.statement is None:
-                continue
-            age = max(0.0, now.mono - known.stated)
-            for entry in known.statement.links:
-                if entry.to in index:
-                    yield _row(index[node], index[entry.to], entry, age)
+    def _stated(self, ids: tuple[NodeId, ...], now: Instant) -> list[tuple[int, float, LinkState]]:
+        """Row, age and statement of every node of which there is one."""
+        known = (self._known[node] for node in ids)
+        ages = ((row, max(0.0, now.mono - one.stated), one.statement) for row, one in enumerate(known))
+        return [(row, age, statement) for row, age, statement in ages if statement is not None]
 
     def _own_rows(self, index: dict[NodeId, int], now: Instant) -> Iterable[Row]:
         own = index[self._core.node]
@@ -320,20 +367,22 @@ class LinkTable:
         return max(0.0, now.mono - heard)
 
     def _nodes(self, ids: tuple[NodeId, ...], now: Instant) -> NodeBelief:
-        records = [self._known[node].record for node in ids]
+        role, nat, latitude, longitude, aic, max_calls, capacity = np.array(
+            [self._known[n].traits for n in ids]
+        ).T.copy()
         statements = [self._known[node].statement for node in ids]
         score = self._trust.table(ids, now.mono)
         return NodeBelief(
             ids=ids,
-            role=np.array([Role[record.role.upper()] for record in records], dtype=np.int8),
-            nat=np.array([nat_of(record) for record in records], dtype=np.int8),
-            latitude=np.array([record.latitude for record in records]),
-            longitude=np.array([record.longitude for record in records]),
-            aic=np.array([record.aic for record in records], dtype=np.bool_),
+            role=role.astype(np.int8),
+            nat=nat.astype(np.int8),
+            latitude=latitude,
+            longitude=longitude,
+            aic=aic.astype(np.bool_),
             online=np.array([self._is_online(node, now) for node in ids], dtype=np.bool_),
             load=np.array([0.0 if statement is None else statement.load for statement in statements]),
-            max_calls=np.array([record.max_calls for record in records], dtype=np.int32),
-            capacity=np.array([record.capacity_bps for record in records]),
+            max_calls=max_calls.astype(np.int32),
+            capacity=capacity,
             reputation=score.mean,
             reputation_low=score.low,
             reputation_high=score.high,
@@ -342,28 +391,8 @@ class LinkTable:
         )
 
 
-def nat_of(record: NodeRecord) -> Nat:
-    """The NAT type a record names; an unknown word is taken for the most restrictive."""
-    return Nat[record.nat.upper()] if record.nat.upper() in Nat.__members__ else Nat.SYMMETRIC
-
-
-def _row(src: int, dst: int, entry: LinkEntry, age: float) -> Row:
-    return src, dst, to_seconds(entry.delay_ns), to_seconds(entry.jitter_ns), entry.loss, entry.rate_bps, age
-
-
-def _links(rows: Iterable[Row]) -> LinkBelief:
-    table = sorted(rows)
-    columns = np.array(table, dtype=np.float64).reshape(len(table), 7).T
-    return LinkBelief(
-        src=columns[0].astype(np.int32),
-        dst=columns[1].astype(np.int32),
-        delay=columns[2].copy(),
-        jitter=columns[3].copy(),
-        loss=columns[4].copy(),
-        rate=columns[5].copy(),
-        age=columns[6].copy(),
-        observed=np.ones(len(table), dtype=np.bool_),
-    )
+def _is_newer(statement: LinkState, last: LinkState | None) -> bool:
+    return last is None or (statement is not last and statement.version > last.version)
 
 
 def _is_alike(last: LinkState, links: tuple[LinkEntry, ...], load: float) -> bool:

@@ -363,4 +363,42 @@ def sign(message: Signed, signer: Signer) -> Signed:
 
 def is_signed(message: LinkState | Receipt | CallSetup, by: NodeId, verifier: Verifier) -> bool:
     """Whether `message` carries the signature of node `by`."""
+    if isinstance(verifier, Remembering):
+        return verifier.holds(message, by)
     return verifier.verify(by, signed_bytes(message), message.signature)
+
+
+class Remembering:
+    """A verifier for many agents in one process, which hand each other the very same objects: each is checked once.
+
+    Messages never change, so one that was found signed stays so. What was found forged is checked again.
+
+    Args:
+        verifier: Checks signatures.
+        most: Messages remembered; the one found signed longest ago is forgotten for a new one.
+    """
+
+    def __init__(self, verifier: Verifier, most: int = 16_384) -> None:
+        self._verifier = verifier
+        self._most = most
+        self._held: dict[int, tuple[LinkState | Receipt | CallSetup, NodeId]] = {}
+
+    def __reduce__(self) -> tuple[type[Remembering], tuple[Verifier, int]]:
+        # identities mean nothing in a copy
+        return Remembering, (self._verifier, self._most)
+
+    def verify(self, node: NodeId, data: bytes, signature: bytes) -> bool:
+        """Whether `signature` is `node`'s, of `data`."""
+        return self._verifier.verify(node, data, signature)
+
+    def holds(self, message: LinkState | Receipt | CallSetup, by: NodeId) -> bool:
+        """Whether `message` carries the signature of node `by`."""
+        held = self._held.get(id(message))
+        if held is not None and held[1] == by:
+            return True
+        if not self._verifier.verify(by, signed_bytes(message), message.signature):
+            return False
+        self._held[id(message)] = message, by
+        if len(self._held) > self._most:
+            del self._held[next(iter(self._held))]
+        return True

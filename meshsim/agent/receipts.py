@@ -50,12 +50,16 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Case:
+    number: int
     path: tuple[NodeId, ...]
     since: float
     receipts: dict[NodeId, Receipt] = field(default_factory=dict)
 
     def ends(self) -> tuple[Receipt | None, Receipt | None]:
         return self.receipts.get(self.path[0]), self.receipts.get(self.path[-1])
+
+    def is_complete(self) -> bool:
+        return self.path[0] in self.receipts and self.path[-1] in self.receipts
 
 
 class Ledger:
@@ -72,6 +76,8 @@ class Ledger:
         self.revision = 0
         self._core = core
         self._open: dict[RouteKey, _Case] = {}
+        self._complete: dict[RouteKey, _Case] = {}
+        self._cases = 0
         self._settled: dict[RouteKey, float] = {}
         self._pairs: dict[tuple[NodeId, NodeId, NodeId], tuple[float, float]] = {}
         self._recent: deque[tuple[int, Receipt]] = deque(maxlen=RECENT_RECEIPTS)
@@ -100,13 +106,22 @@ class Ledger:
         if not self._holds(receipt, now):
             return False
         if case is None:
-            case = self._open[key] = _Case(receipt.path, now.mono)
-            if len(self._open) > OPEN_ROUTES:
-                del self._open[next(iter(self._open))]
+            case = self._begin(key, now)
         case.receipts[receipt.signer] = receipt
+        if case.is_complete():
+            self._complete[key] = case
         self.revision += 1
         self._recent.append((self.revision, receipt))
         return True
+
+    def _begin(self, key: RouteKey, now: Instant) -> _Case:
+        self._cases += 1
+        case = self._open[key] = _Case(self._cases, key[2], now.mono)
+        if len(self._open) > OPEN_ROUTES:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            self._complete.pop(oldest, None)
+        return case
 
     def _holds(self, receipt: Receipt, now: Instant) -> bool:
         lifetime = receipt.expires_ns - to_nanoseconds(now.unix)
@@ -123,20 +138,27 @@ class Ledger:
     def settle(self, now: Instant) -> list[Verdict]:
         """What can be judged by now: routes with both ends' receipts, and those that waited long enough for one."""
         verdicts = []
-        for key, case in list(self._open.items()):
-            caller, callee = case.ends()
-            late = now.mono >= case.since + self._core.config.receipt_wait
-            if late or (caller is not None and callee is not None):
-                del self._open[key]
-                self._settled[key] = now.mono
-                verdicts += self._judge(case, caller, callee, now)
+        for key, case in self._due(now):
+            del self._open[key]
+            self._settled[key] = now.mono
+            verdicts += self._judge(case, *case.ends(), now)
         self._forget(now)
         return verdicts
 
+    def _due(self, now: Instant) -> list[tuple[RouteKey, _Case]]:
+        """The routes to judge, in the order in which they were first heard of: so they stand in `_open`."""
+        due = self._complete
+        for key, case in self._open.items():
+            if now.mono < case.since + self._core.config.receipt_wait:
+                break
+            due[key] = case
+        self._complete = {}
+        return sorted(due.items(), key=lambda item: item[1].number)
+
     def next_settling(self) -> float | None:
         """When the first open route will have waited long enough, monotonic seconds."""
-        first = min((case.since for case in self._open.values()), default=None)
-        return None if first is None else first + self._core.config.receipt_wait
+        first = next(iter(self._open.values()), None)
+        return None if first is None else first.since + self._core.config.receipt_wait
 
     def since(self, revision: int) -> list[tuple[int, Receipt]]:
         """Receipts taken in after `revision`, oldest first, each with its own."""

@@ -6,7 +6,6 @@ reports what both ends receive; samples become rows of the trace.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshsim.agent import (
@@ -24,28 +23,28 @@ from meshsim.agent import (
     Send,
 )
 from meshsim.agent.adversary import adversaries
+from meshsim.agent.messages import Remembering
 from meshsim.identity import Ed25519Signer, Ed25519Verifier, HashSigner, HashVerifier, NodeRecord, sign_record
 from meshsim.identity.directory import Directory
-from meshsim.links.delay import ordered, transit
 from meshsim.mesh.errors import IdentityError
 from meshsim.mesh.ids import AuraID, CallId, NodeId
 from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.time import Instant
 from meshsim.mesh.view import Nat, Role, connectable
+from meshsim.sim.environment import Record
 from meshsim.sim.ledger import model_of
 from meshsim.sim.logbook import Logbook
 from meshsim.sim.streams import MediaFlows
+from meshsim.sim.wires import Wires
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from meshsim.identity import Signer, Verifier
-    from meshsim.mesh.seeds import Stream
+    from meshsim.identity import Signer
     from meshsim.routing.engine import RoutingEngine
     from meshsim.sim.environment import Environment
     from meshsim.sim.recorder import Recorder
-    from meshsim.sim.resources import Hops
     from meshsim.sim.world import World
 
 UNIX = 1_800_000_000.0
@@ -57,39 +56,8 @@ LINK_SPREAD = 1.0
 LOOKUP = 0.04
 """Seconds until the directory answers."""
 
-RESEND = 0.1
-"""Seconds, besides a round trip, until a reliable channel sends again what was lost."""
-
 DIAL_TIMEOUT = 2.0
 REPORT_PERIOD = 1.0
-DRAWS = 64
-
-
-@dataclass(slots=True)
-class Wire:
-    """One direction between two nodes.
-
-    Attributes:
-        hops: The link laid onto the world's resources.
-        stream: Its draws.
-        truth: Delay, jitter and loss as last looked up; empty when they may have changed.
-        last: Arrival of the last reliable message.
-    """
-
-    hops: Hops
-    stream: Stream
-    truth: tuple[float, float, float] | tuple[()] = ()
-    last: float = 0.0
-    _drawn: int = 0
-    _draws: list[float] = field(default_factory=list)
-
-    def draw(self) -> float:
-        """The next uniform draw in [0, 1)."""
-        place = self._drawn % DRAWS
-        if place == 0:
-            self._draws = self.stream.uniform(self._drawn, DRAWS).tolist()
-        self._drawn += 1
-        return self._draws[place]
 
 
 class Input(NamedTuple):
@@ -143,7 +111,7 @@ class SimDriver:
         self._index = {node: i for i, node in enumerate(self._ids)}
         self._observer = observer
         self._secret = self._seeds.stream("agent.secret").key.to_bytes(16, "little")
-        self._verifier: Verifier = Ed25519Verifier() if real_signatures else HashVerifier(self._secret)
+        self._verifier = Remembering(Ed25519Verifier() if real_signatures else HashVerifier(self._secret))
         self._signers = [self._signer(i, real=real_signatures) for i in range(len(self._ids))]
         self._models = [model_of(world.plan.scenario.trust) for _ in self._ids]
         self._epochs = [0] * len(self._ids)
@@ -153,7 +121,7 @@ class SimDriver:
             self._directory.register(record)
         self._neighbours = self._planned_neighbours()
         self._linked = {(a, b) for a, peers in enumerate(self._neighbours) for b in peers}
-        self._wires: dict[tuple[int, int], Wire] = {}
+        self._wires = Wires(world, self._seeds)
         self._armed = [float("inf")] * len(self._ids)
         self._flows = MediaFlows(world)
         self._log = Logbook(env, world, recorder, self._index, self._flows, engine)
@@ -190,8 +158,7 @@ class SimDriver:
 
     def settle(self) -> None:
         """The world has drifted: what was looked up of links holds no more."""
-        for wire in self._wires.values():
-            wire.truth = ()
+        self._wires.settle()
 
     def node_down(self, node: int) -> None:
         """`node` has vanished without a word; it will remember its reputations and nothing else."""
@@ -239,9 +206,11 @@ class SimDriver:
 
     def _planned_neighbours(self) -> list[tuple[int, ...]]:
         links = self._plan.links
-        pairs = {*zip(links.src.tolist(), links.dst.tolist(), strict=True)}
-        both = pairs | {(b, a) for a, b in pairs}
-        return [tuple(sorted(b for a, b in both if a == node)) for node in range(len(self._ids))]
+        peers: list[set[int]] = [set() for _ in self._ids]
+        for a, b in zip(links.src.tolist(), links.dst.tolist(), strict=True):
+            peers[a].add(b)
+            peers[b].add(a)
+        return [tuple(sorted(one)) for one in peers]
 
     def _start_agent(self, i: int) -> MeshAgent:
         control, nodes = self._plan.scenario.control, self._plan.nodes
@@ -270,7 +239,8 @@ class SimDriver:
     # The four steps ---------------------------------------------------------------------------------------------------
 
     def _instant(self) -> Instant:
-        return Instant(self._env.now, UNIX + self._env.now)
+        now = self._env.now
+        return Instant(now, UNIX + now)
 
     def _tell(self, node: int, method: str, *args: Any) -> Any:
         """Tells an agent something that is online, and does what it then wants done."""
@@ -317,34 +287,14 @@ class SimDriver:
 
     # Wires ------------------------------------------------------------------------------------------------------------
 
-    def _wire(self, src: int, dst: int) -> Wire:
-        wire = self._wires.get((src, dst))
-        if wire is None:
-            stream = self._seeds.stream(f"agent.wire/{src}", dst)
-            wire = self._wires[src, dst] = Wire(self._world.lay_links([src], [dst]), stream)
-        return wire
-
-    def _truth(self, wire: Wire) -> tuple[float, float, float]:
-        """Delay, jitter and loss of a wire since the world last drifted."""
-        if not wire.truth:
-            truth = self._world.hop_truth(wire.hops)
-            wire.truth = float(truth.delay[0]), float(truth.jitter[0]), float(truth.loss[0])
-        return wire.truth
-
     def _send(self, src: int, effect: Send) -> None:
         dst = self._index[effect.to]
         if (src, dst) not in self._linked:
             return
-        wire = self._wire(src, dst)
-        delay, jitter, loss = self._truth(wire)
-        lost = wire.draw() < loss
-        if lost and effect.channel is Channel.REALTIME:
-            return
-        # a mean delay of `delay` with exponential jitter around it
-        arrival = transit(self._env.now, max(delay - jitter, 0.0), min(jitter, delay), wire.draw())
-        if effect.channel is not Channel.REALTIME:
-            arrival = wire.last = ordered(arrival + (2 * delay + RESEND if lost else 0.0), wire.last)
-        self._env.schedule_record(arrival, "agent.message", dst, (src, effect.message))
+        reliable = effect.channel is not Channel.REALTIME
+        arrival = self._wires.arrival(src, dst, self._env.now, reliable=reliable)
+        if arrival is not None:
+            self._env.push(arrival, Record("agent.message", dst, (src, effect.message)))
 
     def _deliver(self, node: int, arg: tuple[int, Any]) -> None:
         source, message = arg
@@ -364,7 +314,7 @@ class SimDriver:
             self._env.schedule_record(self._env.now + DIAL_TIMEOUT, "agent.dialled", node, (peer, False))
             return
         # offer, answer, connectivity check: two round trips
-        delay = 2 * (self._truth(self._wire(node, peer))[0] + self._truth(self._wire(peer, node))[0])
+        delay = 2 * (self._wires.delay(node, peer) + self._wires.delay(peer, node))
         self._env.schedule_record(self._env.now + delay, "agent.dialled", node, (peer, True))
 
     def _dialled(self, node: int, arg: tuple[int, bool]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -8,11 +9,12 @@ import pytest
 
 from meshsim.agent import AgentConfig
 from meshsim.agent.core import Core
-from meshsim.agent.linktable import LinkTable, nat_of
-from meshsim.agent.messages import LINK_ENTRIES, LinkEntry, LinkState, Pong, Told, sign
+from meshsim.agent.linktable import LinkTable
+from meshsim.agent.messages import LINK_ENTRIES, LinkEntry, LinkState, Pong, Remembering, Told, is_signed, sign
 from meshsim.agent.neighbours import Neighbourhood
 from meshsim.agent.receipts import Verdict
 from meshsim.agent.reputation import TrustBook
+from meshsim.agent.views import nat_of
 from meshsim.identity import HashSigner, HashVerifier, NodeRecord
 from meshsim.mesh.ids import NodeId
 from meshsim.mesh.seeds import SeedTree
@@ -44,10 +46,16 @@ def record(i: int, **changes: object) -> NodeRecord:
 
 
 def statement(
-    i: int, sequence: int = 1, links: Sequence[int] = (), *, epoch: int = 0, lifetime: float = 500.0
+    i: int,
+    sequence: int = 1,
+    links: Sequence[int] = (),
+    *,
+    epoch: int = 0,
+    lifetime: float = 500.0,
+    latitude: float = 0.0,
 ) -> LinkState:
     unsigned = LinkState(
-        record=record(i),
+        record=record(i, latitude=latitude),
         epoch=epoch,
         sequence=sequence,
         load=0.25,
@@ -122,8 +130,54 @@ def test_the_table_is_bounded_and_forgets_whom_it_heard_of_longest_ago() -> None
     assert len(rig.table) == 5
     assert [node(i) in rig.table for i in (10, 15, 16, 19)] == [False, False, True, True]
     assert not rig.accept(statement(30), t=15.0)
-    rig.table.learn(record(31), now(15.0))
-    assert node(31) not in rig.table
+
+
+def test_a_full_table_keeps_the_nodes_nearest_on_the_map() -> None:
+    rig = Rig(max_nodes=5)
+    rig.up(1)
+    for i, latitude in ((10, 40.0), (11, 30.0), (12, 20.0), (13, 35.0), (14, 50.0), (15, 10.0)):
+        assert rig.accept(statement(i, latitude=latitude), t=float(i)) == (i != 14)
+    assert [node(i) in rig.table for i in range(10, 16)] == [False, True, True, True, False, True]
+    assert not rig.accept(statement(10, 2, latitude=40.0), t=20.0)
+
+
+def test_a_node_that_is_called_finds_room_however_far_it_is() -> None:
+    rig = Rig(max_nodes=4)
+    for i, latitude in ((10, 40.0), (11, 30.0), (12, 20.0)):
+        rig.accept(statement(i, latitude=latitude))
+    rig.table.learn(record(31, latitude=80.0), now(1.0))
+    assert [node(i) in rig.table for i in (10, 11, 12, 31)] == [False, True, True, True]
+
+
+def test_the_silent_make_room_for_those_farther_away() -> None:
+    rig = Rig(max_nodes=3, digest_period=10.0 / 6)
+    rig.accept(statement(10, latitude=10.0), t=0.0)
+    rig.accept(statement(11, latitude=20.0), t=5.0)
+    assert not rig.accept(statement(12, latitude=30.0), t=6.0)
+    assert rig.accept(statement(12, latitude=30.0), t=11.0)
+    assert node(10) not in rig.table
+
+
+def test_a_statement_is_checked_once_in_a_process_and_a_forged_one_each_time() -> None:
+    checks: list[bytes] = []
+
+    class Counting:
+        def verify(self, node: NodeId, data: bytes, signature: bytes) -> bool:
+            checks.append(data)
+            return HashVerifier(SECRET).verify(node, data, signature)
+
+    verifier = Remembering(Counting(), most=1)
+    true, other = statement(5), statement(6)
+    forged = msgspec.structs.replace(true, load=0.5)
+    assert [is_signed(true, node(5), verifier) for _ in range(3)] == [True] * 3
+    assert len(checks) == 1
+    assert [is_signed(forged, node(5), verifier) for _ in range(2)] == [False] * 2
+    assert not is_signed(true, node(6), verifier)
+    assert len(checks) == 4
+    assert is_signed(other, node(6), copy.deepcopy(verifier))
+    assert is_signed(other, node(6), verifier)
+    assert is_signed(true, node(5), verifier)
+    assert len(checks) == 7
 
 
 def test_looking_at_nodes_that_nobody_judged_takes_no_memory() -> None:
