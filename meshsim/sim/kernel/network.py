@@ -12,7 +12,9 @@ Rules of both engines, so that they agree packet by packet:
 - A FIFO link with one server (kinds `fifo` and `red`) decides all at the offer: departure is the later of now and
   the last departure, plus the service time; a packet has left when its departure is no later than now. Limits count
   whole packets: those that have not left, the one being sent included, and the new one. All other links keep class
-  queues and choose at each end of a service.
+  queues and choose at each end of a service. There a packet's wait, for `limit_seconds`, is taken as the bytes
+  of its own class queue over the link's rate (the mean rate of a rate trace).
+- RED hears of every packet, before the limits do; it takes an idle link as sending packets as large as the new one.
 - Arrival is departure + propagation + jitter, in this order, and no earlier than the link's previous arrival unless it
   reorders.
 - Draw n of a stream is `SeedTree(seed).stream(name, key).at(n)`. Per link, n counts the packets offered to it, lost and
