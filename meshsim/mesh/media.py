@@ -33,14 +33,16 @@ class Demand:
         rate_bps: Bits per second on the wire, headers included.
         packet_bytes: Mean packet on the wire, bytes.
         max_hops: Most links a path may have.
+        lowest: Share of the rate that is left when media adapt to congestion as far as they can.
     """
 
     rate_bps: float
     packet_bytes: float
     max_hops: int
+    lowest: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.rate_bps <= 0 or self.packet_bytes <= 0 or self.max_hops < 1:
+        if self.rate_bps <= 0 or self.packet_bytes <= 0 or self.max_hops < 1 or not 0 < self.lowest <= 1:
             raise ValueError(f"a demand is positive: {self}")
 
     @property
@@ -56,11 +58,11 @@ def _wire_rate(payload_bps: float, packets_per_second: float) -> float:
 _DEMANDS = {
     # Opus 24 kbit/s in 20 ms packets
     MediaType.AUDIO: Demand(rate_bps=_wire_rate(24e3, 50), packet_bytes=60 + WIRE_OVERHEAD_BYTES, max_hops=3),
-    # Opus plus 1 Mbit/s of video in 1,100-byte payloads
+    # Opus plus 1 Mbit/s of video in 1,100-byte payloads; video goes down to about 120 kbit/s
     MediaType.AUDIO_VIDEO: Demand(
-        rate_bps=_wire_rate(24e3, 50) + _wire_rate(1e6, 1e6 / 8800), packet_bytes=850, max_hops=3
+        rate_bps=_wire_rate(24e3, 50) + _wire_rate(1e6, 1e6 / 8800), packet_bytes=850, max_hops=3, lowest=0.15
     ),
-    MediaType.DATA: Demand(rate_bps=256e3, packet_bytes=1200, max_hops=5),
+    MediaType.DATA: Demand(rate_bps=256e3, packet_bytes=1200, max_hops=5, lowest=0.1),
 }
 
 

@@ -200,6 +200,8 @@ class MediaConfig(Part):
 
     mode: Literal["flow", "packet"] = "flow"
     """`flow`: calls are fluid rates; `packet`: what calls live through comes from packets, one by one."""
+    adaptive: Flag = False
+    """Whether calls with video or data lower their rate where the resources on their way are short."""
     labels: Literal["flow", "packet"] = "flow"
     """Where a candidate's true outcome comes from: formulas, or (slow) packets replayed on each candidate."""
 

@@ -322,7 +322,7 @@ class Switchboard:
         self._lived.begin(call.row, self._env.now, now)
 
     def _open(self, call: LiveCall, paths: Paths) -> None:
-        call.flow = self._world.open(paths)
+        call.flow = self._world.open(paths, demand(call.media).lowest)
         self._connections.open(call.path)
         for node in call.path[1:-1]:
             self._using[node].add(call.number)
@@ -366,6 +366,8 @@ class Switchboard:
         if self._media is not None:
             self._lived.restate(rows, self._media.look(numbers.tolist(), self._env.now))
             self._media.drift(self._world.background, self._env.now)
+            for number in numbers.tolist() if self._plan.scenario.media.adaptive else ():
+                self._media.pace(number, self._world.flow_share(number), self._env.now)
         if len(numbers):
             self._lived.settle(rows, self._env.now, now)
 

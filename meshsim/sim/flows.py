@@ -23,6 +23,8 @@ class Flows:
         first: Where the rows of each flow begin.
         last: Where they end; as `first` where no flow is.
         dropped: Log-survival at the relays of each flow.
+        lowest: Share of its rate that each flow never gives up.
+        share: Share of its rate that each direction of each flow has now, (flows, 2).
         way, resource, amount, sending: Rows, as in `Paths`; some belong to flows that have closed.
     """
 
@@ -30,6 +32,8 @@ class Flows:
         self.first = np.zeros(_FLOWS, dtype=np.int64)
         self.last = np.zeros(_FLOWS, dtype=np.int64)
         self.dropped = np.zeros(_FLOWS)
+        self.lowest = np.ones(_FLOWS)
+        self.share = np.ones((_FLOWS, 2))
         self.way = np.zeros(_ROWS, dtype=np.int8)
         self.resource = np.zeros(_ROWS, dtype=np.int64)
         self.amount, self.sending = np.zeros(_ROWS), np.zeros(_ROWS)
@@ -44,7 +48,22 @@ class Flows:
         """The path of an open flow."""
         return self._paths[number]
 
-    def open(self, paths: Paths, dropped: float) -> int:
+    def rate(self, number: int) -> float:
+        """Full rate of one direction of an open flow, bits per second: what its first row, an access link, carries."""
+        return self._paths[number].amount.item(0)
+
+    def rows(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All rows of some open flows, and for each row which of the `numbers` it belongs to."""
+        lengths = self.last[numbers] - self.first[numbers]
+        stops = np.cumsum(lengths)
+        rows = np.arange(stops[-1] if len(stops) else 0) + np.repeat(self.first[numbers] - (stops - lengths), lengths)
+        return rows, np.repeat(np.arange(len(numbers)), lengths)
+
+    def amounts(self, number: int) -> NDArray[np.float64]:
+        """What an open flow puts on its rows now; as its path says until it adapts."""
+        return self.amount[self.first[number] : self.last[number]]
+
+    def open(self, paths: Paths, dropped: float, lowest: float = 1.0) -> int:
         """Takes a single path in; returns its number."""
         rows = len(paths.resource)
         if self._end + rows > len(self.way):
@@ -55,6 +74,7 @@ class Flows:
         for name in _COLUMNS:
             getattr(self, name)[here] = getattr(paths, name)
         self.first[number], self.last[number], self.dropped[number] = here.start, here.stop, dropped
+        self.lowest[number], self.share[number] = lowest, 1.0
         self._paths[number], self._end = paths, here.stop
         return number
 
@@ -91,9 +111,9 @@ class Flows:
             return
         numbers = self.numbers()
         numbers = numbers[np.argsort(self.first[numbers])]
+        rows, _ = self.rows(numbers)
         lengths = self.last[numbers] - self.first[numbers]
         stops = np.cumsum(lengths)
-        rows = np.arange(stops[-1] if len(stops) else 0) + np.repeat(self.first[numbers] - (stops - lengths), lengths)
         for name in _COLUMNS:
             values = getattr(self, name)
             values[: len(rows)] = values[rows]
@@ -103,7 +123,7 @@ class Flows:
 
     def _grow(self) -> None:
         size = len(self.first)
-        for name in ("first", "last", "dropped"):
+        for name in ("first", "last", "dropped", "lowest", "share"):
             values = getattr(self, name)
             setattr(self, name, np.concatenate([values, np.zeros_like(values)]))
         self._free.extend(range(2 * size - 1, size - 1, -1))

@@ -72,6 +72,8 @@ class Carried:
         since: When it was opened, seconds.
         seen: Tallies when last looked at.
         looked: When that was, seconds.
+        rate: Packets per second at its full rate.
+        share: Of that rate, there and back.
         lost: Loss up to then, times the time: of the worse direction in all.
     """
 
@@ -80,6 +82,8 @@ class Carried:
     since: float
     seen: tuple[Tally, Tally]
     looked: float
+    rate: float
+    share: tuple[float, float] = (1.0, 1.0)
     lost: float = 0.0
 
 
@@ -143,7 +147,7 @@ class PacketMedia:
             )
             for direction, way in enumerate(ways)
         ]
-        self._calls[number] = Carried((flows[0], flows[1]), used, t, (Tally(), Tally()), t)
+        self._calls[number] = Carried((flows[0], flows[1]), used, t, (Tally(), Tally()), t, arrivals.rate)
 
     def close(self, number: int, t: float) -> tuple[float, float, float]:
         """Lets a call send no more; what it lived through since the last look."""
@@ -166,6 +170,16 @@ class PacketMedia:
         for resource, flow in self._bursts.items():
             if self._users[resource]:
                 self._kernel.set_rate(flow, self._bursts_per_second(resource))
+
+    def pace(self, number: int, share: tuple[float, float], t: float) -> None:
+        """A call sends `share` of its full rate from `t` on, there and back."""
+        call = self._calls[number]
+        if call.share != share:
+            self._kernel.advance(t)
+            self._note("pace", number, share, t)
+            call.share = share
+            for flow, part in zip(call.flows, share, strict=True):
+                self._kernel.set_rate(flow, part * call.rate)
 
     def look(self, numbers: Sequence[int], t: float) -> NDArray[np.float64]:
         """What calls lived through since each was last looked at.
@@ -218,10 +232,8 @@ class PacketMedia:
             if kind == "open":
                 number, path, carried, name, at = what
                 self.open(number, path, carried, key=name, t=at)
-            elif kind == "close":
-                self.close(*what)
             else:
-                self.drift(*what)
+                getattr(self, kind)(*what)
         return self.close(GHOST, t)
 
     def _note(self, *what: Any) -> None:
@@ -327,7 +339,7 @@ def _of_others(history: Sequence[tuple[Any, ...]], key: int) -> Iterator[tuple[A
     for kind, *what in history:
         if kind == "open" and what[3] == key:
             mine.add(what[0])
-        elif kind == "close" and what[0] in mine:
-            mine.discard(what[0])
-        else:
+        elif kind == "drift" or what[0] not in mine:
             yield (kind, *what)
+        elif kind == "close":
+            mine.discard(what[0])

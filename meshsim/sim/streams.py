@@ -57,7 +57,7 @@ class MediaFlows:
             if path:
                 route.path = path
                 route.laid = self._world.lay([path], demand(effect.media))
-                route.flow = self._world.open(route.laid)
+                route.flow = self._world.open(route.laid, demand(effect.media).lowest)
 
     def close(self, node: int, label: int) -> None:
         """A node closes a route; the world carries it until the caller does."""

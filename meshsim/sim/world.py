@@ -14,6 +14,7 @@ import numpy as np
 from meshsim.mesh.quality import poor, voice_mos
 from meshsim.mesh.seeds import SeedTree
 from meshsim.sim import flow
+from meshsim.sim.adaptive import adapt
 from meshsim.sim.drift import Background
 from meshsim.sim.flows import Flows
 from meshsim.sim.resources import Hops, Paths, Resources, flatten, ground_of, lay_hops, lay_paths, passable, sums
@@ -143,6 +144,8 @@ class World:
             for part in self._drift:
                 part.step()
             self._gather()
+            if self.plan.scenario.media.adaptive:
+                adapt(self._flows, self.resources, self.background)
             # summed afresh, so that rounding does not pile up as flows come and go
             self._now.load[:] = self._flows.load(len(self.resources))
 
@@ -158,20 +161,30 @@ class World:
         """Puts a two-way call on `path` (node indices); returns the flow's number."""
         return self.open(self.lay([path], demand))
 
-    def open(self, paths: Paths) -> int:
-        """Puts a call on a single path that is already laid out; returns the flow's number."""
+    def open(self, paths: Paths, lowest: float = 1.0) -> int:
+        """Puts a call on a single path that is already laid out, at its full rate; returns the flow's number.
+
+        Args:
+            paths: Laid out.
+            lowest: Share of its rate that the call keeps however it adapts.
+        """
         _, dropped = self._along(paths)
         flow.put(self._now, paths.resource, paths.amount, 1.0)
-        return self._flows.open(paths, float(dropped[0]))
+        return self._flows.open(paths, float(dropped[0]), lowest)
 
     def close_flow(self, number: int) -> None:
         """Takes a call off its path."""
-        paths = self._flows.close(number)
-        flow.put(self._now, paths.resource, paths.amount, -1.0)
+        amounts = self._flows.amounts(number).copy()
+        flow.put(self._now, self._flows.close(number).resource, amounts, -1.0)
 
     def flow_paths(self, number: int) -> Paths:
         """The path of an open flow."""
         return self._flows[number]
+
+    def flow_share(self, number: int) -> tuple[float, float]:
+        """Shares of its full rate that an open flow sends there and back; below one where it has adapted."""
+        there, back = self._flows.share[number].tolist()
+        return there, back
 
     def carried(self, node: int) -> float:
         """Calls that one node carries for others."""
@@ -247,8 +260,8 @@ class World:
         """
         load = self.load
         if without is not None:
-            mine = self._flows[without]
-            load = load - sums(mine.resource, mine.amount, len(self.resources))
+            mine = self._flows[without].resource
+            load = load - sums(mine, self._flows.amounts(without), len(self.resources))
         connected, dropped = self._along(paths)
         out = np.empty((paths.count, 3))
         rows = paths.starts, paths.way, paths.resource, paths.own, paths.sending
