@@ -9,10 +9,13 @@ from click.testing import CliRunner
 
 from meshsim.cli.app import FAILED, OK
 from meshsim.cli.validate import command
-from meshsim.lab import validation
+from meshsim.lab import gnnet, validation
+from meshsim.lab.goals import judge
+from meshsim.mesh.errors import ConfigError
 from meshsim.sim import validate as cases
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 QUICK = ("idle_path", "emodel_delay", "drop_tail_bytes")
@@ -68,6 +71,29 @@ def test_the_list_names_every_case_with_its_formula() -> None:
 
 def test_samples_without_a_folder_are_refused() -> None:
     assert "--samples goes with --gnnet" in CliRunner().invoke(command, ["--samples", "2"]).output
+
+
+def test_a_folder_without_samples_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="samples"):
+        CliRunner().invoke(command, ["--gnnet", str(tmp_path)], standalone_mode=False, catch_exceptions=False)
+
+
+def test_people_are_told_each_sample_as_it_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    row = {"sample": "s7", "year": 2021, "packet_delay_mape": 0.0123, "mm1_delay_mape": 0.4, "packet_loss_error": 0.0}
+    answer = {"goals": [judge("g", 1.0, "<=", 0.5)], "tables": {"samples": [row]}}
+
+    def compare(_folder: Path, *, samples: int, workers: int, progress: Callable[[dict[str, object]], None]) -> object:
+        assert (samples, workers) == (3, 1)
+        progress(row)
+        return answer
+
+    monkeypatch.setattr(gnnet, "compare", compare)
+    result = CliRunner().invoke(
+        command, ["--gnnet", str(tmp_path), "--samples", "3", "--workers", "1"], standalone_mode=False
+    )
+    assert result.return_value == FAILED
+    assert "2021 s7: mean delay off by packet 1.23%, mm1 40.00%" in result.output
+    assert "packet_loss_error" not in result.output
 
 
 def test_only_a_folder_that_is_there_brings_published_vectors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
