@@ -8,6 +8,7 @@ its path had at any time.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ class Size:
     seconds: float
 
 
-FULL = Size(meshes=len(GRAPHS), calls=20, seconds=40.0)
+FULL = Size(meshes=len(GRAPHS), calls=16, seconds=30.0)
 SMOKE = Size(meshes=2, calls=12, seconds=20.0)
 
 
@@ -99,12 +100,15 @@ def run(*, quick: bool = False, progress: bool = False) -> dict[str, Any]:
 
 
 def judged(found: dict[str, float]) -> list[dict[str, Any]]:
-    """The goals of issue 3, from what `summary` finds of the calls between `LOW` and `HIGH`."""
+    """The goals of issue 3, from what `summary` finds of the calls between `LOW` and `HIGH`; without calls none is met.
+
+    Loss and MOS are held by the call at the 95th percentile: a few thousand packets per call leave chance its part.
+    """
     return [
-        judge("fidelity_delay_median", found["delay_error_median"], "<=", 0.05),
-        judge("fidelity_delay_p95", found["delay_error_p95"], "<=", 0.15),
-        judge("fidelity_loss_points", found["loss_points_p95"], "<=", 0.5),
-        judge("fidelity_mos", found["mos_p95"], "<=", 0.1),
+        judge("fidelity_delay_median", found.get("delay_error_median", math.nan), "<=", 0.05),
+        judge("fidelity_delay_p95", found.get("delay_error_p95", math.nan), "<=", 0.15),
+        judge("fidelity_loss_points", found.get("loss_points_p95", math.nan), "<=", 0.5),
+        judge("fidelity_mos", found.get("mos_p95", math.nan), "<=", 0.1),
     ]
 
 
@@ -141,7 +145,7 @@ def scenario(number: int) -> Scenario:
                 "topology": GRAPHS[number],
                 "capacity": float(drawn.uniform(40e6, 160e6)),
                 "capacity_spread": 0.3,
-                "utilisation_mean": float(drawn.uniform(0.05, 0.5)),
+                "utilisation_mean": float(drawn.uniform(0.05, 0.6)),
                 "utilisation_spread": 0.4,
                 "drift": {"period": 5.0, "volatility": 0.3},
             },
