@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 MODELS = ("transmission", "mm1", "mg1", "flow")
 """Transmission alone; M/M/1 and M/G/1 per link, blind to classes and loss; and all that the module's text says."""
 
-_ROUNDS = 6
+_ROUNDS, _SETTLED = 6, 1e-4
 _NODES, _NORMAL = np.polynomial.hermite_e.hermegauss(7)
 _MM1_MOST = 0.98
 _LEAST_LEFT = 0.02
-_TURNS = 1.0
+_ROUND = 1.0
 
 
 class _Hops(NamedTuple):
@@ -183,7 +183,9 @@ def _fixed_point(hops: _Hops, ports: _Ports) -> Outcome:
     for _ in range(_ROUNDS):
         passed = np.cumsum(np.log1p(-np.minimum(waiting.blocking[hops.queue], 1.0 - 1e-12)))
         before = np.append(0.0, passed[:-1])
-        reach = np.exp(before - before[hops.first])
+        last, reach = reach, np.exp(before - before[hops.first])
+        if np.abs(reach - last).max() < _SETTLED:
+            break
         waiting = _served(_demand(hops, reach, *ports.weights.shape), hops.sizes, ports)
     return _outcome(hops, waiting, reach)
 
@@ -267,7 +269,7 @@ def _one_queue(
     own = np.maximum(now[:, queue] * square / (2.0 * mean) / ports.bandwidth, 1e-300)
     room = 1.0 - np.minimum(alone.mean / full, 1.0)
     ranked = np.minimum(alone.mean * (1.0 + (busy / own - 1.0) * room), full)
-    wait = np.where(polled, _polled_wait(queue, now, busy, alone.mean, full), ranked)
+    wait = np.where(polled, _polled_wait(queue, now, busy, ports.weights, alone.mean, full), ranked)
     stretch = np.where(alone.mean > 0.0, wait / np.maximum(alone.mean, 1e-300), 1.0)
     return queues.Waiting(
         wait, alone.variance * np.minimum(stretch, full / np.maximum(wait, 1e-300)) ** 2, alone.blocking
@@ -281,9 +283,16 @@ def _busy(demand: _Demand, now: Floats, sizes: Floats, ports: _Ports) -> Floats:
     return np.asarray(whole / np.maximum(np.sum(now, axis=1), 1.0))
 
 
-def _polled_wait(queue: int, now: Floats, busy: Floats, alone: Floats, full: Floats) -> Floats:
-    """A queue's part of the work that waits; an overloaded one waits as if alone with what it is left."""
+def _polled_wait(queue: int, now: Floats, busy: Floats, weights: Floats, alone: Floats, full: Floats) -> Floats:
+    """A queue's part of the work that waits; an overloaded one waits as if alone with what it is left.
+
+    The queue that asks for most has its turns cut short: to the others its turn is a vacation (M/G/1 with vacations:
+    half of it more).
+    """
     load = np.sum(now, axis=1)
     work = load * busy / np.maximum(1.0 - load, _LEAST_LEFT)
     part = work * (1.0 - now[:, queue]) / np.maximum(np.sum(now * (1.0 - now), axis=1), 1e-300)
-    return np.asarray(np.where(alone > 0.5 * full, alone, np.minimum(np.minimum(part, full), _TURNS)))
+    greedy, rows = np.argmax(now / weights, axis=1), np.arange(len(now))
+    others = np.maximum(1.0 - load + now[rows, greedy], _LEAST_LEFT)
+    bound = np.where(greedy == queue, np.inf, busy / others + 0.5 * _ROUND * weights[rows, greedy])
+    return np.asarray(np.where(alone > 0.5 * full, alone, np.minimum(np.minimum(part, bound), full)))
