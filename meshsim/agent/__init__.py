@@ -5,7 +5,7 @@ from __future__ import annotations
 from meshsim.agent.agent import MeshAgent
 from meshsim.agent.calls import CallEvent, CallRequest, CallState
 from meshsim.agent.core import AgentConfig
-from meshsim.agent.effects import Channel, CloseMedia, Dial, Effect, Emit, MediaReport, OpenMedia, Resolve, Send
+from meshsim.agent.effects import Channel, CloseMedia, Dial, Effect, Emit, MediaReport, OpenMedia, Resolve, Send, Undial
 from meshsim.agent.messages import Message, decode, encode
 from meshsim.agent.samples import CallSample, EventSample, Failover, RouteSample, Sample, TrustSample
 
@@ -31,6 +31,7 @@ __all__ = [
     "Sample",
     "Send",
     "TrustSample",
+    "Undial",
     "decode",
     "encode",
 ]

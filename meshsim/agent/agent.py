@@ -207,13 +207,15 @@ class MeshAgent:
         self._table.clear(node)
         for setup in self._neighbourhood.open(node, now):
             self._core.send(node, setup)
-        if node in self._neighbourhood:
-            self._gossip(self._neighbourhood[node], now)
+        for neighbour in self._neighbourhood.gossiping():
+            if neighbour.node == node:
+                self._gossip(neighbour, now)
 
     def link_down(self, node: NodeId, now: Instant) -> None:
         """There is no link to `node` any more, or none could be made."""
         self._begin(now)
-        was_up = self._neighbourhood.is_up(node)
+        # the other end may close a link made for calls when there are none: nobody is dead then
+        was_up = self._neighbourhood.is_up(node) and (self._neighbourhood.is_kept(node) or node in self._busy())
         self._drop_waiting(self._neighbourhood.close(node), now)
         if was_up:
             self._lose(node, now)
@@ -249,9 +251,10 @@ class MeshAgent:
                 if record is not None:
                     self._table.learn(record, now)
             case Digest():
+                self._neighbourhood[source].gossips = True
                 for told in message.entries:
                     self._table.accept(told, source, now)
-                self._absorb(message.receipts, now)
+                self._absorb(self._relevant(message.receipts), now)
             case LinkState():
                 self._table.accept(Told(0, message), source, now)
             case Receipt():
@@ -323,6 +326,10 @@ class MeshAgent:
             self._ledger.add(receipt, now)
         self._settle(now)
 
+    def _relevant(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Receipts that speak of relays in this node's area; others are neither kept nor passed on."""
+        return [receipt for receipt in receipts if any(relay in self._table for relay in receipt.path[1:-1])]
+
     def _settle(self, now: Instant) -> None:
         for verdict in self._ledger.settle(now):
             for sample in self._trust.observe(verdict, now.mono):
@@ -385,6 +392,7 @@ class MeshAgent:
         for node in self._neighbourhood.silent(now, config.dead_after * config.probe_period):
             self._neighbourhood.mark_down(node)
             self._lose(node, now)
+        self._neighbourhood.part(self._busy(), now)
         for neighbour in self._neighbourhood.all():
             self._neighbourhood.probe(neighbour, now)
 
@@ -398,7 +406,7 @@ class MeshAgent:
         self._core.alarms.set(("digest", b"", 0), now.mono + period * (0.95 + 0.1 * self._core.draw()))
         self._table.age(now)
         self._table.state(self._relay.load, self._relay.carried, now)
-        for neighbour in self._neighbourhood.alive():
+        for neighbour in self._neighbourhood.gossiping():
             self._gossip(neighbour, now)
 
     def _gossip(self, neighbour: Neighbour, now: Instant) -> None:
@@ -421,6 +429,10 @@ class MeshAgent:
         if key not in self._core.alarms and (self._relay.legs() or self._desk.legs()):
             self._core.alarms.set(key, now.mono + self._core.config.keepalive)
 
+    def _busy(self) -> set[NodeId]:
+        """The neighbours with which calls are shared."""
+        return {node for leg in (*self._relay.legs(), *self._desk.legs()) for node in leg.neighbours()}
+
     def _pulse(self, now: Instant) -> None:
         since: dict[NodeId, float] = {}
         for leg in (*self._relay.legs(), *self._desk.legs()):
@@ -434,8 +446,13 @@ class MeshAgent:
         self._desk.pulse(now)
         self._relay.sweep(now)
         for node in sorted(since):
-            if self._neighbourhood.is_up(node):
+            if self._neighbourhood.is_up(node) and self._is_doubtful(self._neighbourhood[node], now):
                 self._neighbourhood.probe(self._neighbourhood[node], now)
+
+    def _is_doubtful(self, neighbour: Neighbour, now: Instant) -> bool:
+        """Whether a neighbour in use was silent since the last beat, or not measured for long."""
+        config = self._core.config
+        return now.mono - neighbour.heard > config.keepalive or now.mono - neighbour.measured > config.probe_period
 
     def _lose(self, node: NodeId, now: Instant) -> None:
         """The neighbour `node` is gone, and with it all that went through it."""

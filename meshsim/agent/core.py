@@ -41,6 +41,7 @@ class AgentConfig:
         setup_timeout: For the callee's answer.
         dial_timeout: For a link to come up.
         failover_timeout: For a lost call to find another route.
+        idle: A link made for calls is closed when it carried none for so long.
         linger: A finished route is remembered so long, to pass late receipts on.
         max_attempts: Routes tried for one call until one has proven itself.
         proven_after: A route that carried its call for so long has proven itself: what failed before it may be tried
@@ -67,6 +68,7 @@ class AgentConfig:
     setup_timeout: float = 3.0
     dial_timeout: float = 5.0
     failover_timeout: float = 12.0
+    idle: float = 60.0
     linger: float = 5.0
     max_attempts: int = 6
     proven_after: float = 10.0

@@ -44,6 +44,13 @@ class Dial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Undial:
+    """Close the link to `node`, which was made for calls that are over; the other end is told `link_down`."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolve:
     """Ask the directory for the nodes of `aura`; answered by `resolved` with the same token."""
 
@@ -87,7 +94,7 @@ class Emit:
     sample: Sample
 
 
-Effect: TypeAlias = Send | Dial | Resolve | OpenMedia | CloseMedia | Emit
+Effect: TypeAlias = Send | Dial | Undial | Resolve | OpenMedia | CloseMedia | Emit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ keeps its own neighbours and the nodes nearest to it on the map.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,12 +56,16 @@ class Known:
         revision: When it came in, as a count of changes.
         teller: Who told it.
         traits: The record in numbers.
+        distance: From the agent, as `views.chord` has it.
+        learned: When the record came from the directory or a neighbour's Hello.
         told: The statement as passed on last, with its age.
         told_at: Monotonic second of that age.
     """
 
     record: NodeRecord
     traits: Traits
+    distance: float = 0.0
+    learned: float = -math.inf
     statement: LinkState | None = None
     stated: float = -math.inf
     heard: float = -math.inf
@@ -93,7 +98,8 @@ class LinkTable:
         # in the order in which statements came in
         own = Known(record=core.record, traits=traits_of(core.record), heard=math.inf)
         self._known: dict[NodeId, Known] = {core.node: own}
-        self._area = (math.inf, -math.inf)
+        self._ranked: list[tuple[float, NodeId]] = []
+        self._oldest = math.inf
         self._suspects: dict[NodeId, float] = {}
         self._sequence = 0
         self._issued = -math.inf
@@ -124,18 +130,26 @@ class LinkTable:
         known = self._known.get(record.node_id)
         if known is None and not self._make_room(None, now):
             return
-        if known is None:
-            known = self._known[record.node_id] = Known(record=record, traits=traits_of(record))
-        elif known.record is record or known.record == record:
+        if known is not None and (known.record is record or known.record == record):
             known.heard = max(known.heard, now.mono)
             return
-        known.record, known.traits, known.heard = record, traits_of(record), max(known.heard, now.mono)
+        if known is None:
+            known = Known(record=record, traits=traits_of(record))
+        else:
+            self._unrank(record.node_id, known)
+        known.record, known.traits, known.learned = record, traits_of(record), now.mono
+        known.heard = max(known.heard, now.mono)
+        self._known[record.node_id] = known
+        self._rank(record.node_id, known)
         self.touch()
 
     def renew(self) -> None:
         """This node has a new record: the next round of gossip makes a new statement."""
         own = self._known[self._core.node]
         own.record, own.traits = self._core.record, traits_of(self._core.record)
+        for known in self._known.values():
+            known.distance = self._distance(known.record)
+        self._ranked = sorted((known.distance, node) for node, known in self._known.items() if known is not own)
         self._issued = -math.inf
         self.touch()
 
@@ -145,27 +159,33 @@ class LinkTable:
         origin = statement.record.node_id
         known = self._known.get(origin)
         if known is None:
-            if self._is_outside(statement.record, now) or not self._holds(statement, now):
+            if not self._make_room(statement.record, now, forget=False) or not self._holds(statement, now):
                 return False
-            if not self._make_room(statement.record, now):
-                return False
+            self._make_room(statement.record, now)
         elif not _is_newer(statement, known.statement) or origin == self._core.node or not self._holds(statement, now):
             return False
         self._keep(origin, statement, now.mono - to_seconds(told.age_ns), source)
         return True
 
     def _keep(self, origin: NodeId, statement: LinkState, stated: float, source: NodeId) -> None:
-        known = self._known.pop(origin, None)
+        last = self._known.pop(origin, None)
         record = statement.record
-        self._known[origin] = Known(
+        known = Known(
             record=record,
-            traits=known.traits if known is not None and known.record is record else traits_of(record),
+            traits=last.traits if last is not None and last.record is record else traits_of(record),
             statement=statement,
             stated=stated,
-            heard=max(stated, known.heard if known is not None else -math.inf),
+            heard=max(stated, last.heard if last is not None else -math.inf),
             revision=self.touch(),
             teller=source,
         )
+        self._known[origin] = known
+        if last is not None and last.record is record:
+            known.distance, known.learned = last.distance, last.learned
+            return
+        if last is not None:
+            self._unrank(origin, last)
+        self._rank(origin, known)
 
     def _holds(self, statement: LinkState, now: Instant) -> bool:
         ends = {entry.to for entry in statement.links}
@@ -180,46 +200,68 @@ class LinkTable:
             return True
         return False
 
-    def _is_outside(self, record: NodeRecord, now: Instant) -> bool:
-        """Whether the table is full of nodes that are nearer than `record` and were heard of of late."""
-        reach, until = self._area
-        if len(self._known) < self._core.config.max_nodes or now.mono >= until:
-            return False
-        return self._distance(record) > reach and not self._is_kept(record.node_id)
-
     def _distance(self, record: NodeRecord) -> float:
         own = self._core.record
         return chord(place_of(own.latitude, own.longitude), record)
 
-    def _make_room(self, record: NodeRecord | None, now: Instant) -> bool:
+    def _rank(self, node: NodeId, known: Known) -> None:
+        known.distance = self._distance(known.record)
+        insort(self._ranked, (known.distance, node))
+        self._oldest = min(self._oldest, max(known.heard, known.learned))
+
+    def _unrank(self, node: NodeId, known: Known) -> None:
+        del self._ranked[bisect_left(self._ranked, (known.distance, node))]
+
+    def _make_room(self, record: NodeRecord | None, now: Instant, *, forget: bool = True) -> bool:
         """Whether one more node fits, after another was forgotten: a silent one, else the farthest if it is farther.
 
         Of several that are as far it is the one unheard of for longest. A node that is needed for a call or as a
         neighbour (`record` is None) is let in, however far it is.
+
+        Args:
+            record: Of the node that comes in.
+            now: The time.
+            forget: Whether to forget the other already.
         """
         if len(self._known) < self._core.config.max_nodes:
             return True
-        loose = [(node, known) for node, known in self._known.items() if not self._is_kept(node)]
-        if not loose:
+        last = self._silent(now) or self._farthest()
+        if last is None:
             return False
-        last, oldest = min(loose, key=lambda entry: (entry[1].heard, entry[0]))
-        stale = oldest.heard + self._core.config.stale_after
-        if now.mono < stale:
-            last, oldest = max(loose, key=lambda entry: (self._distance(entry[1].record), -entry[1].heard, entry[0]))
-        reach = self._distance(oldest.record)
-        distance = -math.inf if record is None else self._distance(record)
-        if now.mono < stale and (distance > reach or (distance == reach and oldest.heard >= now.mono)):
-            self._area = reach, stale
-            return False
-        self._drop(last)
+        known = self._known[last]
+        if record is not None and now.mono < max(known.heard, known.learned) + self._core.config.stale_after:
+            distance = self._distance(record)
+            if distance > known.distance or (distance == known.distance and known.heard >= now.mono):
+                return False
+        if forget:
+            self._drop(last)
         return True
+
+    def _silent(self, now: Instant) -> NodeId | None:
+        """The node that was silent for longest, if it is not believed online any more."""
+        horizon = now.mono - self._core.config.stale_after
+        if self._oldest > horizon:
+            return None
+        ages = [(max(known.heard, known.learned), node) for node, known in self._known.items()]
+        loose = [entry for entry in ages if not self._is_kept(entry[1])]
+        self._oldest, last = min(loose, default=(math.inf, None))
+        return last if self._oldest <= horizon else None
+
+    def _farthest(self) -> NodeId | None:
+        """The farthest node that is no neighbour; of several the one unheard of for longest."""
+        farthest: list[NodeId] = []
+        for distance, node in reversed(self._ranked):
+            if farthest and distance < self._known[farthest[0]].distance:
+                break
+            if not self._is_kept(node):
+                farthest.append(node)
+        return min(farthest, key=lambda node: (self._known[node].heard, node), default=None)
 
     def _is_kept(self, node: NodeId) -> bool:
         return node == self._core.node or node in self._neighbourhood
 
     def _drop(self, node: NodeId) -> None:
-        del self._known[node]
-        self._area = (math.inf, -math.inf)
+        self._unrank(node, self._known.pop(node))
         self._suspects.pop(node, None)
         self.touch()
 

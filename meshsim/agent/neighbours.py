@@ -11,14 +11,14 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from meshsim.agent.effects import Channel, Dial
+from meshsim.agent.effects import Channel, Dial, Undial
 from meshsim.agent.messages import Hello, Ping, Pong
 from meshsim.agent.samples import EventSample
 from meshsim.identity.records import verify_record
 from meshsim.mesh.errors import IdentityError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from meshsim.agent.core import Core
     from meshsim.agent.messages import CallSetup
@@ -49,6 +49,9 @@ class Neighbour:
         loss: Of the round trip.
         told: Revision of the link table up to which this neighbour was told.
         shown: Revision of the ledger up to which it was shown receipts.
+        gossips: Whether it was heard to gossip.
+        dialled: Whether the link was made from here, for calls.
+        used: When a call was last seen to go over it.
     """
 
     node: NodeId
@@ -63,6 +66,9 @@ class Neighbour:
     loss: float = 0.0
     told: int = 0
     shown: int = 0
+    gossips: bool = False
+    dialled: bool = False
+    used: float = -math.inf
     _probes: int = 0
     _sequence: int = 0
     _pending: dict[int, float] = field(default_factory=dict)
@@ -150,6 +156,33 @@ class Neighbourhood:
         """The neighbours whose link is up, by id."""
         return [neighbour for neighbour in self.all() if neighbour.up]
 
+    def gossiping(self) -> list[Neighbour]:
+        """The neighbours to tell the news, by id: those it keeps links to, and those that tell it theirs.
+
+        Links made for calls carry no gossip, or areas would run into each other. A node that keeps no links tells all.
+        """
+        alive = self.alive()
+        return [n for n in alive if n.gossips or n.node in self._kept] if self._kept else alive
+
+    def is_kept(self, node: NodeId) -> bool:
+        """Whether this node keeps a link to `node`, calls or not."""
+        return node in self._kept
+
+    def part(self, busy: Collection[NodeId], now: Instant) -> None:
+        """Closes links made from here for calls that none has used for a while.
+
+        Args:
+            busy: Nodes with which calls are shared now.
+            now: The time.
+        """
+        for neighbour in self.all():
+            if neighbour.node in busy:
+                neighbour.used = now.mono
+            idle = now.mono - max(neighbour.used, neighbour.since)
+            if neighbour.dialled and not self.is_kept(neighbour.node) and idle > self._core.config.idle:
+                self.close(neighbour.node)
+                self._core.outbox.append(Undial(node=neighbour.node))
+
     def is_up(self, node: NodeId) -> bool:
         """Whether there is a working link to `node`."""
         return node in self._neighbours and self._neighbours[node].up
@@ -164,6 +197,7 @@ class Neighbourhood:
             return []
         neighbour = self._neighbours.setdefault(node, Neighbour(node=node))
         neighbour.welcome(now.mono)
+        neighbour.dialled = node in self._waiting
         self._core.alarms.cancel(("dial", node, 0))
         self._core.send(node, Hello(self._core.record, self._core.config.epoch))
         self.probe(neighbour, now)

@@ -110,8 +110,9 @@ class Ledger:
         case.receipts[receipt.signer] = receipt
         if case.is_complete():
             self._complete[key] = case
-        self.revision += 1
-        self._recent.append((self.revision, receipt))
+        if len(receipt.path) > 2:  # noqa: PLR2004 - without a relay there is nobody to judge, and nothing to pass on
+            self.revision += 1
+            self._recent.append((self.revision, receipt))
         return True
 
     def _begin(self, key: RouteKey, now: Instant) -> _Case:

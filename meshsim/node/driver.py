@@ -9,7 +9,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from meshsim.agent import CloseMedia, Dial, Emit, OpenMedia, Resolve, Send, decode, encode
+from meshsim.agent import CloseMedia, Dial, Emit, OpenMedia, Resolve, Send, Undial, decode, encode
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.time import Instant
 
@@ -31,6 +31,9 @@ class Wires(Protocol):
 
     def dial(self, node: NodeId) -> None:
         """Makes a link; the driver is told `link_up` or `link_down`."""
+
+    def undial(self, node: NodeId) -> None:
+        """Closes a link."""
 
     def resolve(self, token: int, aura: AuraID) -> None:
         """Asks the directory; the driver is told `resolved`."""
@@ -160,6 +163,8 @@ class NodeDriver:
                 self._wires.send(effect.to, effect.channel.value, encode(effect.message))
             case Dial():
                 self._wires.dial(effect.node)
+            case Undial():
+                self._wires.undial(effect.node)
             case Resolve():
                 self._wires.resolve(effect.token, effect.aura)
             case OpenMedia():

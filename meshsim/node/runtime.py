@@ -142,6 +142,10 @@ class Node:
         """Makes a link; the driver is told when it is up or cannot be made."""
         self._start(self._dial(node))
 
+    def undial(self, node: NodeId) -> None:
+        """Closes a link that was made for calls."""
+        self._start(self._neighbours.drop(node))
+
     def resolve(self, token: int, aura: AuraID) -> None:
         """Asks the registry; the driver is told the answer."""
         self._start(self._resolve(token, aura))

@@ -189,6 +189,12 @@ class ControlConfig(Part):
     """Seconds between probes of a link."""
     heartbeat: Period = 5.0
     """Seconds between heartbeats of neighbours."""
+    keepalive: Period = 0.5
+    """Seconds between keepalives of a call; a path silent for thrice that is given up (agents only)."""
+    report_period: Period = 1.0
+    """Seconds between reports of what a call's ends receive (agents only)."""
+    area: Annotated[Count, Field(ge=8, le=250)] = 250
+    """Nodes that a node keeps in mind: its neighbours, and those nearest on the map (agents only)."""
     noise: Annotated[Number, Field(ge=0, le=2)] = 0.1
     """Relative standard deviation of measurements."""
     missing: Probability = 0.03

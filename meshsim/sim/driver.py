@@ -21,6 +21,7 @@ from meshsim.agent import (
     OpenMedia,
     Resolve,
     Send,
+    Undial,
 )
 from meshsim.agent.adversary import adversaries
 from meshsim.agent.messages import Remembering
@@ -57,7 +58,6 @@ LOOKUP = 0.04
 """Seconds until the directory answers."""
 
 DIAL_TIMEOUT = 2.0
-REPORT_PERIOD = 1.0
 
 
 class Input(NamedTuple):
@@ -219,6 +219,8 @@ class SimDriver:
             heartbeat=control.heartbeat,
             probe_period=control.probe_period,
             digest_period=control.digest_period,
+            keepalive=control.keepalive,
+            max_nodes=control.area,
         )
         misbehaviour = []
         if nodes.behaviour[i] != "honest":
@@ -265,6 +267,8 @@ class SimDriver:
                 self._send(node, effect)
             case Dial():
                 self._dial(node, self._index[effect.node])
+            case Undial():
+                self._undial(node, self._index[effect.node])
             case Resolve():
                 self._env.schedule_record(self._env.now + LOOKUP, "agent.resolved", node, (effect.token, effect.aura))
             case OpenMedia():
@@ -326,6 +330,10 @@ class SimDriver:
         self._tell(peer, "link_up", self._ids[node])
         self._tell(node, "link_up", self._ids[peer])
 
+    def _undial(self, node: int, peer: int) -> None:
+        self._linked -= {(node, peer), (peer, node)}
+        self._tell(peer, "link_down", self._ids[node])
+
     def _answer(self, node: int, arg: tuple[int, AuraID]) -> None:
         token, aura = arg
         try:
@@ -361,7 +369,11 @@ class SimDriver:
     def _open(self, node: int, effect: OpenMedia) -> None:
         self._flows.open(node, effect, self._index)
         if effect.upstream is None:
-            self._env.schedule_record(self._env.now + REPORT_PERIOD, "agent.report", node, (effect.call, effect.label))
+            self._report_later(node, (effect.call, effect.label))
+
+    def _report_later(self, caller: int, arg: tuple[CallId, int]) -> None:
+        period = self._plan.scenario.control.report_period
+        self._env.push(self._env.now + period, Record("agent.report", caller, arg))
 
     def _report(self, caller: int, arg: tuple[CallId, int]) -> None:
         """Tells both ends of a route what they receive, as long as the caller keeps it open."""
@@ -372,4 +384,4 @@ class SimDriver:
         report = MediaReport(label=label, jitter=jitter, loss=loss, rtt=rtt)
         for end in self._flows.ends(label):
             self._tell(end, "media_report", call, report)
-        self._env.schedule_record(self._env.now + REPORT_PERIOD, "agent.report", caller, arg)
+        self._report_later(caller, arg)

@@ -203,6 +203,8 @@ class Logbook:
         if number in self._probed or not self._is_logged(number):
             return
         self._probed.add(number)
+        if not (self._plan.scenario.record.views or self._plan.scenario.record.candidates):
+            return
         rows = np.array([self._index[node] for node in sample.view.nodes.ids], dtype=np.int32)
         candidates = Candidates(nodes=rows[sample.ranking.candidates.nodes], indptr=sample.ranking.candidates.indptr)
         ranking = replace(sample.ranking, candidates=candidates)

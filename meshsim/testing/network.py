@@ -28,6 +28,7 @@ from meshsim.agent import (
     OpenMedia,
     Resolve,
     Send,
+    Undial,
     decode,
     encode,
 )
@@ -256,6 +257,8 @@ class Network:
                 self._push(self.now + 0.005, name, lambda t: member.agent.resolved(effect.token, answer, t))
             case Dial():
                 self._dial(name, effect.node)
+            case Undial():
+                self._undial(name, effect.node)
             case OpenMedia():
                 member.media[effect.label] = effect
             case CloseMedia():
@@ -284,6 +287,12 @@ class Network:
             self._push(self.now + 0.1, name, lambda t: agent.link_down(node, t))
             return
         self._push(self.now + 2 * delay, name, lambda _: self.join(name, to, delay))
+
+    def _undial(self, name: str, node: NodeId) -> None:
+        """Breaks a link, and tells the other end."""
+        other, here = self._names[node], self.node(name)
+        self.part(name, other)
+        self._push(self.now, other, lambda t: self.members[other].agent.link_down(here, t))
 
 
 def _nothing(now: Instant) -> None:

@@ -19,6 +19,7 @@ from meshsim.agent import (
     Resolve,
     RouteSample,
     Send,
+    Undial,
     decode,
     encode,
 )
@@ -118,6 +119,8 @@ def twin(mesh: Mesh, node: int) -> MeshAgent:
             heartbeat=control.heartbeat,
             probe_period=control.probe_period,
             digest_period=control.digest_period,
+            keepalive=control.keepalive,
+            max_nodes=control.area,
         ),
         driver._records[node],
         driver._signers[node],
@@ -140,6 +143,9 @@ class Wires:
 
     def dial(self, node: bytes) -> None:
         self.done.append(("dial", node))
+
+    def undial(self, node: bytes) -> None:
+        self.done.append(("undial", node))
 
     def resolve(self, token: int, aura: object) -> None:
         self.done.append(("resolve", token, aura))
@@ -198,6 +204,8 @@ def performed(effect: Any) -> Any:
             return "send", effect.to, effect.channel.value, effect.message
         case Dial():
             return "dial", effect.node
+        case Undial():
+            return "undial", effect.node
         case Resolve():
             return "resolve", effect.token, effect.aura
         case Emit():
