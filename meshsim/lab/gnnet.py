@@ -44,8 +44,8 @@ def compare(
 ) -> dict[str, Any]:
     """Hold both engines to the samples below a folder.
 
-    Errors are means over a sample's flows; goals are means over samples. `mape` is the mean absolute relative error,
-    `bias` the mean relative error, `loss_error` the mean absolute difference of the shares lost.
+    Errors are means over a sample's flows; goals are means over samples. `..._mape` is a mean absolute relative error,
+    `..._bias` the mean relative error, `..._loss_error` the mean absolute difference of the shares lost.
 
     Args:
         folder: With `results_*.tar.gz`, at any depth.
