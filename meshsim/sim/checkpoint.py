@@ -52,7 +52,7 @@ LAYERS = ("agent", "identity", "links", "measure", "mesh", "routing", "scenario"
 _FUNCTIONS = "meshsim.routing.features"
 _PLAIN = {
     "builtins": {"set", "frozenset", "bytearray", "complex", "range", "slice"},
-    "collections": {"OrderedDict", "defaultdict", "deque"},
+    "collections": {"Counter", "OrderedDict", "defaultdict", "deque"},
     "functools": {"partial"},
     "msgspec._utils": {"rebuild"},
     "numpy": {"dtype", "ndarray"},
@@ -192,7 +192,7 @@ class _Saver(pickle.Pickler):
         if kind not in self._seen:
             self._seen.add(kind)
             module = kind.__module__
-            if module.partition(".")[0] not in ("builtins", "numpy", "types", "functools", "collections"):
+            if module.partition(".")[0] not in ("builtins", "numpy", "types"):
                 _check(module, kind.__qualname__)
         return NotImplemented
 

@@ -140,6 +140,17 @@ def test_calls_that_were_ranked_ahead_go_on_too(small, tmp_path):
     assert resume(tmp_path / "stopped").finish().trace_sha256 == whole.trace_sha256
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("labels", ["flow", "packet"])
+def test_calls_that_live_through_packets_go_on_too(labels, small, tmp_path):
+    plan = small(1, duration=50.0, warmup=5.0, media={"mode": "packet", "labels": labels}, calls={"rate": 0.3})
+    whole = begin(plan, tmp_path / "whole").finish()
+    episode = begin(plan, tmp_path / "stopped")
+    episode.advance(31.0)
+    checkpoint(episode)
+    assert resume(tmp_path / "stopped").finish().trace_sha256 == whole.trace_sha256
+
+
 # What is refused ------------------------------------------------------------------------------------------------------
 
 
