@@ -130,3 +130,37 @@ def test_without_links_the_direct_path_is_all_there_is(known: bool):  # noqa: FB
     request = RouteRequest(source=ids[0], destinations=(ids[1],), media=MediaType.AUDIO)
     fresh = known_better(view, [0], np.random.default_rng(3)) if known else None
     assert RoutingEngine("direct").rank_many([request], view, fresh)[0].paths == ((0, 1),)
+
+
+def test_a_dense_mesh_of_callers_who_know_better_is_decided_as_one_by_one():
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        view = dense_view(14, seed)
+        ends = [rng.choice(14, 2, replace=False).tolist() for _ in range(6)]
+        fresh = known_better(view, [source for source, _ in ends], rng)
+        ids, media = view.nodes.ids, MediaType.AUDIO
+        requests = [RouteRequest(source=ids[a], destinations=(ids[b],), media=media) for a, b in ends]
+        engine = RoutingEngine("shortest", candidates=5)
+        singly = one_by_one(engine, view, requests, fresh)
+        assert [ranked.paths for ranked in engine.rank_many(requests, view, fresh)] == [paths for paths, _ in singly]
+
+
+def test_what_callers_are_told_of_others_links_counts_as_when_asked_one_by_one():
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        view = dense_view(10, seed)
+        ids, source = view.nodes.ids, int(rng.integers(10))
+        target = (source + 1) % 10
+        other = known_better(view, [(source + 2) % 10], rng)
+        requests = [RouteRequest(source=ids[source], destinations=(ids[target],), media=MediaType.AUDIO)]
+        engine = RoutingEngine("shortest", candidates=5)
+        singly = one_by_one(engine, view, requests, other)
+        assert [ranked.paths for ranked in engine.rank_many(requests, view, other)] == [paths for paths, _ in singly]
+
+
+def dense_view(count: int, seed: int) -> NetworkView:
+    """A view of relays most of which are linked."""
+    rng = np.random.default_rng(1000 + seed)
+    nodes = [NodeEntry(id=NodeId(rng.bytes(32)), role=Role.RELAY) for _ in range(count)]
+    pairs = [(a, b) for a in range(count) for b in range(count) if a != b and rng.random() < 0.7]
+    return make_view(nodes, [LinkEntry(src=a, dst=b, delay=rng.uniform(0.001, 0.3)) for a, b in pairs])
