@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -24,14 +23,14 @@ class Connections:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._calls: dict[int, Counter[int]] = {}
+        self._calls: dict[int, dict[int, int]] = {}
 
     def open(self, path: Sequence[int]) -> None:
         """A call takes a path of node indices."""
         if self._limit:
             for a, b in pairwise(path):
-                self._calls.setdefault(a, Counter())[b] += 1
-                self._calls.setdefault(b, Counter())[a] += 1
+                self._join(a, b)
+                self._join(b, a)
 
     def close(self, path: Sequence[int]) -> None:
         """A call leaves its path."""
@@ -48,9 +47,13 @@ class Connections:
 
     def _wanted(self, path: Sequence[int], at: int) -> int:
         """Links that a node of the path would have."""
-        linked = self._calls.get(path[at], Counter())
+        linked = self._calls.get(path[at], {})
         beside = {*path[max(at - 1, 0) : at], *path[at + 1 : at + 2]}
         return len(linked.keys() | beside)
+
+    def _join(self, a: int, b: int) -> None:
+        linked = self._calls.setdefault(a, {})
+        linked[b] = linked.get(b, 0) + 1
 
     def _leave(self, a: int, b: int) -> None:
         linked = self._calls[a]

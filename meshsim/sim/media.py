@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +99,7 @@ class PacketMedia:
         self._background = world.background.copy()
         self._links: dict[int, int] = {}
         self._bursts: dict[int, int] = {}
-        self._users: Counter[int] = Counter()
+        self._users: dict[int, int] = {}
         self._calls: dict[int, Carried] = {}
         self._marks: dict[int, tuple[PacketMedia, int]] = {}
         self._history: list[tuple[Any, ...]] = []
@@ -270,7 +269,7 @@ class PacketMedia:
 
     def _use(self, resource: int) -> None:
         """One more call crosses a resource."""
-        self._users[resource] += 1
+        self._users[resource] = self._users.get(resource, 0) + 1
         if resource not in self._links:
             self._links[resource] = self._kernel.add_link(link_of(self._resources, resource, self._drop))
             self._bursts[resource] = self._kernel.open(self._background_flow(resource))

@@ -10,14 +10,18 @@ from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.media import MediaType, demand
 from meshsim.scenario import Scenario
 from meshsim.sim import World
+from meshsim.sim.checkpoint import checkpoint, resume
 from meshsim.sim.media import PacketMedia
+from meshsim.sim.simulation import begin
 
+NARROW = {"access": {role: {"up": 40e6, "down": 40e6} for role in ("relay", "super_node")}}
+"""Relays whose access links carry fewer bursts a second: tests are quicker."""
 AUDIO, VIDEO = demand(MediaType.AUDIO), demand(MediaType.AUDIO_VIDEO)
 
 
 @pytest.fixture(scope="module")
 def plan(small):
-    return small(misbehaviour=[])
+    return small(misbehaviour=[], nodes=NARROW)
 
 
 def connected_paths(world, count):
@@ -101,7 +105,7 @@ def test_resources_without_calls_send_nothing(plan):
 
 
 def test_a_relay_that_drops_packets_loses_them(small):
-    plan = small(misbehaviour=[{"kind": "gray_hole", "share": 1.0, "strength": 0.2}])
+    plan = small(misbehaviour=[{"kind": "gray_hole", "share": 1.0, "strength": 0.2}], nodes=NARROW)
     world, media, numbers = opened(plan, count=8)
     lived = media.look(numbers, 20.0)
     relayed = np.array([len(world.flow_paths(number).nodes) > 2 for number in numbers])
@@ -110,7 +114,7 @@ def test_a_relay_that_drops_packets_loses_them(small):
 
 
 def test_the_mode_of_media_changes_no_decision_where_beliefs_are_equal(small, run):
-    quiet = {"duration": 60.0, "warmup": 1.0, "misbehaviour": [], "routing": {"trust_floor": 0.0}}
+    quiet = {"duration": 40.0, "warmup": 1.0, "misbehaviour": [], "routing": {"trust_floor": 0.0}, "nodes": NARROW}
     fluid, packets = (
         Trace(run(small(**quiet, media={"mode": mode})).trace).columns("calls") for mode in ("flow", "packet")
     )
@@ -122,7 +126,7 @@ def test_the_mode_of_media_changes_no_decision_where_beliefs_are_equal(small, ru
 
 
 def test_packets_give_the_same_bytes_again_and_their_own_labels(small, run):
-    few = {"duration": 30.0, "warmup": 1.0, "calls": {"rate": 0.2}, "routing": {"candidates": 3}}
+    few = {"duration": 20.0, "warmup": 1.0, "calls": {"rate": 0.2}, "routing": {"candidates": 3}, "nodes": NARROW}
     first, second = (run(small(**few, media={"mode": "packet", "labels": "packet"})) for _ in range(2))
     assert first.trace_sha256 == second.trace_sha256
     replayed, foreseen = (
@@ -131,6 +135,17 @@ def test_packets_give_the_same_bytes_again_and_their_own_labels(small, run):
     passing = replayed["connected"] & np.isfinite(replayed["rtt_seconds"])
     assert (replayed["rtt_seconds"] != foreseen["rtt_seconds"])[passing].any()
     assert np.median(np.abs(replayed["rtt_seconds"] / foreseen["rtt_seconds"] - 1.0)[passing]) < 0.05
+
+
+def test_an_episode_in_packets_is_resumed_to_the_identical_trace(small, run, tmp_path):
+    options = {"duration": 15.0, "warmup": 1.0, "calls": {"rate": 0.4}, "routing": {"candidates": 2}}
+    media = {"mode": "packet", "labels": "packet", "adaptive": True}
+    plan = small(**options, media=media, nodes={**NARROW, "max_connections": 4})
+    episode = begin(plan, tmp_path / "cut")
+    episode.advance(9.0)
+    checkpoint(episode)
+    del episode
+    assert resume(tmp_path / "cut").finish().trace_sha256 == run(plan).trace_sha256
 
 
 @pytest.mark.parametrize(
