@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,6 +11,11 @@ import pytest
 from meshsim.measure.external.gnnet import Sample, find_samples, read_sample
 from meshsim.mesh.errors import ConfigError
 from meshsim.sim.gnnet import MODELS, hops_per_second, network_of, predict_sample, simulate_sample
+from meshsim.sim.kernel import run_network
+from meshsim.sim.packets import run_core
+
+if TYPE_CHECKING:
+    from meshsim.measure.external.gnnet.values import Policy
 
 Write = Callable[..., Path]
 
@@ -56,3 +63,17 @@ def test_formulas_order_as_they_must_and_refuse_unknown_models(tmp_path: Path, g
     assert 0.0 <= flow.loss[0] < 0.01
     with pytest.raises(ConfigError, match="no model"):
         predict_sample(sample, "md1")
+
+
+@pytest.mark.parametrize("policy", ["SP", "WFQ", "DRR"])
+def test_kernel_and_core_agree_on_every_packet(tmp_path: Path, gnnet: Write, policy: Policy) -> None:
+    sample = only(gnnet(tmp_path, "2022"))
+    routers = tuple(replace(router, policy=policy) for router in sample.routers)
+    flows = tuple(replace(sample.flows[0], tos=tos, rate=8.0) for tos in range(3) for _ in range(2))
+    network = network_of(replace(sample, routers=routers, flows=flows))
+    kernel, core = (run(network, seed=3, until=120.0, log=True).log for run in (run_network, run_core))
+    assert kernel is not None
+    assert core is not None
+    assert (kernel.fate == 1).any()
+    for field in ("flow", "number", "fate", "left"):
+        np.testing.assert_array_equal(getattr(kernel, field), getattr(core, field))
