@@ -145,7 +145,7 @@ def scenario(number: int) -> Scenario:
                 "topology": GRAPHS[number],
                 "capacity": float(drawn.uniform(40e6, 160e6)),
                 "capacity_spread": 0.3,
-                "utilisation_mean": float(drawn.uniform(0.05, 0.6)),
+                "utilisation_mean": float(drawn.uniform(0.05, 0.72)),
                 "utilisation_spread": 0.4,
                 "drift": {"period": 5.0, "volatility": 0.3},
             },
