@@ -332,7 +332,7 @@ class MeshAgent:
 
     def _settle(self, now: Instant) -> None:
         for verdict in self._ledger.settle(now):
-            for sample in self._trust.observe(verdict, now.mono):
+            for sample in self._trust.observe(verdict, now.mono, tell=self._core.config.tells_trust):
                 self._core.emit(sample)
             self._table.touch()
         due = self._ledger.next_settling()

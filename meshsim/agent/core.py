@@ -42,6 +42,7 @@ class AgentConfig:
         dial_timeout: For a link to come up.
         failover_timeout: For a lost call to find another route.
         idle: A link made for calls is closed when it carried none for so long.
+        tells_trust: Whether every move of a reputation is emitted; its interval costs more than the evidence.
         linger: A finished route is remembered so long, to pass late receipts on.
         max_attempts: Routes tried for one call until one has proven itself.
         proven_after: A route that carried its call for so long has proven itself: what failed before it may be tried
@@ -69,6 +70,7 @@ class AgentConfig:
     dial_timeout: float = 5.0
     failover_timeout: float = 12.0
     idle: float = 60.0
+    tells_trust: bool = True
     linger: float = 5.0
     max_attempts: int = 6
     proven_after: float = 10.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +54,7 @@ class Known:
         stated: Monotonic second at which the statement was made, as far as known.
         heard: When the node was last known to live.
         revision: When it came in, as a count of changes.
-        teller: Who told it.
+        tellers: Who told it; they need not be told.
         traits: The record in numbers.
         distance: From the agent, as `views.chord` has it.
         learned: When the record came from the directory or a neighbour's Hello.
@@ -70,7 +70,7 @@ class Known:
     stated: float = -math.inf
     heard: float = -math.inf
     revision: int = 0
-    teller: NodeId | None = None
+    tellers: set[NodeId] = field(default_factory=set)
     told: Told | None = None
     told_at: float = -math.inf
 
@@ -100,6 +100,7 @@ class LinkTable:
         self._known: dict[NodeId, Known] = {core.node: own}
         self._ranked: list[tuple[float, NodeId]] = []
         self._oldest = math.inf
+        self._last: tuple[int, NodeId | None] | None = None
         self._suspects: dict[NodeId, float] = {}
         self._sequence = 0
         self._issued = -math.inf
@@ -158,6 +159,9 @@ class LinkTable:
         statement = told.statement
         origin = statement.record.node_id
         known = self._known.get(origin)
+        if known is not None and known.statement is not None and statement.version == known.statement.version:
+            known.tellers.add(source)
+            return False
         if known is None:
             if not self._make_room(statement.record, now, forget=False) or not self._holds(statement, now):
                 return False
@@ -177,11 +181,13 @@ class LinkTable:
             stated=stated,
             heard=max(stated, last.heard if last is not None else -math.inf),
             revision=self.touch(),
-            teller=source,
+            tellers={source},
         )
         self._known[origin] = known
         if last is not None and last.record is record:
             known.distance, known.learned = last.distance, last.learned
+            if self._last is not None and self._last[1] == origin:
+                self._last = None  # it is no longer the one unheard of for longest
             return
         if last is not None:
             self._unrank(origin, last)
@@ -207,9 +213,11 @@ class LinkTable:
     def _rank(self, node: NodeId, known: Known) -> None:
         known.distance = self._distance(known.record)
         insort(self._ranked, (known.distance, node))
+        self._last = None
         self._oldest = min(self._oldest, max(known.heard, known.learned))
 
     def _unrank(self, node: NodeId, known: Known) -> None:
+        self._last = None
         del self._ranked[bisect_left(self._ranked, (known.distance, node))]
 
     def _make_room(self, record: NodeRecord | None, now: Instant, *, forget: bool = True) -> bool:
@@ -249,6 +257,11 @@ class LinkTable:
 
     def _farthest(self) -> NodeId | None:
         """The farthest node that is no neighbour; of several the one unheard of for longest."""
+        if self._last is None or self._last[0] != self._neighbourhood.changes:
+            self._last = self._neighbourhood.changes, self._find_farthest()
+        return self._last[1]
+
+    def _find_farthest(self) -> NodeId | None:
         farthest: list[NodeId] = []
         for distance, node in reversed(self._ranked):
             if farthest and distance < self._known[farthest[0]].distance:
@@ -334,7 +347,7 @@ class LinkTable:
                 continue
             if known.revision <= revision:
                 break  # and so are all before
-            if node not in (known.teller, origin):
+            if node != origin and node not in known.tellers:
                 entries.append((known.revision, known.pass_on(statement, now.mono)))
         entries.reverse()
         return entries

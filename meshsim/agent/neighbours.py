@@ -134,6 +134,9 @@ class Neighbourhood:
     Args:
         core: The agent's common ground.
         nodes: Neighbours it keeps links to.
+
+    Attributes:
+        changes: How often a neighbour was added or taken away.
     """
 
     def __init__(self, core: Core, nodes: Sequence[NodeId]) -> None:
@@ -141,6 +144,8 @@ class Neighbourhood:
         self._neighbours = {node: Neighbour(node=node) for node in sorted(nodes)}
         self._kept = frozenset(nodes)
         self._waiting: dict[NodeId, list[CallSetup]] = {}
+        self._sorted: list[Neighbour] = list(self._neighbours.values())
+        self.changes = 0
 
     def __contains__(self, node: NodeId) -> bool:
         return node in self._neighbours
@@ -150,11 +155,15 @@ class Neighbourhood:
 
     def all(self) -> list[Neighbour]:
         """Every neighbour, by id."""
-        return [self._neighbours[node] for node in sorted(self._neighbours)]
+        return list(self._sorted)
+
+    def _changed(self) -> None:
+        self._sorted = [self._neighbours[node] for node in sorted(self._neighbours)]
+        self.changes += 1
 
     def alive(self) -> list[Neighbour]:
         """The neighbours whose link is up, by id."""
-        return [neighbour for neighbour in self.all() if neighbour.up]
+        return [neighbour for neighbour in self._sorted if neighbour.up]
 
     def gossiping(self) -> list[Neighbour]:
         """The neighbours to tell the news, by id: those it keeps links to, and those that tell it theirs.
@@ -195,7 +204,10 @@ class Neighbourhood:
         if node not in self._neighbours and self.is_full():
             self._core.reject("too_many_neighbours")
             return []
-        neighbour = self._neighbours.setdefault(node, Neighbour(node=node))
+        if node not in self._neighbours:
+            self._neighbours[node] = Neighbour(node=node)
+            self._changed()
+        neighbour = self._neighbours[node]
         neighbour.welcome(now.mono)
         neighbour.dialled = node in self._waiting
         self._core.alarms.cancel(("dial", node, 0))
@@ -210,6 +222,7 @@ class Neighbourhood:
             self.mark_down(node)
             if node not in self._kept:
                 del self._neighbours[node]
+                self._changed()
         return self._waiting.pop(node, [])
 
     def mark_down(self, node: NodeId) -> None:

@@ -43,13 +43,17 @@ class TrustBook:
         self._model.forget(row)
         return row
 
-    def observe(self, verdict: Verdict, now: float) -> list[TrustSample]:
-        """Takes in a verdict; how the reputation moved with each of its events."""
-        return [self._observe(verdict, event, now) for event in verdict.events]
-
-    def _observe(self, verdict: Verdict, event: EventKind, now: float) -> TrustSample:
+    def observe(self, verdict: Verdict, now: float, *, tell: bool = True) -> list[TrustSample]:
+        """Takes in a verdict; how the reputation moved with each of its events, if that is to be told."""
+        samples = []
         row = self._row(verdict.node)
-        self._model.observe(row, Evidence(kind=event, node=row, t=now, weight=verdict.weight))
+        for event in verdict.events:
+            self._model.observe(row, Evidence(kind=event, node=row, t=now, weight=verdict.weight))
+            if tell:
+                samples.append(self._sample(verdict, event, row, now))
+        return samples
+
+    def _sample(self, verdict: Verdict, event: EventKind, row: int, now: float) -> TrustSample:
         score = self._model.score(row, now)
         return TrustSample(
             at=now,

@@ -219,6 +219,8 @@ class RecordConfig(Part):
     """The views that routing decided on; learning needs them."""
     candidates: Flag = True
     """Every candidate of a call with its true outcome; learning needs them."""
+    trust: Flag = True
+    """Every move of a reputation in the eyes of every agent (agents only)."""
     link_period: Period = 60.0
     """Seconds between samples of links."""
 

@@ -153,7 +153,10 @@ class SimDriver:
         spread = self._seeds.stream("agent.start").uniform(0, len(self._ids))
         for node in range(len(self._ids)):
             self._env.schedule_record(self._env.now + LINK_SPREAD * float(spread[node]), "agent.links", node, node)
-        for number, start in enumerate(self._plan.calls.start.tolist()):
+        self._await(0)
+
+    def _await(self, first: int) -> None:
+        for number, start in enumerate(self._plan.calls.start[first:].tolist(), first):
             self._env.schedule_record(start, "call.start", number)
 
     def settle(self) -> None:
@@ -174,8 +177,13 @@ class SimDriver:
         self._armed[node] = float("inf")
         self._env.schedule_record(self._env.now + LINK_SPREAD, "agent.links", node)
 
-    def replan(self) -> None:
-        """What lies ahead has changed: agents know nothing of it."""
+    def replan(self, first: int) -> None:
+        """Calls from number `first` on have changed: they wait instead of those that did."""
+        self._env.cancel({"call.start"})
+        self._await(first)
+
+    def rank_anew(self) -> None:
+        """Agents rank nothing ahead."""
 
     def close(self) -> None:
         """The episode is over: calls still under way are written as they stand."""
@@ -221,6 +229,7 @@ class SimDriver:
             digest_period=control.digest_period,
             keepalive=control.keepalive,
             max_nodes=control.area,
+            tells_trust=self._plan.scenario.record.trust,
         )
         misbehaviour = []
         if nodes.behaviour[i] != "honest":
