@@ -20,7 +20,9 @@ from meshsim.agent import (
     MediaReport,
     OpenMedia,
     RouteSample,
+    Send,
     TrustSample,
+    Undial,
 )
 from meshsim.agent.calls import label_of
 from meshsim.agent.messages import (
@@ -36,6 +38,7 @@ from meshsim.agent.messages import (
     Hello,
     LinkState,
     Outcome,
+    Ping,
     Pong,
     Receipt,
     sign,
@@ -1023,3 +1026,79 @@ def test_a_link_too_many_is_not_spoken_over() -> None:
     assert [neighbour.node for neighbour in net["alice"].neighbours()] == [net.node("r1")]
     assert net["alice"].rejected["too_many_neighbours"] == 1
     assert net["alice"].rejected["stranger"] > 0
+
+
+# Links made for calls -------------------------------------------------------------------------------------------------
+
+
+def dialled(**config: float) -> tuple[Network, CallId]:
+    """alice and bob, who keep links to their relays only, in a call over a link that alice made for it."""
+    settings = AgentConfig(digest_period=2.0, probe_period=1.0, **config)  # type: ignore[arg-type]
+    net = Network()
+    for name, relay in (("alice", "r1"), ("bob", "r2")):
+        net.add(relay, role="relay", config=settings)
+        net.add(name, config=settings, neighbours=[net.node(relay)])
+        net.join(name, relay)
+    net.allow("alice", "bob")
+    net.run(3.0)
+    call = net.call("alice", "bob")
+    net.run(8.0)
+    assert net["alice"].call_state(call) is CallState.ACTIVE
+    return net, call
+
+
+def test_a_link_made_for_a_call_is_closed_once_it_is_idle_and_nobody_is_suspected() -> None:
+    net, call = dialled(idle=5.0)
+    net.run(10.0)
+    assert net["alice"].call_state(call) is CallState.ACTIVE
+    net.hang_up("alice", call)
+    net.run(8.0)
+    assert [len(net[name].neighbours()) for name in ("alice", "bob")] == [1, 1]
+    assert [e.node for _, e in net.members["alice"].log if isinstance(e, Undial)] == [net.node("bob")]
+    assert "neighbour_lost" not in kinds(net, "alice") + kinds(net, "bob")
+    again = net.call("alice", "bob")
+    net.run(2.0)
+    assert net["alice"].call_state(again) is CallState.ACTIVE
+
+
+def test_links_made_for_calls_carry_no_gossip_unless_the_other_end_gossips() -> None:
+    net, _ = dialled()
+    bob = net.node("bob")
+    told = [e.to for _, e in net.members["alice"].log if isinstance(e, Send) and isinstance(e.message, Digest)]
+    assert net.node("r1") in told
+    assert bob not in told
+    net.inject("alice", "bob", Digest(()))
+    net.run(3.0)
+    told = [e.to for _, e in net.members["alice"].log if isinstance(e, Send) and isinstance(e.message, Digest)]
+    assert bob in told
+
+
+def test_receipts_of_routes_far_away_are_not_passed_on(diamond: Network) -> None:
+    strangers = tuple(NodeId(bytes([i]) * 32) for i in (91, 92, 93))
+    near = (strangers[0], diamond.node("r2"), strangers[2])
+    for number, path in enumerate((strangers, near)):
+        receipt = Receipt(
+            call=CallId(bytes([number]) * 16),
+            attempt=0,
+            path=path,
+            signer=path[0],
+            outcome=Outcome.DROPPED,
+            mos=1.0,
+            poor=True,
+            expires_ns=int((UNIX + diamond.now + 60) * 1e9),
+        )
+        diamond.inject("alice", "r1", Digest((), (sign(receipt, HashSigner(path[0], SECRET)),)))
+    diamond.run(3.0)
+    passed = [receipt.path for digest in diamond.members["alice"].sent(Digest) for receipt in digest.receipts]
+    assert near in passed
+    assert strangers not in passed
+
+
+def test_a_neighbour_in_use_is_pinged_when_silent_and_not_while_it_is_heard(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    before = len(diamond.members["alice"].sent(Ping))
+    diamond.run(10.0)
+    assert diamond["alice"].call_state(call) is CallState.ACTIVE
+    pings = len(diamond.members["alice"].sent(Ping)) - before
+    assert 20 <= pings <= 32  # two neighbours once a second, and hardly any beside; every beat would add twenty
