@@ -406,20 +406,23 @@ class LinkTable:
             yield own, there, n.delay, n.one_way_jitter, n.one_way_loss, rate, age
             yield there, own, n.delay, n.one_way_jitter, n.one_way_loss, rate, age
 
-    def _is_online(self, node: NodeId, now: Instant) -> bool:
-        if node == self._core.node:
-            return True
-        if self._suspects.get(node, -math.inf) > now.mono:
-            return False
-        if node in self._neighbourhood and self._neighbourhood[node].since > -math.inf:
-            return self._neighbourhood.is_up(node)
-        return now.mono - self._known[node].heard < self._core.config.stale_after
+    def _online(self, ids: tuple[NodeId, ...], now: Instant) -> list[bool]:
+        """Which nodes are believed online: neighbours as their links are, others unless unheard of for long."""
+        horizon = now.mono - self._core.config.stale_after
+        online = {node: self._known[node].heard > horizon for node in ids}
+        linked = {n.node: n.up for n in self._neighbourhood.all() if n.since > -math.inf}
+        suspected = {node: False for node, until in self._suspects.items() if until > now.mono}
+        for known in (linked, suspected, {self._core.node: True}):
+            online.update((node, is_up) for node, is_up in known.items() if node in online)
+        return list(online.values())
 
-    def _silence(self, node: NodeId, now: Instant) -> float:
-        heard = self._known[node].heard
-        if node in self._neighbourhood:
-            heard = max(heard, self._neighbourhood[node].heard)
-        return max(0.0, now.mono - heard)
+    def _silence(self, ids: tuple[NodeId, ...], now: Instant) -> list[float]:
+        """Seconds since each node was heard of."""
+        heard = {node: self._known[node].heard for node in ids}
+        for neighbour in self._neighbourhood.all():
+            if neighbour.node in heard:
+                heard[neighbour.node] = max(heard[neighbour.node], neighbour.heard)
+        return [max(0.0, now.mono - at) for at in heard.values()]
 
     def _nodes(self, ids: tuple[NodeId, ...], now: Instant) -> NodeBelief:
         role, nat, latitude, longitude, aic, max_calls, capacity = np.array(
@@ -434,7 +437,7 @@ class LinkTable:
             latitude=latitude,
             longitude=longitude,
             aic=aic.astype(np.bool_),
-            online=np.array([self._is_online(node, now) for node in ids], dtype=np.bool_),
+            online=np.array(self._online(ids, now), dtype=np.bool_),
             load=np.array([0.0 if statement is None else statement.load for statement in statements]),
             max_calls=max_calls.astype(np.int32),
             capacity=capacity,
@@ -442,7 +445,7 @@ class LinkTable:
             reputation_low=score.low,
             reputation_high=score.high,
             evidence=score.evidence,
-            age=np.array([self._silence(node, now) for node in ids]),
+            age=np.array(self._silence(ids, now)),
         )
 
 

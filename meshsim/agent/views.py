@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import lru_cache
+from itertools import chain, repeat
 from math import cos, radians, sin
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,7 +72,8 @@ def stated_links(statements: Sequence[tuple[int, float, LinkState]], index: Mapp
     """
     columns = [columns_of(statement) for _, _, statement in statements]
     counts = [len(column.to) for column in columns]
-    dst = np.array([index.get(to, -1) for column in columns for to in column.to], dtype=np.int32)
+    ends = chain.from_iterable(column.to for column in columns)
+    dst = np.fromiter(map(index.get, ends, repeat(-1)), dtype=np.int32, count=sum(counts))
     src = np.repeat(np.array([row for row, _, _ in statements], dtype=np.int32), counts)
     age = np.repeat(np.array([age for _, age, _ in statements], dtype=np.float64), counts)
     values = np.concatenate([np.empty((4, 0)), *(column.values for column in columns)], axis=1)

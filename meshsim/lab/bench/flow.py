@@ -67,9 +67,12 @@ class Case:
 AGENTS = (
     "control.mode=agents",
     "routing.batch=0",
-    "control.probe_period=20",
-    "control.digest_period=20",
-    "control.heartbeat=10",
+    "control.probe_period=30",
+    "control.digest_period=60",
+    "control.heartbeat=60",
+    "control.keepalive=10",
+    "control.report_period=10",
+    "record.trust=false",
 )
 """Every node is an agent; what they send each other they send every ten seconds or less often."""
 
@@ -77,7 +80,7 @@ CASES = (
     Case(name="modelled"),
     Case(name="learned", policy="learned"),
     Case(name="one by one", ramp=60.0, window=60.0, overrides=("routing.batch=0",)),
-    Case(name="agents", ramp=10.0, window=20.0, parts=1, overrides=AGENTS),
+    Case(name="agents", ramp=240.0, window=60.0, parts=1, overrides=AGENTS),
 )
 SIZES = tuple(Case(name=f"{n} nodes", nodes=n) for n in (100, 300, 1000, 3000, 10_000))
 SMOKE = (
