@@ -19,7 +19,7 @@ _FORKED = ("scenario", "seed")
 @click.option("--policy", default=None, help="Routing policy instead of the scenario's.")
 @click.option(
     "--checkpoint-every",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
     metavar="SECONDS",
     help="Save the run each time so many simulated seconds have passed.",
 )
@@ -55,6 +55,6 @@ def _check(ctx: click.Context, *, resume: bool, fork: bool) -> None:
     if not (resume or fork or ctx.params["scenario"]):
         raise click.UsageError("Missing argument 'SCENARIO' (or --resume DIR, or --fork DIR).", ctx)
     for name in _RESUMED if resume else _FORKED if fork else ():
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and ctx.params[name]:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and ctx.params[name] not in (None, ()):
             what = "SCENARIO" if name == "scenario" else f"--{name.rstrip('s')}"
             raise click.UsageError(f"{what} is the checkpoint's own and cannot be given with it.", ctx)

@@ -19,6 +19,7 @@ from meshsim.measure.trace import HEADER, Trace, trace_sha256
 from meshsim.mesh.errors import ConfigError, TraceError, nearest
 from meshsim.routing.policies import POLICIES
 from meshsim.scenario import Scenario, compile_plan, load
+from meshsim.scenario.quantities import SHORTEST_PERIOD
 from meshsim.sim import begin, checkpoint
 from meshsim.sim.checkpoint import CHECKPOINT, describe
 from meshsim.sim.fork import fork as make_fork
@@ -172,8 +173,12 @@ def run(  # noqa: PLR0913 - the verb has as many options
     """
     if sum(source is not None for source in (scenario, resume, fork)) != 1:
         raise ConfigError("one of a scenario, a run to resume and a run to fork is needed", key="scenario")
-    if checkpoint_every is not None and not checkpoint_every > 0.0:
-        raise ConfigError(f"out of range: {checkpoint_every:g}", key="--checkpoint-every", allowed=["> 0 (seconds)"])
+    if checkpoint_every is not None and not checkpoint_every >= SHORTEST_PERIOD:
+        raise ConfigError(
+            f"out of range: {checkpoint_every:g}",
+            key="--checkpoint-every",
+            allowed=[f">= {SHORTEST_PERIOD:g} (seconds)"],
+        )
     _check_policy(policy)
     if resume is not None:
         return _resume(Path(resume), checkpoint_every, progress)
@@ -198,7 +203,8 @@ def _resume(given: Path, every: float | None, progress: bool) -> Result:  # noqa
     saved = _saved(folder)
     if saved == folder and (saved / HEADER).exists():
         raise TraceError(f"{folder} has finished: there is nothing to resume; --fork goes on from its last checkpoint")
-    every = describe(saved)["every_seconds"] if every is None else every
+    told = describe(saved)
+    every = told["every_seconds"] if every is None else every
     # killed when the trace was whole and had not got its name: its end is written once more
     (saved / HEADER).unlink(missing_ok=True)
     return _complete(lambda _: checkpoint.resume(saved), folder, every, progress)
@@ -244,12 +250,13 @@ def _complete(
 
 def _unfinished(folder: Path) -> Path:
     """Where a run writes until it is finished."""
-    return folder.with_name(f"{folder.name}.part")
+    return folder.parent / f"{folder.name}.part"
 
 
 def _finished(given: Path) -> Path:
     """The folder that a run will have, whether a person names that or the unfinished one."""
-    return given.with_name(given.name.removesuffix(".part"))
+    named = given if given.name not in ("", "..") else given.resolve()  # `.` is a folder without a name
+    return named.parent / named.name.removesuffix(".part")
 
 
 def _saved(folder: Path) -> Path:

@@ -120,6 +120,16 @@ def _write_whole(path: Path, data: bytes) -> None:
     beside.replace(path)
 
 
+def refuse_whole(folder: Path) -> None:
+    """Lets nobody write where a trace is.
+
+    Raises:
+        TraceError: If `folder` holds a whole one.
+    """
+    if (folder / HEADER).exists():
+        raise TraceError(f"{folder} holds a trace already")
+
+
 class TraceWriter:
     """Writes one episode. It can be pickled with the rows that wait; `move` then says where it goes on.
 
@@ -139,7 +149,7 @@ class TraceWriter:
 
     def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
-        self._refuse_whole()
+        refuse_whole(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.header = dict(header)
         self._batches: dict[str, list[pa.RecordBatch]] = {}
@@ -169,15 +179,11 @@ class TraceWriter:
             TraceError: If the folder holds a whole trace, or a part is missing or not the one that was written.
         """
         self.folder = Path(folder)
-        self._refuse_whole()
+        refuse_whole(self.folder)
         self.header |= header
         for name, wanted in self.parts.items():
             if not (self.folder / name).is_file() or _sha256(self.folder / name) != wanted:
                 raise TraceError(f"{self.folder / name} is missing, or not the part that was written")
-
-    def _refuse_whole(self) -> None:
-        if (self.folder / HEADER).exists():
-            raise TraceError(f"{self.folder} holds a trace already")
 
     def append(self, table: str, **columns: Sequence[Any] | NDArray[np.generic] | Ragged) -> None:
         """Appends rows to `table`; every column of its schema, all of one length.

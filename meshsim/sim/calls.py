@@ -125,6 +125,8 @@ class Switchboard:
         self._row_of_flow = np.zeros(0, dtype=np.int64)
         self._ranked: dict[int, Ranked] = {}
         self._ahead: dict[int, tuple[Ranking, NetworkView]] = {}
+        # when the window ends whose calls stand in the queue each by itself
+        self._window_end = 0.0 if self._plan.scenario.routing.batch > 0.0 else math.inf
         self._probes: dict[int, tuple[NetworkView, Ranking, GhostProbe]] = {}
         self._connections = Connections(self._plan.scenario.nodes.max_connections)
         self._media = PacketMedia(world) if self._plan.scenario.media.mode == "packet" else None
@@ -139,21 +141,24 @@ class Switchboard:
         """Puts all planned calls into the queue."""
         if self._plan.scenario.routing.batch > 0.0:  # each window schedules its own calls
             self._env.schedule_record(0.0, "call.batch", 0, priority=BEFORE)
-            return
-        for number, start in enumerate(self._plan.calls.start.tolist()):
-            self._env.schedule_record(start, "call.start", number)
+        self._await(0)
+
+    def _await(self, first: int) -> None:
+        """Puts the calls of the window from number `first` on into the queue."""
+        start = self._plan.calls.start
+        for number, at in enumerate(start[first : np.searchsorted(start, self._window_end)].tolist(), first):
+            self._env.schedule_record(at, "call.start", number)
 
     def _rank_ahead(self, step: int, _: Any) -> None:
         """Ranks all calls of the coming window together, on what is believed when it begins."""
         period, calls = self._plan.scenario.routing.batch, self._plan.calls
         # products, not sums: the n-th window begins at the same instant however it is reached
         first, last = np.searchsorted(calls.start, (step * period, (step + 1) * period)).tolist()
-        if last < len(calls):
-            self._env.schedule_record((step + 1) * period, "call.batch", step + 1, priority=BEFORE)
+        self._window_end = (step + 1) * period
+        self._env.schedule_record(self._window_end, "call.batch", step + 1, priority=BEFORE)
         if first == last:
             return
-        for number, start in enumerate(calls.start[first:last].tolist(), first):
-            self._env.schedule_record(start, "call.start", number)
+        self._await(first)
         logged = bool(calls.start[last - 1] >= self._plan.scenario.warmup)
         if self._plan.scenario.record.candidates and logged:
             for number in range(first, last):
@@ -388,9 +393,15 @@ class Switchboard:
     def node_up(self, node: int) -> None:
         """A node is back: calls find it again with the next digest."""
 
-    def replan(self) -> None:
-        """What lies ahead has changed: what was ranked ahead is ranked again when its time comes."""
+    def replan(self, first: int) -> None:
+        """Calls from number `first` on have changed: they wait instead of those that did."""
+        self._env.cancel({"call.start"})
+        self._await(first)
+
+    def rank_anew(self) -> None:
+        """What was ranked ahead holds no more: it is ranked again when its time comes."""
         self._ranked.clear()
+        self._ahead.clear()
 
     def _look_again(self, number: int, _: Any) -> None:
         """The second half of the ghost probe; the candidates are complete."""

@@ -29,6 +29,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from meshsim.measure.trace import refuse_whole
 from meshsim.mesh.errors import LocalProtocolError, TraceError
 from meshsim.scenario import canonical
 from meshsim.sim.simulation import Episode
@@ -45,6 +46,8 @@ FORMAT = 1
 MAGIC = b"meshsim checkpoint\n"
 _HEX = 64
 _CHUNK = 1 << 20
+_NO_EPISODE = (AttributeError, EOFError, ImportError, LookupError, TypeError, ValueError, pickle.UnpicklingError)
+"""What unpickling raises of bytes that `_Saver` did not write."""
 
 LAYERS = ("agent", "identity", "links", "measure", "mesh", "routing", "scenario", "sim", "trust")
 """What an episode is made of, and what decides how it goes on."""
@@ -82,16 +85,26 @@ def checkpoint(episode: Episode, folder: Path | None = None, *, every: float | N
     Raises:
         LocalProtocolError: If the episode is over, or ordinary SimPy processes or objects of classes that are no part
             of meshsim are in it; it names them.
+        TraceError: If another trace is in `folder`.
     """
     if episode.over:
         raise LocalProtocolError("the episode is over: there is nothing to go on with")
     writer = episode.recorder.writer
     folder = writer.folder if folder is None else Path(folder)
-    if folder != writer.folder:
-        bring(writer.parts, writer.folder, folder)
+    bring(writer.parts, writer.folder, folder)
     place = folder / CHECKPOINT
     beside = place.with_name(f"{CHECKPOINT}.part")
-    with beside.open("wb") as file:
+    try:
+        _write(episode, beside, every)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    beside.replace(place)
+    return place
+
+
+def _write(episode: Episode, place: Path, every: float | None) -> None:
+    with place.open("wb") as file:
         hashing = _Hashing(file)
         hashing.write(MAGIC)
         hashing.write(json.dumps(_describe(episode, every), sort_keys=True).encode() + b"\n")
@@ -99,8 +112,6 @@ def checkpoint(episode: Episode, folder: Path | None = None, *, every: float | N
         file.write(hashing.digest.hexdigest().encode())
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(place)
-    return place
 
 
 def finish(episode: Episode, every: float | None = None) -> SimulationResult:
@@ -113,31 +124,40 @@ def finish(episode: Episode, every: float | None = None) -> SimulationResult:
     if not (episode.recorder.writer.folder / CHECKPOINT).exists():
         checkpoint(episode, every=every)
     while not episode.over:
-        # products, not sums: an episode that was resumed is saved at the same instants
-        episode.advance((int(episode.env.now // every) + 1) * every)
+        episode.advance(_next_multiple(episode.env.now, every))
         if not episode.over:
             checkpoint(episode, every=every)
     return episode.finish()
+
+
+def _next_multiple(now: float, every: float) -> float:
+    """The first instant after `now` at which an episode is saved, resumed or not: a product, not a sum."""
+    number = int(now // every) + 1
+    # a product that was rounded down lies just before its own multiple
+    return number * every if number * every > now else (number + 1) * every
 
 
 def bring(parts: dict[str, str], source: Path, target: Path) -> None:
     """Puts the finished `parts` of a trace in `source` into `target` too; as links where that can be.
 
     Raises:
-        TraceError: If one is missing.
+        TraceError: If one is missing, or a whole trace is in `target`.
     """
+    refuse_whole(target)
+    target.mkdir(parents=True, exist_ok=True)
     for name in parts:
-        place = target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
+        part, place = source / name, target / name
+        if not part.is_file():
+            raise TraceError(f"{part} is missing: the checkpoint needs it")
+        if place.exists() and place.samefile(part):
+            continue
+        place.parent.mkdir(exist_ok=True)
         # a part never changes: it is only ever replaced as a whole
         place.unlink(missing_ok=True)
-        if not (source / name).is_file():
-            raise TraceError(f"{source / name} is missing: the checkpoint needs it")
         try:
-            place.hardlink_to(source / name)
+            place.hardlink_to(part)
         except OSError:  # another file system, or one without links
-            shutil.copyfile(source / name, place)
-    target.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(part, place)
 
 
 def _describe(episode: Episode, every: float | None) -> dict[str, Any]:
@@ -239,7 +259,7 @@ def load(folder: Path) -> Episode:
         file.readline()
         try:
             episode = _Loader(file).load()
-        except (_Forbidden, pickle.UnpicklingError, AttributeError, ImportError, TypeError, EOFError) as error:
+        except (_Forbidden, *_NO_EPISODE) as error:
             raise TraceError(f"{place} is no checkpoint of an episode: {error}") from error
     if not isinstance(episode, Episode):
         raise TraceError(f"{place} is no checkpoint of an episode: it holds a {type(episode).__name__}")

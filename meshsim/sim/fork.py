@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meshsim.measure.trace import refuse_whole
 from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.scenario import PlannedCalls, PlannedFaults, change, compile_plan
 from meshsim.sim.checkpoint import bring, load
@@ -49,6 +50,7 @@ CHANGEABLE = (
 _CALLS = ("calls", "duration")
 _FAULTS = ("churn", "faults", "duration")
 _POLICY = ("routing.exploration", "routing.model", "routing.policy")
+_RANKED = ("calls", "routing")
 
 
 def fork(folder: Path, out: Path, changes: Sequence[str] = (), *, policy: str | Policy | None = None) -> Episode:
@@ -58,13 +60,14 @@ def fork(folder: Path, out: Path, changes: Sequence[str] = (), *, policy: str | 
         folder: Is left as it is; its episode may have gone on, or have finished.
         out: Folder of the fork's trace; must hold none yet.
         changes: `dotted.key=value` each, of the keys in `CHANGEABLE`. Calls and faults change from the fork on: those
-            under way stay, and a node that is down comes back when it would have.
+            under way stay, and a node that is down comes back when it would have, if not before.
         policy: Instead of the one that has chosen so far.
 
     Raises:
         TraceError: If there is no sound checkpoint of this version in `folder`, or a trace in `out`.
         ConfigError: If a key may not be changed, or something new lies in the past of the fork.
     """
+    refuse_whole(Path(out))
     episode = load(Path(folder))
     scenario = change(episode.plan.scenario, changes)
     changed = _differences(episode.plan.scenario.model_dump(), scenario.model_dump())
@@ -123,9 +126,10 @@ def _reroute(episode: Episode, changed: Sequence[str], policy: str | Policy | No
     engine, anew = episode.engine, any(_within(key, _POLICY) for key in changed)
     chosen = policy if policy is not None else None if anew else engine.policy
     wanted = make_engine(episode.plan, chosen)
-    waiting = sum(record.kind == "call.start" for *_, record in episode.env.records())
     if wanted.policy is not engine.policy:
-        episode.recorder.keep_policy(range(len(episode.plan.calls) - waiting), engine.policy.name)
+        episode.recorder.keep_policy(range(episode.board.counts["started"]), engine.policy.name)
+    if wanted.policy is not engine.policy or any(_within(key, _RANKED) for key in changed):
+        episode.board.rank_anew()
     engine.policy, engine.candidates = wanted.policy, wanted.candidates
     engine.fallbacks, engine.limits = wanted.fallbacks, wanted.limits
 
@@ -141,10 +145,8 @@ def _replan(episode: Episode, scenario: Scenario, changed: Sequence[str]) -> Non
     fresh = compile_plan(scenario, plan.seed)
     parts: dict[str, Any] = {"scenario": scenario}
     if any(_within(key, _CALLS) for key in changed):
-        started = len(plan.calls) - env.cancel({"call.start"})
+        started = episode.board.counts["started"]
         parts["calls"] = _joined_calls(plan.calls, started, fresh.calls, env.now)
-        for number, start in enumerate(parts["calls"].start.tolist()[started:], started):
-            env.schedule_record(start, "call.start", number)
     if any(_within(key, _FAULTS) for key in changed):
         ahead = [(at, record) for at, _, _, record in env.records() if record.kind in ("down", "up")]
         env.cancel({"down", "up"})
@@ -157,7 +159,8 @@ def _replan(episode: Episode, scenario: Scenario, changed: Sequence[str]) -> Non
     for name, value in parts.items():
         # every part of the episode holds this one plan, which was read for this fork alone
         object.__setattr__(plan, name, value)
-    episode.board.replan()
+    if "calls" in parts:
+        episode.board.replan(started)
 
 
 def _joined_calls(old: PlannedCalls, started: int, new: PlannedCalls, now: float) -> PlannedCalls:

@@ -154,8 +154,11 @@ class Board(Protocol):
     def node_up(self, node: int) -> None:
         """A node is back."""
 
-    def replan(self) -> None:
-        """What lies ahead has changed."""
+    def replan(self, first: int) -> None:
+        """Calls from number `first` on have changed."""
+
+    def rank_anew(self) -> None:
+        """What was ranked ahead holds no more."""
 
     def close(self) -> None:
         """The episode is over."""

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from meshsim.sim.checkpoint import CHECKPOINT, checkpoint, finish, resume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from meshsim.scenario import Plan
 
@@ -113,12 +113,35 @@ def test_parts_finished_before_are_kept_and_those_after_are_written_again(small,
 
 def test_a_checkpoint_elsewhere_brings_the_parts_that_it_needs(small, tmp_path, monkeypatch):
     small_parts(monkeypatch)
-    plan = small(1, duration=120.0)
-    episode = begin(plan, tmp_path / "whole")
-    episode.advance(70.0)
+    monkeypatch.chdir(tmp_path)
+    plan = small(1, duration=90.0)
+    episode = begin(plan, Path("whole"))
+    episode.advance(60.0)
     checkpoint(episode, tmp_path / "elsewhere")
+    checkpoint(episode, tmp_path / "whole")  # its own folder by another name
     whole = episode.finish()
     assert resume(tmp_path / "elsewhere").finish().trace_sha256 == whole.trace_sha256
+
+
+def test_a_checkpoint_onto_another_trace_is_refused_and_leaves_it_whole(small, tmp_path, monkeypatch):
+    small_parts(monkeypatch)
+    plan = small(1, duration=40.0)
+    other = begin(plan, tmp_path / "other").finish()
+    episode = begin(plan, tmp_path / "run")
+    episode.advance(35.0)
+    assert episode.recorder.writer.parts
+    with pytest.raises(TraceError, match="holds a trace already"):
+        checkpoint(episode, tmp_path / "other")
+    assert trace_sha256(tmp_path / "other") == other.trace_sha256
+
+
+@pytest.mark.parametrize("every", [0.1, 0.7, 1.1, 60.1])
+def test_each_save_is_later_than_the_one_before_and_none_is_left_out(every):
+    now = 0.0
+    for number in range(1, 1000):
+        now = saving._next_multiple(now, every)
+        assert now == number * every
+        assert saving._next_multiple(np.nextafter(now, 0.0), every) == now
 
 
 @pytest.mark.parametrize("policy", ["learned", "exploring"])
@@ -231,6 +254,7 @@ def test_what_could_not_be_read_again_is_refused_when_it_is_saved(small, tmp_pat
     episode.env.on("mine", lambda entity, arg: None)
     with pytest.raises(LocalProtocolError, match=r"cannot be saved: .*lambda"):
         checkpoint(episode)
+    assert not list((tmp_path / "run").glob("checkpoint*"))
 
 
 class Evil:
@@ -250,6 +274,7 @@ class Evil:
         (getattr, (begin, "__call__")),
         (pickle.loads, (b"",)),
         (begin, (None, None)),
+        (bytearray, (-1,)),
     ],
 )
 def test_a_checkpoint_can_call_nothing_but_what_episodes_are_made_of(call, args, saved):

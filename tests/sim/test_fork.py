@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
 from meshsim.measure.records import TABLES
@@ -168,19 +167,30 @@ def row_at(folder: Path, node: int) -> bool:
     return kinds[-1] == "down"
 
 
-def test_calls_that_were_ranked_ahead_are_ranked_again(small, tmp_path):
-    plan = small(1, duration=100.0, routing={"policy": "shortest", "batch": 20.0}, record={"candidates": False})
+@pytest.mark.parametrize("candidates", [False, True])
+def test_calls_that_were_ranked_ahead_are_ranked_again(candidates, small, tmp_path):
+    plan = small(
+        1, duration=100.0, warmup=0.0, routing={"policy": "shortest", "batch": 20.0}, record={"candidates": candidates}
+    )
     episode = begin(plan, tmp_path / "warm")
     episode.advance(AT + 1.0)
     checkpoint(episode)
     episode.finish()
     assert fork(tmp_path / "warm", tmp_path / "same").finish().trace_sha256 == trace_sha256(tmp_path / "warm")
-    fork(tmp_path / "warm", tmp_path / "busy", ["calls.rate=2"]).finish()
-    calls = rows(tmp_path / "busy", "calls")
+    busy = fork(tmp_path / "warm", tmp_path / "busy", ["calls.rate=2", "duration=150"])
+    result, calls = busy.finish(), rows(tmp_path / "busy", "calls")
+    assert sorted(call["call"] for call in calls) == list(range(len(busy.plan.calls)))
+    assert result.counts["started"] == len(calls) > 2 * len(plan.calls)
     assert all(
         call["path"][:1] + call["path"][-1:] == [call["caller"], call["callee"]] for call in calls if call["path"]
     )
-    assert len(calls) > len(rows(tmp_path / "warm", "calls"))
+    fork(tmp_path / "warm", tmp_path / "direct", policy="direct").finish()
+    window, relayed = range((int(AT) + 1) * NS, 80 * NS), {}
+    for folder in ("direct", "warm"):
+        later = [call for call in rows(tmp_path / folder, "calls") if call["start_ns"] in window]
+        assert {call["policy"] for call in later} == {"direct" if folder == "direct" else "shortest"}
+        relayed[folder] = sum(len(call["path"]) > 2 for call in later)
+    assert relayed["direct"] < relayed["warm"]
 
 
 def test_less_noise_is_believed_from_the_fork_on(modelled, tmp_path):
@@ -218,9 +228,33 @@ def test_the_keys_that_may_change_are_keys_of_scenarios(small):
             part = part[name]
 
 
-def test_a_fork_onto_a_trace_is_refused(modelled):
-    with pytest.raises(TraceError, match="holds a trace already"):
-        fork(modelled, modelled)
+def test_a_fork_onto_a_trace_is_refused_and_leaves_it_whole(modelled, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("meshsim.measure.trace.PART_ROWS", 40)
+    monkeypatch.setattr("meshsim.sim.recorder.FLUSH_ROWS", 10)
+    episode = begin(small(2, duration=60.0), tmp_path / "other")
+    episode.advance(40.0)
+    assert episode.recorder.writer.parts
+    checkpoint(episode)
+    before = episode.finish().trace_sha256
+    for source in (modelled, tmp_path / "other"):
+        with pytest.raises(TraceError, match="holds a trace already"):
+            fork(source, tmp_path / "other")
+    assert trace_sha256(tmp_path / "other") == before
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("labels", ["flow", "packet"])
+def test_calls_that_live_through_packets_are_forked_too(labels, small, tmp_path):
+    plan = small(1, duration=36.0, warmup=2.0, media={"mode": "packet", "labels": labels}, routing={"candidates": 2})
+    episode = begin(plan, tmp_path / "warm")
+    episode.advance(20.0)
+    checkpoint(episode)
+    whole = episode.finish()
+    assert fork(tmp_path / "warm", tmp_path / "same").finish().trace_sha256 == whole.trace_sha256
+    fork(tmp_path / "warm", tmp_path / "busy", ["calls.rate=2"]).finish()
+    early = [[r for r in rows(tmp_path / name, "calls") if r["end_ns"] < 20 * NS] for name in ("warm", "busy")]
+    assert [repr(row) for row in early[0]] == [repr(row) for row in early[1]] != []
+    assert len(rows(tmp_path / "busy", "calls")) > len(rows(tmp_path / "warm", "calls")) + 10
 
 
 def test_forks_can_be_forked(modelled, tmp_path):
@@ -237,4 +271,3 @@ def test_forks_can_be_forked(modelled, tmp_path):
 def test_every_table_is_known_here_or_has_no_instant():
     untimed = {"nodes", "links", "view_nodes", "view_links", "routes"}
     assert set(TABLES) == set(WRITTEN) | untimed
-    assert np.iinfo(np.int64).max > END * NS
