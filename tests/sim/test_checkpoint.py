@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from meshsim.scenario import Plan
 
 AGENTS = {
-    "duration": 36.0,
+    "duration": 24.0,
     "warmup": 5.0,
     "nodes": {"count": 8, "roles": {"relay": 2}},
     "control": {"mode": "agents", "digest_period": 5.0, "heartbeat": 3.0},
@@ -33,9 +33,9 @@ AGENTS = {
 }
 
 
-@pytest.fixture(params=["modelled", "agents"])
-def plan(request: pytest.FixtureRequest, small: Callable[..., Plan]) -> Plan:
-    return small(1, **(AGENTS if request.param == "agents" else {"duration": 120.0}))
+MODELLED = {"duration": 90.0}
+MODES = [pytest.param(MODELLED, id="modelled"), pytest.param(AGENTS, id="agents")]
+AGENTS_LATER = [MODES[0], pytest.param(AGENTS, id="agents", marks=pytest.mark.full)]
 
 
 def stop_after(plan: Plan, out: Path, events: int) -> None:
@@ -57,7 +57,9 @@ def events_of(plan: Plan, out: Path) -> int:
     return count
 
 
-def test_an_episode_stopped_anywhere_goes_on_to_the_identical_trace(plan, tmp_path):
+@pytest.mark.parametrize("world", MODES)
+def test_an_episode_stopped_anywhere_goes_on_to_the_identical_trace(world, small, tmp_path):
+    plan = small(1, **world)
     whole = begin(plan, tmp_path / "whole").finish()
     most = events_of(plan, tmp_path / "counted")
     for n, events in enumerate(np.random.default_rng(5).integers(1, most, 3).tolist()):
@@ -68,7 +70,9 @@ def test_an_episode_stopped_anywhere_goes_on_to_the_identical_trace(plan, tmp_pa
         assert resumed.counts == whole.counts
 
 
-def test_saving_and_the_size_of_steps_change_nothing(plan, tmp_path):
+@pytest.mark.parametrize("world", AGENTS_LATER)
+def test_saving_and_the_size_of_steps_change_nothing(world, small, tmp_path):
+    plan = small(1, **world)
     whole = begin(plan, tmp_path / "whole").finish()
     saved = finish(begin(plan, tmp_path / "saved"), every=7.5)
     assert saved.trace_sha256 == whole.trace_sha256
@@ -80,10 +84,10 @@ def test_saving_and_the_size_of_steps_change_nothing(plan, tmp_path):
 
 
 def test_a_resumed_episode_can_be_stopped_and_resumed_again(small, tmp_path):
-    plan = small(2, duration=120.0)
+    plan = small(2, duration=80.0)
     whole = begin(plan, tmp_path / "whole").finish()
     episode = begin(plan, tmp_path / "stopped")
-    for at in (20.0, 40.0, 60.0, 80.0):
+    for at in (20.0, 40.0, 60.0):
         episode.advance(at)
         checkpoint(episode)
         episode = resume(tmp_path / "stopped")
@@ -97,14 +101,14 @@ def small_parts(monkeypatch):
 
 def test_parts_finished_before_are_kept_and_those_after_are_written_again(small, tmp_path, monkeypatch):
     small_parts(monkeypatch)
-    plan = small(1, duration=120.0)
+    plan = small(1, duration=100.0)
     whole = begin(plan, tmp_path / "whole").finish()
     episode = begin(plan, tmp_path / "stopped")
     episode.advance(70.0)
     checkpoint(episode)
     kept = set(episode.recorder.writer.parts)
     assert len(kept) > 3
-    episode.advance(110.0)
+    episode.advance(95.0)
     assert set(episode.recorder.writer.parts) > kept
     resumed = resume(tmp_path / "stopped")
     assert {p.relative_to(tmp_path / "stopped").as_posix() for p in (tmp_path / "stopped").glob("*/*")} == kept
