@@ -13,9 +13,9 @@ from meshsim.links.delay import JITTERS, jitter_delay, ordered, replayed, transi
 from meshsim.links.fit import GilbertElliott, fit_gilbert, fit_gilbert_elliott
 from meshsim.links.link import IDLE, Coefficients, LinkParameters, LinkState, Passage, step
 from meshsim.links.loss import bernoulli, gilbert_elliott, gilbert_for, lost_in_trace, stationary_loss
-from meshsim.links.queue import admits, clear, fifo, fifo_packets, fifo_time
+from meshsim.links.queue import admits, fifo
 from meshsim.links.radio import Radio, link_quality, radio_link
-from meshsim.links.rate import carried_bits, rate_at, transmit
+from meshsim.links.rate import carried_bits, transmit
 from meshsim.links.schedulers import (
     DRR_TURN,
     drr_pick,
@@ -43,14 +43,11 @@ __all__ = [
     "admits",
     "bernoulli",
     "carried_bits",
-    "clear",
     "codel",
     "compiled",
     "drr_pick",
     "drr_quanta",
     "fifo",
-    "fifo_packets",
-    "fifo_time",
     "fit_gilbert",
     "fit_gilbert_elliott",
     "fq_charge",
@@ -65,7 +62,6 @@ __all__ = [
     "polling_pick",
     "priority_pick",
     "radio_link",
-    "rate_at",
     "red",
     "replayed",
     "stationary_loss",

@@ -62,20 +62,12 @@ def transmit(
     need = carried[now] + (phase - times[now]) * values[now] + bits
     # The last bit of a period belongs to it: it leaves before a dead stretch that ends the period, not after.
     more = math.ceil(need / total) - 1
-    rest = need - more * total
-    then = last_below(rest, carried, first, count - 1, False)
+    rest = min(need - more * total, total)
+    if rest <= 0.0:  # by rounding: the end of a period, said as the beginning of the next
+        more, rest = more - 1, total
+    then = last_below(rest, carried, first, count - 1, False)  # in no dead stretch, for 0 < rest <= total
     at = times[then] + (rest - carried[then]) / values[then]
     return float(max(start, (rounds + more) * period + min(at, times[then + 1])))
-
-
-def rate_at(now: float, times: Floats, values: Floats, first: int, count: int) -> float:
-    """The rate that holds at `now`, bits per second; arguments as for `transmit`.
-
-    >>> rate_at(4.5, [0.0, 1.0, 3.0], [1e3, 2e3, 0.0], 0, 3)
-    2000.0
-    """
-    phase = math.fmod(now, times[first + count - 1])
-    return float(values[last_below(phase, times, first, count - 1, True)])
 
 
 def last_below(x: float, ascending: Floats, first: int, count: int, or_equal: bool) -> int:  # noqa: FBT001 - compiled

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.links import carried_bits, compiled, rate_at, transmit
+from meshsim.links import carried_bits, compiled, transmit
 
 Trace = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -79,12 +79,16 @@ def test_a_constant_trace_is_a_constant_rate() -> None:
     assert [send(start, 12_000.0, of) for start in (0.0, 0.499, 7.4)] == pytest.approx([0.012, 0.511, 7.412])
 
 
-@given(spans, starts)
-def test_the_rate_at_an_instant_is_that_of_its_span(rates: list[tuple[float, float]], now: float) -> None:
-    of = trace(rates)
-    times = of[0][3:]
-    place = int(np.searchsorted(times, math.fmod(now, times[-1]), side="right")) - 1
-    assert rate_at(now, of[0], of[1], 3, len(times)) == rates[place][1]
+@pytest.mark.parametrize("dead", ["first", "last"])
+def test_a_last_bit_on_the_border_of_a_period_leaves_in_no_dead_stretch_whatever_rounds(dead: str) -> None:
+    live, pause = (1 / 3, 1e6 / 3), (1 / 3, 0.0)
+    of = trace([pause, live] if dead == "first" else [live, pause])
+    times, values, carried = (column[3:].tolist() for column in of)
+    period, full = times[-1], carried[-1]
+    for turn in range(3000):
+        for size in (full, 5.0 * full, full * (1.0 + 3e-16), full * (1.0 - 3e-16)):
+            departure = transmit(turn * period, size, times, values, carried, 0, 3)
+            assert carried_between(turn * period, departure, of) == pytest.approx(size, rel=1e-6)
 
 
 def test_compiled_transmission_is_the_plain_one() -> None:
