@@ -152,6 +152,10 @@ class Environment(simpy.Environment):
             self._take_all()
         except StopSimulation as stop:
             return stop.args[0]
+        finally:
+            # Stopped before its end: that must not be the end of the next run.
+            if until is not None and StopSimulation.callback in (until.callbacks or ()):
+                until.callbacks.remove(StopSimulation.callback)
         if until is not None:
             raise RuntimeError(f"nothing is left to happen, but {until} has not")
         return None

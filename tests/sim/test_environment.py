@@ -140,3 +140,13 @@ def test_a_handler_can_stop_the_clock():
     assert (env.now, seen) == (1.0, [])
     env.run()
     assert seen == [5]
+
+
+def test_the_end_of_a_run_that_was_stopped_before_it_is_no_end_of_the_next():
+    env = Environment()
+    env.on("end", lambda entity, arg: env.stop())
+    env.schedule_record(1.0, "end", 0)
+    env.run(until=5.0)
+    assert (env.now, env.ordinary()) == (1.0, ())
+    env.run(until=10.0)
+    assert env.now == 10.0
