@@ -21,6 +21,13 @@ def test_constant_values_are_the_expected_ones_or_not() -> None:
     assert np.isnan(mean_p_value([2.0], 2.0))
 
 
+@given(st.floats(-1e6, 1e6), st.integers(2, 40))
+def test_equal_values_have_that_mean_however_many_are_summed(value: float, n: int) -> None:
+    assert mean_p_value([value] * n, value) == 1.0
+    assert mean_interval([value] * n) == (value, value, value)
+    assert np.isnan(mean_interval([value, np.nan])).all()
+
+
 @given(p_values, st.sampled_from([0.01, 0.05, 0.2]))
 def test_holm_rejects_step_by_step(p: list[float], level: float) -> None:
     order = np.argsort(p, kind="stable")

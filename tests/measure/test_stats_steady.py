@@ -111,6 +111,8 @@ def test_batch_means_of_independent_values_are_students_interval_of_the_batches(
     assert batch_means(x, 20) == mean_interval(x[3:].reshape(20, 50).mean(axis=1))
     with pytest.raises(ValueError, match="make no 20 batches"):
         batch_means([1.0] * 19)
+    with pytest.raises(ValueError, match="make no 0 batches"):
+        batch_means([1.0] * 19, 0)
 
 
 def test_a_sequence_of_runs_stops_once_its_interval_is_narrow_enough() -> None:
@@ -170,3 +172,4 @@ def test_pairing_gains_what_the_pairs_share() -> None:
     assert found.difference.low < 0.2 < found.difference.high
     assert pairing(a, np.random.default_rng(9).normal(size=4000)).gain == pytest.approx(1.0, abs=0.1)
     assert pairing([2.0, 3.0], [1.0, 2.0]).gain == float("inf")
+    assert np.isnan(pairing([2.0], [1.0]).gain)

@@ -185,6 +185,15 @@ def vector(x: ArrayLike) -> NDArray[np.float64]:
     return values
 
 
+def mean_of(values: NDArray[np.float64]) -> float:
+    """The mean; of equal values that very value, which rounding may miss: without spread, it would be told apart.
+
+    >>> mean_of(np.full(3, 0.1))
+    0.1
+    """
+    return float(values[0] if values.min() == values.max() else values.mean())
+
+
 def student_tail(t: float, degrees: int) -> float:
     """Probability that Student's t is beyond `t`.
 
@@ -198,7 +207,7 @@ def _clustered(values: NDArray[np.float64], labels: NDArray[np.generic], confide
     """The mean, with an interval from its residuals' sums by cluster; Student's own where each value is a cluster."""
     if not len(values):
         return Interval(math.nan, math.nan, math.nan)
-    mean = float(values.mean())
+    mean = mean_of(values)
     _, members = np.unique(labels, return_inverse=True)
     sums = np.bincount(members, weights=values - mean)
     groups = len(sums)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.measure.stats.interval import Interval, mean_interval, student_tail, vector
+from meshsim.measure.stats.interval import Interval, mean_interval, mean_of, student_tail, vector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,9 @@ def mean_p_value(x: ArrayLike, expected: float) -> float:
     values = vector(x)
     if len(values) < 2:  # noqa: PLR2004 - one value has no spread
         return float("nan")
-    error = float(values.std(ddof=1)) / len(values) ** 0.5
-    distance = abs(float(values.mean()) - expected)
+    mean = mean_of(values)
+    error = (float(((values - mean) ** 2).sum()) / (len(values) - 1) / len(values)) ** 0.5
+    distance = abs(mean - expected)
     if error == 0.0:
         return float(distance == 0.0)
     return 2.0 * student_tail(distance / error, len(values) - 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from meshsim.measure.stats.interval import Interval, paired_difference, vector
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 
 class Pairing(NamedTuple):
@@ -15,7 +17,7 @@ class Pairing(NamedTuple):
 
     Attributes:
         difference: Mean of a - b with its paired interval.
-        paired_variance: Of the differences of pairs.
+        paired_variance: Of the differences of pairs; NaN for fewer than two.
         unpaired_variance: Of the differences, had the two been measured on other seeds: the sum of both variances.
     """
 
@@ -29,7 +31,7 @@ class Pairing(NamedTuple):
 
         As many times more runs would unpaired measuring need for an interval as narrow.
         """
-        return self.unpaired_variance / self.paired_variance if self.paired_variance else float("inf")
+        return self.unpaired_variance / self.paired_variance if self.paired_variance else math.inf
 
 
 def pairing(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Pairing:
@@ -50,6 +52,10 @@ def pairing(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Pairing:
     first, second = vector(a), vector(b)
     return Pairing(
         difference,
-        float((first - second).var(ddof=1)),
-        float(first.var(ddof=1) + second.var(ddof=1)),
+        _variance(first - second),
+        _variance(first) + _variance(second),
     )
+
+
+def _variance(values: NDArray[np.float64]) -> float:
+    return float(values.var(ddof=1)) if len(values) > 1 else math.nan

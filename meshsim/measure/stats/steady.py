@@ -78,13 +78,13 @@ def batch_means(x: ArrayLike, batches: int = 20, confidence: float = 0.95) -> In
         confidence: In (0, 1).
 
     Raises:
-        ValueError: If there are fewer values than batches.
+        ValueError: If there are fewer values than batches, or no batches.
 
     >>> print(batch_means(range(40), batches=2))
     19.5 [-107.6, 146.6]
     """
     values = vector(x)
-    size = len(values) // batches
+    size = len(values) // batches if batches > 0 else 0
     if not size:
         raise ValueError(f"{len(values)} values make no {batches} batches")
     return mean_interval(values[len(values) - size * batches :].reshape(batches, size).mean(axis=1), confidence)
