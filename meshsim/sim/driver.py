@@ -33,6 +33,7 @@ from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.time import Instant
 from meshsim.mesh.view import Nat, Role, connectable
+from meshsim.scenario.quantities import LONGEST
 from meshsim.sim.environment import Record
 from meshsim.sim.ledger import model_of
 from meshsim.sim.logbook import Logbook
@@ -208,7 +209,7 @@ class SimDriver:
             aic=bool(nodes.aic[i]),
             capacity_bps=float(min(nodes.access_up[i], nodes.access_down[i])),
             max_calls=int(nodes.max_calls[i]),
-            expires_unix=UNIX + 2 * self._plan.scenario.duration + 3600.0,
+            expires_unix=UNIX + 2 * LONGEST,  # of any episode: a fork may be longer than what it came from
         )
         return sign_record(record, self._signers[i])
 
