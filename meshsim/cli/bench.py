@@ -86,6 +86,8 @@ def variance(quick: bool, as_json: bool) -> int:
 def fidelity(quick: bool, as_json: bool) -> int:
     """What calls live through as fluid flows, beside the same calls packet by packet.
 
+    Loss and MOS are judged at the 95th percentile of calls; the tables tell the maxima, too.
+
     \b
     Example:
       meshsim bench fidelity --json

@@ -39,7 +39,10 @@ def test_a_summary_tells_how_far_apart_two_engines_are():
     assert found["delay_error_median"] == pytest.approx(0.1)
     assert found["waiting_bias"] == pytest.approx(0.03 / 0.15)
     assert found["loss_points_max"] == pytest.approx(1.0)
+    assert found["loss_points_p95"] == pytest.approx(0.5 + 0.95 * 0.5)
+    assert 0.0 < found["mos_p95"] < found["mos_max"]
     assert fidelity.summary(compared, 0.95, 1.0) == {"calls": 0.0}
     verdicts = {goal["goal"]: goal["pass"] for goal in fidelity.judged(found)}
     assert verdicts["fidelity_delay_median"] is False
-    assert verdicts["fidelity_loss_points"] is False
+    assert verdicts["fidelity_loss_points_p95"] is False
+    assert not any(goal["pass"] for goal in fidelity.judged({"calls": 0.0}))

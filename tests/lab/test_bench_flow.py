@@ -25,6 +25,8 @@ def cost(name: str, nodes: int, per_hour: float) -> flow.Cost:
         cpu_microseconds_per_call=1.0,
         setup_cpu_seconds=1.0,
         rss_mb=500.0,
+        probe_period_seconds=20.0,
+        gossip_period_seconds=20.0,
     )
 
 
@@ -70,3 +72,8 @@ def test_a_small_mesh_is_measured_in_this_process():
     assert measured.concurrent_calls > 0
     assert measured.rss_mb > 50.0
     assert measured.nodes == 60
+    control = load(flow.PRESET).control
+    assert (measured.probe_period_seconds, measured.gossip_period_seconds) == (
+        control.probe_period,
+        control.digest_period,
+    )

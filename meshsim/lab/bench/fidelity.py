@@ -3,7 +3,8 @@
 Twenty small meshes on link graphs that may train, each with its own mean utilisation. In each, calls that last all the
 time are put on direct and relayed paths; background drifts; and every period both engines say what each call lived
 through, as an episode does (`sim/calls.py`). A call belongs to the band of the highest utilisation that any resource on
-its path had at any time.
+its path had at any time. Delay is judged at the median and the 95th percentile of calls, loss and MOS at the 95th
+percentile; the maxima of both stand beside them in the tables, and nothing is judged by them.
 """
 
 from __future__ import annotations
@@ -103,12 +104,13 @@ def judged(found: dict[str, float]) -> list[dict[str, Any]]:
     """The goals of issue 3, from what `summary` finds of the calls between `LOW` and `HIGH`; without calls none is met.
 
     Loss and MOS are held by the call at the 95th percentile: a few thousand packets per call leave chance its part.
+    The tables tell the maxima (`loss_points_max`, `mos_max`).
     """
     return [
         judge("fidelity_delay_median", found.get("delay_error_median", math.nan), "<=", 0.05),
         judge("fidelity_delay_p95", found.get("delay_error_p95", math.nan), "<=", 0.15),
-        judge("fidelity_loss_points", found.get("loss_points_p95", math.nan), "<=", 0.5),
-        judge("fidelity_mos", found.get("mos_p95", math.nan), "<=", 0.1),
+        judge("fidelity_loss_points_p95", found.get("loss_points_p95", math.nan), "<=", 0.5),
+        judge("fidelity_mos_p95", found.get("mos_p95", math.nan), "<=", 0.1),
     ]
 
 

@@ -108,6 +108,8 @@ class Cost:
         cpu_microseconds_per_call: All of that, over the calls of an hour.
         setup_cpu_seconds: Compiling the scenario and building the world.
         rss_mb: Most memory the process ever held, 10^6 bytes.
+        probe_period_seconds: Between probes of a link.
+        gossip_period_seconds: Between digests.
     """
 
     name: str
@@ -123,6 +125,8 @@ class Cost:
     cpu_microseconds_per_call: float
     setup_cpu_seconds: float
     rss_mb: float
+    probe_period_seconds: float
+    gossip_period_seconds: float
 
 
 def run(*, quick: bool = False, agents: bool = True, progress: bool = False) -> dict[str, Any]:
@@ -213,7 +217,7 @@ def _window(case: Case, episode: Episode, setup: float) -> Cost:
         seconds.append(time.process_time() - begun)
         concurrent.append(_under_way(episode))
     after = episode.counts
-    started = after["started"] - before["started"]
+    started, control = after["started"] - before["started"], episode.plan.scenario.control
     per_hour = min(seconds) * case.parts * HOUR / case.window
     return Cost(
         name=case.name,
@@ -229,6 +233,8 @@ def _window(case: Case, episode: Episode, setup: float) -> Cost:
         cpu_microseconds_per_call=1e6 * per_hour * case.window / HOUR / max(started, 1),
         setup_cpu_seconds=setup,
         rss_mb=peak_rss() / 1e6,
+        probe_period_seconds=control.probe_period,
+        gossip_period_seconds=control.digest_period,
     )
 
 
