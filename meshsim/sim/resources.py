@@ -209,32 +209,6 @@ class Paths:
         )
 
 
-def lay_hops(
-    resources: Resources, nodes: PlannedNodes, underlay: Underlay, src: NDArray[np.int64], dst: NDArray[np.int64]
-) -> Hops:
-    """The resources that hops from `src` to `dst` cross.
-
-    Args:
-        resources: Of the same plan.
-        nodes: Of the same plan.
-        underlay: Routes between places.
-        src: (K,) node indices.
-        dst: (K,) node indices.
-    """
-    row = nodes.router[src].astype(np.int64) * len(underlay.topology) + nodes.router[dst]
-    first, edges = underlay.route_indptr[row], underlay.route_indptr[row + 1] - underlay.route_indptr[row]
-    homes = ((nodes.max_calls[src] == 0) & (nodes.max_calls[dst] == 0)).astype(np.int64)
-    indptr = np.concatenate([[0], np.cumsum(edges + 2 + 2 * homes)])
-    out = np.empty(indptr[-1], dtype=np.int64)
-    out[indptr[1:] - 1 - homes] = resources.transit_down + dst  # overwritten below where the hop has no transit
-    out[indptr[:-1] + homes] = resources.transit_up + src
-    out[indptr[:-1]] = resources.up + src
-    out[indptr[1:] - 1] = resources.down + dst
-    middle = np.arange(edges.sum()) - np.repeat(np.cumsum(edges) - edges, edges)
-    out[np.repeat(indptr[:-1] + 1 + homes, edges) + middle] = underlay.route_edge[np.repeat(first, edges) + middle]
-    return Hops(resource=out, indptr=indptr)
-
-
 def flatten(paths: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Paths as (nodes, indptr).
 
@@ -288,6 +262,18 @@ def ground_of(resources: Resources, nodes: PlannedNodes, underlay: Underlay) -> 
         capacity=resources.capacity,
         scratch=np.zeros(len(resources)),
     )
+
+
+def lay_hops(ground: Ground, src: NDArray[np.int64], dst: NDArray[np.int64]) -> Hops:
+    """The resources that hops from `src` to `dst` cross.
+
+    Args:
+        ground: Of the plan.
+        src: (K,) node indices.
+        dst: (K,) node indices.
+    """
+    resource, indptr = _lay_hops(ground, src, dst)
+    return Hops(resource=resource, indptr=indptr)
 
 
 def lay_paths(ground: Ground, flat: NDArray[np.int64], indptr: NDArray[np.int64], demand: Demand) -> Paths:
@@ -349,16 +335,34 @@ def _lay_hop(ground: Ground, src: int, dst: int, out: Any, at: int) -> int:
     return at + 1
 
 
+@_door
+def _lay_hops(ground: Ground, src: Any, dst: Any) -> Any:
+    """The columns of `Hops`."""
+    indptr = np.zeros(len(src) + 1, dtype=np.int64)
+    for hop in range(len(src)):
+        indptr[hop + 1] = indptr[hop] + _most_rows_of(ground, src[hop], dst[hop])
+    resource, at = np.empty(indptr[-1], dtype=np.int64), 0
+    for hop in range(len(src)):
+        at = _lay_hop(ground, src[hop], dst[hop], resource, at)
+        indptr[hop + 1] = at
+    return resource[:at].copy(), indptr
+
+
+@_inner
+def _most_rows_of(ground: Ground, src: int, dst: int) -> int:
+    """Not less than the rows of a hop: four beside its route."""
+    route = ground.router[src] * ground.places + ground.router[dst]
+    edges: int = ground.route_indptr[route + 1] - ground.route_indptr[route]
+    return 4 + edges
+
+
 @_inner
 def _most_rows(ground: Ground, flat: Any, indptr: Any) -> int:
-    """Not less than the rows of all paths: four beside the route of each hop, both ways, and two for each node."""
+    """Not less than the rows of all paths: those of each hop, both ways, and two for each node."""
     rows = 2 * len(flat)
     for path in range(len(indptr) - 1):
         for k in range(indptr[path], indptr[path + 1] - 1):
-            there = ground.router[flat[k]] * ground.places + ground.router[flat[k + 1]]
-            back = ground.router[flat[k + 1]] * ground.places + ground.router[flat[k]]
-            rows += 8 + ground.route_indptr[there + 1] - ground.route_indptr[there]
-            rows += ground.route_indptr[back + 1] - ground.route_indptr[back]
+            rows += _most_rows_of(ground, flat[k], flat[k + 1]) + _most_rows_of(ground, flat[k + 1], flat[k])
     return rows
 
 

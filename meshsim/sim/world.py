@@ -212,9 +212,7 @@ class World:
 
     def lay_links(self, src: ArrayLike, dst: ArrayLike) -> Hops:
         """Links laid onto resources, to be asked for again and again."""
-        plan = self.plan
-        ends = np.asarray(src, dtype=np.int64), np.asarray(dst, dtype=np.int64)
-        return lay_hops(self.resources, plan.nodes, plan.underlay, *ends)
+        return lay_hops(self._ground, np.asarray(src, dtype=np.int64), np.asarray(dst, dtype=np.int64))
 
     def hop_truth(self, hops: Hops, which: NDArray[np.int64] | None = None) -> LinkTruth:
         """What links that are laid out already are like.
