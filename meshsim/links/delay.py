@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 JITTERS = ("none", "exponential", "normal", "uniform", "pareto", "gamma", "trace")
 """Kinds of jitter; `jitter_delay` takes the index."""
 
+_LONGEST = 10.0
+"""Means at which exponential jitter is cut."""
+
 _NONE, _EXPONENTIAL, _NORMAL, _UNIFORM, _PARETO, _GAMMA, _TRACE = range(len(JITTERS))
 
 
@@ -33,7 +36,7 @@ def transit(departure: float, propagation: float, jitter_scale: float, u: float)
     >>> transit(1.0, 0.02, 0.0, 0.5)
     1.02
     """
-    return departure + propagation + exponential(u, jitter_scale)
+    return departure + propagation + exponential(u, jitter_scale, _LONGEST)
 
 
 def ordered(arrival: float, previous_arrival: float) -> float:
@@ -45,13 +48,14 @@ def ordered(arrival: float, previous_arrival: float) -> float:
     return max(arrival, previous_arrival)
 
 
-def exponential(u: float, scale: float) -> float:
-    """Exponential with mean `scale`, cut at ten times this (its mean is then smaller by the share exp(-10)).
+def exponential(u: float, mean: float, cap: float = 0.0) -> float:
+    """Exponential with mean `mean`, cut at `cap` means where cap is above 0: the share exp(-cap) of its mean is lost.
 
-    >>> exponential(0.0, 0.01), exponential(0.9999999, 0.01)
+    >>> exponential(0.0, 0.01), exponential(0.9999999, 0.01, 10.0)
     (0.0, 0.1)
     """
-    return scale * min(-math.log1p(-u), 10.0)
+    value = -math.log1p(-u) * mean
+    return min(value, cap * mean) if cap > 0.0 else value
 
 
 def rectified_normal(u: float, scale: float) -> float:
@@ -92,7 +96,8 @@ def jitter_delay(
         kind: Index into `JITTERS`.
         u: A uniform draw in [0, 1).
         n: Which packet offered to the link this is, from 0.
-        scale: Mean (exponential), standard deviation (normal), width (uniform) or scale (Lomax, gamma), seconds.
+        scale: Mean (exponential, cut at ten times this), standard deviation (normal), width (uniform) or scale (Lomax,
+            gamma), seconds.
         shape: Of Lomax and gamma.
         trace: Delays, seconds; this link's stand at [first, first + count).
         first: Where its trace begins.
@@ -103,7 +108,7 @@ def jitter_delay(
     """
     delay = 0.0
     if kind == _EXPONENTIAL:
-        delay = exponential(u, scale)
+        delay = exponential(u, scale, _LONGEST)
     elif kind == _NORMAL:
         delay = rectified_normal(u, scale)
     elif kind == _UNIFORM:

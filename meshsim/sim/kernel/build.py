@@ -213,7 +213,14 @@ class Additions:
         start = max(flow.start, now)
         times = times[np.searchsorted(times, start) :]
         first = self._pool_slice(times)
-        row = {"stop": flow.stop, "rate": arrivals.rate, "cap": arrivals.cap, "on": arrivals.on, "off": arrivals.off}
+        row = {
+            "start": start,
+            "stop": flow.stop,
+            "rate": arrivals.rate,
+            "cap": arrivals.cap,
+            "on": arrivals.on,
+            "off": arrivals.off,
+        }
         row |= {
             "arrivals": ARRIVALS[arrivals.kind],
             "steady": arrivals.steady,

@@ -147,7 +147,9 @@ class Kernel:
         row["stop"], row["next"] = min(float(row["stop"]), self._now), math.inf
 
     def set_rate(self, flow: int, rate: float) -> None:
-        """Let flow `flow` send `rate` packets per second from now on; the gap that runs is stretched or shortened.
+        """Let flow `flow` send `rate` packets per second from now on, or from its start if that is later.
+
+        The gap that runs is stretched or shortened; that of an on-off flow is as it was.
 
         Raises:
             ConfigError: If the rate is negative or not finite, or the flow's packets are not drawn from a rate.

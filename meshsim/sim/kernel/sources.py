@@ -5,22 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from meshsim.links import delay
 from meshsim.sim.kernel.draws import draw
-from meshsim.sim.kernel.jit import jit
+from meshsim.sim.kernel.jit import jit, link_step
 from meshsim.sim.kernel.state import ARRIVALS, SIZES
 
 if TYPE_CHECKING:
     from meshsim.sim.kernel.state import State
 
+exponential = link_step(delay.exponential)
+
 _CBR, _ON_OFF, _TIMES = ARRIVALS["cbr"], ARRIVALS["on_off"], ARRIVALS["times"]
 _EXPONENTIAL, _LISTED, _EACH = SIZES["exponential"], SIZES["listed"], SIZES["each"]
-
-
-@jit
-def exponential(u: float, mean: float, cap: float) -> float:
-    """The exponential value of mean `mean` at `u`, cut at `cap` means where cap is above 0."""
-    value = -math.log1p(-u) * mean
-    return min(value, cap * mean) if cap > 0.0 else value
 
 
 @jit
@@ -79,13 +75,14 @@ def opening(s: State, flow: Any, start: float) -> float:
 def change_rate(s: State, flow: Any, rate: float, now: float) -> None:
     """Give a flow another rate: what is left of the gap that runs scales with the mean gap (not for on-off flows)."""
     old, flow.rate = flow.rate, rate
+    begin = max(now, flow.start)
     if rate == 0.0:
         flow.next = math.inf
     elif old == 0.0:
         flow.periods += 1
-        flow.next = opening(s, flow, now)
+        flow.next = opening(s, flow, begin)
     elif flow.arrivals != _ON_OFF:
-        flow.next = now + (flow.next - now) * (old / rate)
+        flow.next = begin + (flow.next - begin) * (old / rate)
         flow.anchor, flow.anchored = flow.next, flow.number
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from meshsim.links import delay
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -26,7 +28,7 @@ FREE, PASSING, WAITING, SERVED, FLYING = range(5)
 ARRIVALS = {"poisson": 0, "cbr": 1, "on_off": 2, "times": 3}
 SIZES = {"fixed": 0, "exponential": 1, "listed": 2, "each": 3}
 LOSSES = {"none": 0, "bernoulli": 1, "gilbert_elliott": 2, "trace": 3}
-JITTERS = {"none": 0, "exponential": 1, "normal": 2, "uniform": 3, "pareto": 4, "gamma": 5, "trace": 6}
+JITTERS = {kind: place for place, kind in enumerate(delay.JITTERS)}
 QUEUES = {"fifo": 0, "red": 1, "codel": 2, "fq_codel": 3, "priority": 4, "wfq": 5, "drr": 6, "stride": 7, "polling": 8}
 
 _F, _I, _S = "f8", "i8", "i4"
@@ -154,6 +156,7 @@ LINK = np.dtype(
 FLOW = np.dtype(
     [
         ("next", _F),  # when the next packet sets out
+        ("start", _F),
         ("stop", _F),
         ("rate", _F),
         ("cap", _F),

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from meshsim.links import bernoulli, gilbert_elliott, lost_in_trace, ordered
-from meshsim.links.delay import JITTERS, jitter_delay
+from meshsim.links.delay import JITTERS, exponential, jitter_delay
 from meshsim.links.rate import carried_bits, transmit
-from meshsim.sim.packets.draws import Draws, exponential
+from meshsim.sim.packets.draws import Draws
 
 if TYPE_CHECKING:
     from meshsim.mesh.seeds import SeedTree
@@ -22,6 +22,9 @@ class Channel:
         link: What is declared.
         key: Names its streams of draws.
         seeds: Root of the draws.
+
+    Attributes:
+        rate: Bits per second, where an estimate needs one: of a rate trace the mean.
     """
 
     def __init__(self, link: PacketLink, key: int, seeds: SeedTree) -> None:
@@ -34,6 +37,7 @@ class Channel:
         self._times = [float(time) for time in link.rate_trace]
         self._values = [float(value) for value in link.rate_values]
         self._carried = carried_bits(self._times, self._values).tolist() if self._times else []
+        self.rate = self._carried[-1] / self._times[-1] if self._times else link.rate_bps
         self._kind = JITTERS.index(link.jitter.kind)
         self._jitter_trace = [float(delay) for delay in link.jitter.trace]
         self._lost_trace = [float(lost) for lost in link.loss.trace]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,13 +33,3 @@ class Draws:
             self._number = number
             self._block = self._stream.uniform(number * _BLOCK, _BLOCK).tolist()
         return self._block[place]
-
-
-def exponential(u: float, mean: float, cap: float = 0.0) -> float:
-    """The exponential value of mean `mean` at the uniform draw `u`, cut at `cap` means where cap is above 0.
-
-    >>> exponential(0.999, 2.0, 3.0)
-    6.0
-    """
-    value = -math.log1p(-u) * mean
-    return min(value, cap * mean) if cap > 0.0 else value

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.sim.packets.draws import Draws, exponential
+from meshsim.links.delay import exponential
+from meshsim.sim.packets.draws import Draws
 
 if TYPE_CHECKING:
     from collections.abc import Callable

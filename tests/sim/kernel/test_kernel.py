@@ -218,6 +218,18 @@ def test_a_changed_rate_holds_from_then_on(kind) -> None:
     assert 0.9 < np.mean(counts[20:]) / 200.0 < 1.1
 
 
+@pytest.mark.parametrize("kind", ["poisson", "cbr"])
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+def test_a_rate_changed_before_the_start_brings_no_packet_before_it(kind, rate) -> None:
+    kernel = Kernel(line(PacketFlow(route=(0,), arrivals=Arrivals(kind=kind, rate=rate), start=10.0)), log=True)
+    kernel.advance(5.0)
+    kernel.set_rate(0, 50.0)
+    kernel.advance(12.0)
+    sent = kernel.results().log.sent
+    assert len(sent) > 50
+    assert sent.min() >= 10.0
+
+
 def test_half_the_rate_doubles_what_is_left_of_the_gap() -> None:
     network = Network(links=(LINK,), flows=(PacketFlow(route=(0,), arrivals=Arrivals(kind="cbr", rate=1.0)),))
     first, second = run_network(network, until=2.5, log=True).log.sent[:2]
