@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from meshsim.mesh.errors import ConfigError
 from meshsim.sim.kernel import run_network
 from meshsim.sim.kernel.network import (
     Arrivals,
@@ -27,6 +29,7 @@ POISSON = Arrivals(kind="poisson", rate=90.0)
 BURSTS = Arrivals(kind="on_off", rate=200.0, on=0.2, off=0.3, cap=10.0)
 VOICE = Arrivals(kind="cbr", rate=50.0)
 MIXED = Sizes(kind="listed", values=(160.0, 1200.0), shares=(0.4, 0.6))
+CHANGING = {"rate_bps": 1e3, "rate_trace": (0.0, 0.5, 0.8, 1.3), "rate_values": (2e6, 0.0, 8e5, 0.0)}
 WEIGHTS = {"queue_of_class": (0, 1, 2), "weights": (3.0, 2.0, 1.0), "limit_packets": 12}
 
 
@@ -87,6 +90,11 @@ NETWORKS = {
         link(rate_trace=(0.0, 0.5, 0.8, 1.3), rate_values=(2e6, 0.0, 8e5, 0.0)),
         link(rate_trace=(0.0, 1.0, 2.0), rate_values=(4e5, 3e6, 0.0), queue=Queue(kind="codel")),
     ),
+    "limits under a changing rate": chain(  # a rate that a trace overrides is not looked at
+        link(**CHANGING, queue=Queue(kind="codel", limit_seconds=0.02)),
+        link(**CHANGING, queue=Queue(kind="red", red=(2.0, 6.0, 0.2, 0.05))),
+        link(**CHANGING, queue=Queue(limit_seconds=0.02)),
+    ),
 }
 
 
@@ -143,6 +151,21 @@ def test_what_happens_at_the_end_of_a_run_is_left_by_both() -> None:
     )  # it would arrive just then
     assert assert_engines_agree(network, seed=1, until=1.0, measure_from=0.5).flows.sent.tolist() == [0]
     assert np.isnan(assert_engines_agree(network, seed=1, until=1.0, measure_from=2.0).links.busy).all()
+    assert assert_engines_agree(network, seed=1, until=0.01, measure_from=0.0).links.sent.tolist() == [0]  # left then
+
+
+def test_a_run_without_end_goes_on_in_both_until_nothing_happens_any_more() -> None:
+    network = Network(
+        links=(link(), link(servers=2)),
+        flows=(PacketFlow(route=(0, 1), arrivals=POISSON, stop=1.0), *flows((1,))),
+    )
+    done = assert_engines_agree(network, seed=1, until=math.inf, measure_from=0.5)
+    assert done.in_flight == 0
+    assert (done.links.busy > 0.0).all()
+    endless = Network(links=(link(),), flows=(PacketFlow(route=(0,), arrivals=VOICE),))
+    for engine in (run_core, run_network):
+        with pytest.raises(ConfigError, match="flow 0 never ends"):
+            engine(endless, until=math.inf)
 
 
 queues = st.one_of(
@@ -176,8 +199,14 @@ jitters = st.builds(
     shape=st.floats(1.1, 3.0),
     reorders=st.booleans(),
 )
+
+
+def one_server_for_red(*, queue: Queue, servers: int, **more: object) -> PacketLink:
+    return link(queue=queue, servers=1 if queue.kind == "red" else servers, **more)
+
+
 links = st.builds(
-    PacketLink,
+    one_server_for_red,
     rate_bps=st.sampled_from([2e5, 1e6]),
     propagation=st.sampled_from([0.0, 0.01]),
     queue=queues,

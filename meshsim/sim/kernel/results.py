@@ -38,7 +38,7 @@ class LinkSums(NamedTuple):
 
 
 def link_sums(state: State, now: float) -> LinkSums:
-    """The sums at `now`. A FIFO sums a packet up when it is accepted: those still there are taken out again."""
+    """The sums at `now`. A FIFO sums a packet up when it is accepted: those that leave no earlier are taken out."""
     ports, links = state.ports[: state.run["links"][0]], state.links[: state.run["links"][0]]
     packets = state.packets[state.packets["place"] != FREE]
     at = state.routes[packets["cursor"] - 1]
@@ -46,7 +46,7 @@ def link_sums(state: State, now: float) -> LinkSums:
     def per_link(chosen: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(at[chosen], values[chosen], len(links)).astype(np.float64)
 
-    here = (packets["place"] == PASSING) & (packets["left"] > now)
+    here = (packets["place"] == PASSING) & (packets["left"] >= now)
     begun = here | (packets["place"] == SERVED)
     waiting = ports["waiting"] - per_link(here, packets["started"] - packets["joined"])
     service = ports["service"] - per_link(here, packets["left"] - packets["started"])

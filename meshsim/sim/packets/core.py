@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree
 from meshsim.sim.environment import LATE, Environment, Record
 from meshsim.sim.kernel.network import PacketLink, Results
@@ -30,9 +31,12 @@ def run_core(network: Network, *, seed: int = 1, until: float, measure_from: flo
     Args:
         network: Links and flows.
         seed: Root of all draws.
-        until: Seconds; what happens at this instant is left.
+        until: Seconds; what happens at this instant is left. Infinite runs until nothing happens any more.
         measure_from: Packets that set out before, and what links did before, do not count; seconds.
         log: Whether to keep every packet.
+
+    Raises:
+        ConfigError: If `until` is infinite and a flow never ends.
 
     >>> from meshsim.sim.kernel.network import Arrivals, Network, PacketFlow, PacketLink
     >>> link = PacketLink(rate_bps=1e6, propagation=0.02)
@@ -103,27 +107,35 @@ class Core:
 
     def run(self, until: float) -> Results:
         """Runs until `until` (seconds) and reads off what was measured."""
+        if until == math.inf:
+            self._require_an_end()
         begin = self._advance(min(self._measure_from, until))
         end = self._advance(until)
         servers = [link.servers for link in self._network.links]
         return Results(
             flows=flow_results(self._road.flows),
-            links=link_results(begin, end, servers, until - self._measure_from),
+            links=link_results(begin, end, servers, self._env.now - self._measure_from),
             in_flight=self._road.in_flight,
             hops=self._hops,
             log=None if self._road.log is None else self._road.log.columns(),
         )
 
     def _advance(self, until: float) -> list[LinkCount]:
-        """Takes the events before `until`; what links did by then."""
+        """Takes the events before `until`, which may be infinite; what links did by then."""
         if until > self._env.now:
-            self._env.run(until=until)
+            self._env.run(until=until if until < math.inf else None)
+        now = self._env.now
         standing: dict[Place, list[Packet]] = {link: [] for link in self._links}
         for *_, record in self._env.records():
             packet = record.arg
-            if record.kind == ARRIVE and packet.left >= until:
+            if record.kind == ARRIVE and packet.left >= now:
                 standing[packet.route[packet.hop - 1]].append(packet)
-        return [link.count(until, standing[link]) for link in self._links]
+        return [link.count(now, standing[link]) for link in self._links]
+
+    def _require_an_end(self) -> None:
+        for index, (flow, declared) in enumerate(zip(self._flows, self._network.flows, strict=True)):
+            if flow.first < math.inf and declared.stop == math.inf and declared.arrivals.kind != "times":
+                raise ConfigError(f"flow {index} never ends, and so would the run", key="until")
 
     def _schedule(self, index: int, at: float) -> None:
         """Flows set out after all else that happens at an instant, in order of their indices."""

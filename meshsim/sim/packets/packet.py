@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from meshsim.sim.environment import Record
 
-DELIVERED, DROPPED, LOST, DUPLICATE = range(4)
-"""Fates of a packet, as in `PacketLog`."""
-
 
 class Place(Protocol):
     """Where a packet comes to: a link, or its destination."""

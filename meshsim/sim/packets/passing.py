@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from meshsim.links.aqm import RED_STATE, red
 from meshsim.links.queue import admits
+from meshsim.sim.kernel.state import DROPPED, LOST
 from meshsim.sim.packets.draws import Draws
-from meshsim.sim.packets.packet import DROPPED, LOST, Packet
 from meshsim.sim.packets.tally import LinkCount
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from meshsim.sim.environment import Record
     from meshsim.sim.kernel.network import PacketLink
     from meshsim.sim.packets.channel import Channel
+    from meshsim.sim.packets.packet import Packet
     from meshsim.sim.packets.road import Road
 
 
@@ -105,7 +106,7 @@ class Passing:
     """
 
     def __init__(self, link: PacketLink, channel: Channel, key: int, seeds: SeedTree, road: Road) -> None:
-        self._link, self._queue, self._channel, self._road = link, link.queue, channel, road
+        self._queue, self._channel, self._road = link.queue, channel, road
         self._draws = Draws(seeds.stream("link.red", key))
         self._average = [0.0] * RED_STATE
         self._free_at = 0.0
@@ -134,7 +135,7 @@ class Passing:
         """RED hears of every packet, before the limits do."""
         queue, held = self._queue, len(self._held)
         if queue.kind == "red":
-            typical = packet.size * 8.0 / self._link.rate_bps
+            typical = packet.size * 8.0 / self._channel.rate
             u = self._draws.at(packet.offer)
             if red(now, held, self._free_at, typical, u, queue.red, self._average, 0):
                 return True

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshsim.sim.environment import Record
-from meshsim.sim.packets.packet import DELIVERED, DROPPED, DUPLICATE, LOST, FlowTally, Log, Packet
+from meshsim.sim.kernel.state import DELIVERED, DROPPED, DUPLICATE, LOST
 
 if TYPE_CHECKING:
     from meshsim.sim.environment import Environment
+    from meshsim.sim.packets.packet import FlowTally, Log, Packet
 
 ARRIVE, SERVED = "packet.arrive", "packet.served"
 """Kinds of records: a packet reaches the end of a link; a link has sent a packet that it chose."""

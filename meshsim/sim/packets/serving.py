@@ -18,7 +18,7 @@ from meshsim.links.schedulers import (
     wfq_pick,
 )
 from meshsim.sim.environment import Record
-from meshsim.sim.packets.packet import DROPPED, LOST, Packet
+from meshsim.sim.kernel.state import DROPPED, LOST
 from meshsim.sim.packets.road import SERVED
 from meshsim.sim.packets.tally import LinkCount
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from meshsim.sim.kernel.network import PacketLink, Queue
     from meshsim.sim.packets.channel import Channel
+    from meshsim.sim.packets.packet import Packet
     from meshsim.sim.packets.road import Road
 
 
@@ -169,7 +170,7 @@ class Serving:
 
     def _refuses(self, packet: Packet) -> bool:
         queue, own = self._link.queue, self._discipline.queue_of(packet)
-        wait = self._held_bytes[own] * 8.0 / self._link.rate_bps
+        wait = self._held_bytes[own] * 8.0 / self._channel.rate
         limits = queue.limit_packets, queue.limit_bytes, queue.limit_seconds
         return not admits(self._held[own], self._held_bytes[own], wait, packet.size, *limits)
 
