@@ -1,6 +1,6 @@
 """What the packet engine runs: links, flows and routes, said once for both engines. No state, no events.
 
-The compiled kernel (`kernel.engine`) and the readable Python core (`packets`) take the same `Network` and return the
+The compiled kernel (`kernel.kernel`) and the readable Python core (`packets`) take the same `Network` and return the
 same `Results`. How a link treats a packet stands in `meshsim.links`; here stands only which treatment it gets.
 
 Rules of both engines, so that they agree packet by packet:
@@ -78,7 +78,7 @@ class Queue:
         kind: Discipline.
         limit_packets: Most packets per class queue; 0 sets no limit.
         limit_bytes: Most bytes per class queue.
-        limit_seconds: Longest wait that a packet may join for (drop-tail by time; constant rates only).
+        limit_seconds: Longest wait that a packet may join for (drop-tail by time).
         queue_of_class: Class queue of each flow class; classes beyond the end use the last. Empty: all use queue 0.
         weights: Share of each class queue (`wfq`, `drr`, `stride`, `polling`); `priority` serves queue 0 first and
             needs only their number.
@@ -88,7 +88,7 @@ class Queue:
         quantum: Bytes that a round of DRR or FQ-CoDel serves (times weight over smallest weight, for DRR and
             polling).
         red: Least and largest average queue (packets), largest probability, and weight of the newest sample (RED,
-            S. Floyd and V. Jacobson, 1993).
+            S. Floyd and V. Jacobson, 1993); links with one server only.
     """
 
     kind: QueueKind = "fifo"
@@ -109,6 +109,10 @@ class Queue:
             _within(f"queue.{name}", getattr(self, name), 0.0)
         for name, least in (("interval", 1e-9), ("buckets", 1), ("quantum", 1.0)):
             _within(f"queue.{name}", getattr(self, name), least)
+        least, most, probability, newest = self.red
+        _within("queue.red", least, 0.0, most)
+        _within("queue.red", probability, 0.0, 1.0)
+        _within("queue.red", newest, 0.0, 1.0)
         for weight in self.weights:
             _within("queue.weights", weight, 1e-9)
         for queue in self.queue_of_class:
@@ -145,7 +149,7 @@ class Loss:
     trace: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        _known("loss.kind", self.kind, ("none", "bernoulli", "gilbert_elliott", "trace"))
+        _known("loss.kind", self.kind, get_args(LossKind))
         for name in ("probability", "p", "r", "good_loss", "bad_loss"):
             _within(f"loss.{name}", getattr(self, name), 0.0, 1.0)
         if self.kind == "trace" and not self.trace:
@@ -174,10 +178,9 @@ class Jitter:
     reorders: bool = False
 
     def __post_init__(self) -> None:
-        kinds = ("none", "exponential", "normal", "uniform", "pareto", "gamma", "trace")
-        _known("jitter.kind", self.kind, kinds)
-        _within("jitter.scale", self.scale, 0.0)
-        _within("jitter.shape", self.shape, 1e-3)
+        _known("jitter.kind", self.kind, get_args(DelayKind))
+        _within("jitter.scale", self.scale, 0.0, 1e9)
+        _within("jitter.shape", self.shape, 1e-3, 1e4)
         if self.kind == "trace" and not self.trace:
             raise ConfigError("a delay trace needs values", key="jitter.trace")
         for value in self.trace:
@@ -192,14 +195,14 @@ class PacketLink:
         rate_bps: Bits per second of one server, above 0; ignored where `rate_trace` is given.
         propagation: Seconds.
         queue: What waits.
-        servers: How many packets are sent at once (M/M/c); 1 for a real link.
+        servers: How many packets are sent at once (M/M/c); 1 for a real link, and for RED.
         redraw: Service times are exponential with mean `redraw` seconds, drawn anew at this link whatever the size
             (Kleinrock's independence assumption); 0 takes size over rate.
         loss: Of the channel.
         jitter: Beyond propagation.
         duplicate: Probability that a delivered packet arrives twice.
         rate_trace: Instants (seconds, ascending, from 0) from which each of `rate_values` (bits per second) holds;
-            repeated after the last instant, whose value must be 0 (it only marks the period). Empty: constant.
+            repeated after the last instant, whose value is not looked at (it only marks the period). Empty: constant.
         rate_values: See `rate_trace`.
         key: Names the link's streams of draws; -1 takes its index.
     """
@@ -219,9 +222,9 @@ class PacketLink:
     def __post_init__(self) -> None:
         _within("rate_bps", self.rate_bps, 1e-3, 1e15)
         _within("propagation", self.propagation, 0.0, 1e9)
-        _within("servers", self.servers, 1, 4096)
+        _within("servers", self.servers, 1, 1 if self.queue.kind == "red" else 4096)
         _within("key", self.key, -1)
-        _within("redraw", self.redraw, 0.0)
+        _within("redraw", self.redraw, 0.0, 1e9)
         _within("duplicate", self.duplicate, 0.0, 1.0)
         if len(self.rate_trace) != len(self.rate_values):
             raise ConfigError("rate_trace and rate_values differ in length", key="rate_trace")
@@ -257,7 +260,7 @@ class Arrivals:
     times: tuple[float, ...] | NDArray[np.float64] = ()
 
     def __post_init__(self) -> None:
-        _known("arrivals.kind", self.kind, ("poisson", "cbr", "on_off", "times"))
+        _known("arrivals.kind", self.kind, get_args(ArrivalKind))
         for name in ("rate", "on", "off", "cap"):
             _within(f"arrivals.{name}", getattr(self, name), 0.0, 1e12)
         if self.kind == "on_off" and self.on + self.off <= 0.0:
@@ -285,12 +288,12 @@ class Sizes:
     shares: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        _known("sizes.kind", self.kind, ("fixed", "listed", "exponential", "each"))
-        _within("sizes.mean", self.mean, 1e-9)
+        _known("sizes.kind", self.kind, get_args(SizeKind))
+        _within("sizes.mean", self.mean, 1e-9, 1e12)
         if self.kind in ("listed", "each") and not self.values:
             raise ConfigError("sizes need values", key="sizes.values")
         for value in self.values:
-            _within("sizes.values", value, 1e-9)
+            _within("sizes.values", value, 1e-9, 1e12)
         if self.kind == "listed" and len(self.shares) != len(self.values):
             raise ConfigError("sizes.values and sizes.shares differ in length", key="sizes.shares")
         if self.kind == "listed" and not (

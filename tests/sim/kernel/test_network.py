@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 
+from meshsim.links import JITTERS
 from meshsim.mesh.errors import ConfigError
-from meshsim.sim.kernel.network import Jitter, Loss, PacketLink, Queue
+from meshsim.sim.kernel.network import DelayKind, Jitter, Loss, PacketLink, Queue, Sizes
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,27 @@ def test_traces_hold_what_they_say_they_hold() -> None:
 def test_rounds_that_would_serve_next_to_nothing_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="queue"):
         Queue(kind="fq_codel", **wrong)
+
+
+@pytest.mark.parametrize(
+    "red", [(5.0, 4.0, 0.1, 0.1), (-1.0, 4.0, 0.1, 0.1), (1.0, 4.0, 1.5, 0.1), (1.0, 4.0, 0.1, 3.0), (math.nan,) * 4]
+)
+def test_bounds_and_shares_that_red_cannot_work_with_are_refused(red: tuple[float, float, float, float]) -> None:
+    with pytest.raises(ConfigError, match=r"queue\.red"):
+        Queue(kind="red", red=red)
+
+
+def test_red_is_refused_where_there_are_several_servers() -> None:
+    with pytest.raises(ConfigError, match="servers"):
+        PacketLink(rate_bps=1e6, servers=2, queue=Queue(kind="red"))
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, math.inf, math.nan])
+def test_a_packet_has_a_size_between_nothing_and_infinity(size: float) -> None:
+    for sizes in ({"mean": size}, {"kind": "each", "values": (100.0, size)}):
+        with pytest.raises(ConfigError, match=r"sizes\."):
+            Sizes(**sizes)
+
+
+def test_the_kinds_of_jitter_are_those_of_the_links() -> None:
+    assert get_args(DelayKind) == JITTERS

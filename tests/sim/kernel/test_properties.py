@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,8 +47,14 @@ _JITTERS = st.one_of(
         reorders=st.booleans(),
     ),
 )
+
+
+def one_server_for_red(*, queue: Queue, servers: int, **more: Any) -> PacketLink:
+    return PacketLink(queue=queue, servers=1 if queue.kind == "red" else servers, **more)
+
+
 _LINKS = st.builds(
-    PacketLink,
+    one_server_for_red,
     rate_bps=st.sampled_from([2e5, 1e6, 1e7]),
     propagation=st.sampled_from([0.0, 0.001, 0.03]),
     queue=_QUEUES,
