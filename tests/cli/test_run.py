@@ -55,9 +55,13 @@ def test_saving_on_the_way_changes_nothing_but_leaves_a_checkpoint(tmp_path: Pat
     assert not (tmp_path / "plain" / "checkpoint").exists()
 
 
-def test_forks_part_from_the_saved_run_only_if_something_is_changed(tmp_path: Path, capsys: Capture) -> None:
+def test_forks_part_from_the_saved_run_only_if_something_is_changed(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     warm = answer(capsys, *SHORT, "--out", str(tmp_path / "warm"), "--checkpoint-every", "15")
-    same = answer(capsys, "--fork", str(tmp_path / "warm"), "--out", str(tmp_path / "same"), "--json")
+    monkeypatch.chdir(tmp_path / "warm")
+    assert "has finished" in complaint(capsys, "--resume", ".")
+    same = answer(capsys, "--fork", ".", "--out", "../same", "--json")
     assert same["trace_sha256"] == warm["trace_sha256"]
     busy = answer(
         capsys, "--fork", str(tmp_path / "warm"), "-o", "calls.rate=5", "--out", str(tmp_path / "busy"), "--json"
@@ -90,9 +94,11 @@ def test_what_cannot_be_gone_on_with_is_said_in_a_line(tmp_path: Path, capsys: C
         (("--resume", "a", "--policy", "direct"), "--policy is the checkpoint's own"),
         (("--resume", "a", "--out", "b"), "--out is the checkpoint's own"),
         (("--resume", "a", "--seed", "2"), "--seed is the checkpoint's own"),
-        (("--fork", "a", "--seed", "2"), "--seed is the checkpoint's own"),
+        (("--fork", "a", "--seed", "0"), "--seed is the checkpoint's own"),
         (("tiny", "--checkpoint-every", "0"), "--checkpoint-every"),
         (("tiny", "--checkpoint-every", "-5"), "--checkpoint-every"),
+        (("tiny", "--checkpoint-every", "1e-320"), "--checkpoint-every"),
+        (("tiny", "--checkpoint-every", "nan"), "--checkpoint-every"),
     ],
 )
 def test_words_without_effect_are_refused(words: tuple[str, ...], said: str, capsys: Capture) -> None:
