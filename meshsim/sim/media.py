@@ -103,6 +103,7 @@ class PacketMedia:
         self._calls: dict[int, Carried] = {}
         self._marks: dict[int, tuple[PacketMedia, int]] = {}
         self._history: list[tuple[Any, ...]] = []
+        self._forgotten = 0
 
     def copy(self) -> PacketMedia:
         """The same packets, on their way independently from now on."""
@@ -111,7 +112,7 @@ class PacketMedia:
         twin._links, twin._bursts = self._links.copy(), self._bursts.copy()  # noqa: SLF001 - the same
         twin._users = self._users.copy()  # noqa: SLF001 - the same
         twin._calls = {number: copy.copy(call) for number, call in self._calls.items()}  # noqa: SLF001 - the same
-        twin._marks, twin._history = {}, []  # noqa: SLF001 - the same
+        twin._marks, twin._history, twin._forgotten = {}, [], 0  # noqa: SLF001 - the same
         return twin
 
     # --- what happens -------------------------------------------------------------------------------------------------
@@ -200,12 +201,13 @@ class PacketMedia:
     def mark(self, key: int, t: float) -> None:
         """Remembers `t` as the instant from which the call named `key` is to be replayed; before it is opened."""
         self._kernel.advance(t)
-        self._marks[key] = self.copy(), len(self._history)
+        self._marks[key] = self.copy(), self._forgotten + len(self._history)
 
     def replay(self, key: int, paths: Sequence[Paths], demand: Demand, t: float) -> NDArray[np.float64]:
         """What the call named `key` would have lived through on other paths, from its mark up to now.
 
-        All else happens again as it did: the same background packets, other calls on the paths they took.
+        All else happens again as it did: the same background packets, other calls on the paths they took. The call
+        itself sends at its full rate, whether it has adapted or not.
 
         Args:
             key: Of the call; its mark is forgotten.
@@ -217,9 +219,8 @@ class PacketMedia:
             (P, 3) as `look`.
         """
         then, first = self._marks.pop(key)
-        others = list(_of_others(self._history[first:], key))
-        if not self._marks:
-            self._history.clear()
+        others = list(_of_others(self._history[first - self._forgotten :], key))
+        self._forget()
         lived = [then.copy()._relive(path, demand, key, others, t) for path in paths]  # noqa: SLF001 - its own kind
         return np.array(lived).reshape(-1, 3)
 
@@ -239,6 +240,13 @@ class PacketMedia:
         """Writes down what happens while somebody will want it again."""
         if self._marks:
             self._history.append(what)
+
+    def _forget(self) -> None:
+        """Drops what happened before the oldest mark."""
+        noted = self._forgotten + len(self._history)
+        first = min((first for _, first in self._marks.values()), default=noted)
+        del self._history[: first - self._forgotten]
+        self._forgotten = first
 
     # --- how ----------------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,22 @@ def test_packets_live_through_what_flows_foresee(plan):
     np.testing.assert_allclose(lived[:, 2], foreseen[:, 2], atol=0.005)
 
 
+def test_every_packet_of_a_call_comes_through_or_is_gone(small):
+    thin = {"access": {**NARROW["access"], "peer": {"up": 3e6, "down": 3e6}}}
+    _, media, numbers = opened(small(nodes=thin), media_type=VIDEO)
+    flows = [flow for number in numbers for flow in media._calls[number].flows]
+    media.look(numbers, 1.0)
+    for number in numbers[::2]:
+        media.close(number, 2.0)
+    for number in numbers[1::2]:
+        media.close(number, 3.0)
+    media.look([], 6.0)
+    counted = [media._kernel.flow_counters(flow) for flow in flows]
+    assert all(one.sent == one.delivered + one.dropped + one.lost > 100 for one in counted)
+    assert any(one.dropped for one in counted)
+    assert any(one.lost for one in counted)
+
+
 def test_looking_often_changes_no_packet(plan):
     _, once, numbers = opened(plan)
     _, often, _ = opened(plan)
@@ -90,6 +106,18 @@ def test_a_replay_on_the_path_taken_is_what_was_lived_through(plan):
     replayed = media.replay(77, [laid, elsewhere], AUDIO, 8.0)
     np.testing.assert_array_equal(replayed[0], lived[0])
     assert replayed[1, 0] != lived[0, 0]
+
+
+def test_no_more_is_remembered_than_the_oldest_mark_needs(plan):
+    world, media, numbers = opened(plan, count=3)
+    laid = world.flow_paths(numbers[0])
+    for step in range(1, 30):  # there is always a call that waits for its replay
+        t = step / 10
+        media.mark(step, t)
+        media.drift(world.background, t)
+        if step > 3:
+            media.replay(step - 3, [laid], AUDIO, t)
+    assert len(media._history) <= 4
 
 
 def test_resources_without_calls_send_nothing(plan):
