@@ -132,7 +132,9 @@ class Environment(simpy.Environment):
         heappush(self._records, (at, priority, next(self._eid), record))
 
     def run(self, until: float | Event | None = None) -> Any:
-        """Takes records and events until `until`: an instant (what happens then is left), an event, or their end.
+        """Takes records and events until `until`: an instant, an event, or their end.
+
+        What happens at the instant is left, but for records of priority `BEFORE` that were scheduled by now.
 
         SimPy's own loop calls `step` for each; here records are taken within the loop, which is what they are for.
 

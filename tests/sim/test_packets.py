@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from meshsim.mesh.errors import ConfigError
 from meshsim.sim.kernel import run_network
 from meshsim.sim.kernel.network import Arrivals, Jitter, Loss, Network, PacketFlow, PacketLink, Queue, Results, Sizes
 from meshsim.sim.packets import run_core
@@ -144,6 +145,13 @@ def test_a_run_of_no_length_and_one_without_packets_say_so(engine: Engine) -> No
         assert np.isnan(done.flows.delay_mean).all()
         assert np.isnan(done.links.waiting_mean).all()
         assert done.in_flight == done.hops == 0
+
+
+@ENGINES
+@pytest.mark.parametrize("measure_from", [-1.0, math.nan])
+def test_nothing_is_measured_from_before_the_beginning(engine: Engine, measure_from: float) -> None:
+    with pytest.raises(ConfigError, match="measure_from"):
+        engine(chancy(), until=1.0, measure_from=measure_from)
 
 
 @ENGINES

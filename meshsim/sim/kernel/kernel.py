@@ -11,6 +11,7 @@ from meshsim.mesh.errors import ConfigError
 from meshsim.sim.kernel.build import Additions, empty, longer, with_slots, without_void
 from meshsim.sim.kernel.heap import SPARE
 from meshsim.sim.kernel.loop import NO_ROOM, NO_SLOTS, advance, resume, set_off
+from meshsim.sim.kernel.network import check_measuring
 from meshsim.sim.kernel.results import LinkSums, link_sums, results
 from meshsim.sim.kernel.state import ARRIVALS, SLOT_BITS
 
@@ -52,6 +53,9 @@ class Kernel:
         measure_from: Packets that set out earlier, and what links did earlier, are not counted; seconds.
         log: Whether every packet that leaves is kept.
 
+    Raises:
+        ConfigError: If `measure_from` is negative.
+
     >>> from meshsim.sim.kernel.network import Arrivals, Network, PacketFlow, PacketLink
     >>> link = PacketLink(rate_bps=1e6, propagation=0.02)
     >>> flow = PacketFlow(route=(0,), arrivals=Arrivals(kind="times", times=(0.0, 0.001)))
@@ -62,6 +66,7 @@ class Kernel:
     """
 
     def __init__(self, network: Network, *, seed: int = 1, measure_from: float = 0.0, log: bool = False) -> None:
+        check_measuring(measure_from)
         self._seed = seed
         self._now = 0.0
         self._state = empty(measure_from=measure_from, log=log)
@@ -218,7 +223,7 @@ def run_network(
         quantum: Seconds per visit to the compiled loop, which no signal interrupts; the results are the same.
 
     Raises:
-        ConfigError: If `until` is infinite and a flow never ends.
+        ConfigError: If `until` is infinite and a flow never ends, or `measure_from` is negative.
     """
     kernel = Kernel(network, seed=seed, measure_from=measure_from, log=log)
     while until - kernel.now > quantum and until < math.inf:

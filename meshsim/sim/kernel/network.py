@@ -64,6 +64,15 @@ def _within(key: str, value: float, low: float, high: float = math.inf) -> None:
         raise ConfigError(f"{value!r} is out of range", key=key, allowed=[f"{low:g} to {high:g}"])
 
 
+def check_measuring(measure_from: float) -> None:
+    """Refuse an instant at which no run can begin to measure.
+
+    Raises:
+        ConfigError: If it is negative or not a number.
+    """
+    _within("measure_from", measure_from, 0.0)
+
+
 def _check_instants(times: tuple[float, ...]) -> None:
     ascending = all(early <= late for early, late in itertools.pairwise(times))
     if not (ascending and times[0] == 0.0 < times[-1] < math.inf):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree
 from meshsim.sim.environment import LATE, Environment, Record
-from meshsim.sim.kernel.network import PacketLink, Results
+from meshsim.sim.kernel.network import PacketLink, Results, check_measuring
 from meshsim.sim.packets.channel import Channel
 from meshsim.sim.packets.packet import FlowTally, Log, Origin, Packet, flow_results
 from meshsim.sim.packets.passing import Passing, Plain
@@ -36,7 +36,7 @@ def run_core(network: Network, *, seed: int = 1, until: float, measure_from: flo
         log: Whether to keep every packet.
 
     Raises:
-        ConfigError: If `until` is infinite and a flow never ends.
+        ConfigError: If `until` is infinite and a flow never ends, or `measure_from` is negative.
 
     >>> from meshsim.sim.kernel.network import Arrivals, Network, PacketFlow, PacketLink
     >>> link = PacketLink(rate_bps=1e6, propagation=0.02)
@@ -89,6 +89,7 @@ class Core:
     """
 
     def __init__(self, network: Network, *, seed: int, measure_from: float, log: bool) -> None:
+        check_measuring(measure_from)
         seeds = SeedTree(seed)
         self._network, self._measure_from, self._hops = network, measure_from, 0
         self._env = Environment()
