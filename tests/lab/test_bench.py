@@ -83,6 +83,12 @@ def test_another_mean_delay_or_too_much_memory_is_a_missed_goal() -> None:
     assert {goal for goal, met in verdicts(w1, large).items() if not met} == {"w1_mean_delay_ms", "kernel_71_rss_mb"}
 
 
+def test_engines_that_did_not_do_the_same_work_miss_a_goal() -> None:
+    w1, large = rows("W1", process=1.0, core=9.0, heap=100.0, kernel=90.0), rows("71x71", heap=1.0, kernel=1.0)
+    large[1]["delay_mean_ms"] += 1e-5
+    assert {goal for goal, met in verdicts(w1, large).items() if not met} == {"engines_apart_71_ms"}
+
+
 def test_a_wheel_says_that_it_has_no_reference_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meshsim, "__file__", str(tmp_path / "meshsim" / "__init__.py"))
     with pytest.raises(MeshSimError, match="a wheel does not carry"):

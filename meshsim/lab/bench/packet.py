@@ -60,11 +60,13 @@ def run(*, quick: bool = False, progress: bool = False) -> dict[str, Any]:
 
     Returns:
         `name`, `goals`, `tables`, `machine`, `version`.
+
+    Raises:
+        MeshSimError: If an engine fails or delivers fewer packets than set out.
     """
     if quick:
         rows = _rows(SMOKE, progress=progress)
-        apart = max(row["delay_mean_ms"] for row in rows) - min(row["delay_mean_ms"] for row in rows)
-        return answer("packet", [judge("engines_apart_ms", apart, "<=", AGREEMENT_MS)], {"engines": rows})
+        return answer("packet", [judge("engines_apart_ms", _apart(rows), "<=", AGREEMENT_MS)], {"engines": rows})
     rows, large = _rows(W1, progress=progress), _rows(LARGE, progress=progress)
     return answer("packet", judged(rows, large), {"engines": rows + large})
 
@@ -83,7 +85,14 @@ def judged(rows: list[dict[str, Any]], large: list[dict[str, Any]]) -> list[dict
         judge("w1_mean_delay_ms", round(farthest, 6), "==", W1_MEAN_DELAY_MS),
         judge("kernel_vs_heap_71", _ratio(large, "kernel", "heap"), ">=", 0.6),
         judge("kernel_71_rss_mb", kernel["rss_mb"], "<=", 500.0),
+        judge("engines_apart_71_ms", _apart(large), "<=", AGREEMENT_MS),
     ]
+
+
+def _apart(rows: list[dict[str, Any]]) -> float:
+    """How far the engines' mean delays lie apart, milliseconds: whether they did the same work."""
+    delays = [float(row["delay_mean_ms"]) for row in rows]
+    return max(delays) - min(delays)
 
 
 def _ratio(rows: list[dict[str, Any]], ours: str, theirs: str) -> float:
@@ -109,6 +118,8 @@ def _time(program: str, engine: str, case: Case) -> dict[str, Any]:
     if done.returncode != 0:
         raise MeshSimError(f"the engine {engine!r} failed:\n{done.stderr.strip()}")
     measured: dict[str, Any] = json.loads(done.stdout)
+    if measured["delivered"] != measured["packets"]:
+        raise MeshSimError(f"{engine!r} delivered {measured['delivered']} of {measured['packets']} packets")
     return measured
 
 
