@@ -121,7 +121,8 @@ def finish(episode: Episode, every: float | None = None) -> SimulationResult:
     """
     if every is None:
         return episode.finish()
-    if not (episode.recorder.writer.folder / CHECKPOINT).exists():
+    # one that lies there when an episode begins is of another
+    if episode.env.now == 0.0 or not (episode.recorder.writer.folder / CHECKPOINT).exists():
         checkpoint(episode, every=every)
     while not episode.over:
         episode.advance(_next_multiple(episode.env.now, every))

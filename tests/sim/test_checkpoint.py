@@ -94,6 +94,20 @@ def test_a_resumed_episode_can_be_stopped_and_resumed_again(small, tmp_path):
     assert episode.finish().trace_sha256 == whole.trace_sha256
 
 
+def test_an_episode_that_begins_where_another_was_cut_off_is_saved_at_once(small, tmp_path):
+    other = begin(small(2, duration=60.0), tmp_path / "run")
+    other.advance(30.0)
+    checkpoint(other)
+    episode = begin(small(1, duration=60.0), tmp_path / "run", progress=cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        finish(episode, every=50.0)
+    assert (resume(tmp_path / "run").plan.seed, saving.describe(tmp_path / "run")["at_seconds"]) == (1, 0.0)
+
+
+def cut_off(_: float) -> None:
+    raise KeyboardInterrupt
+
+
 def small_parts(monkeypatch):
     monkeypatch.setattr("meshsim.measure.trace.PART_ROWS", 40)
     monkeypatch.setattr("meshsim.sim.recorder.FLUSH_ROWS", 10)
