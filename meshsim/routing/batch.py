@@ -154,7 +154,7 @@ def k_shortest_many(
     return _laid(batch, request[best], one[best], two[best])
 
 
-def _ragged(starts: _Ints, stops: _Ints) -> tuple[_Ints, _Ints]:
+def ragged(starts: _Ints, stops: _Ints) -> tuple[_Ints, _Ints]:
     """The numbers from each start to its stop, one range after the other, and the range each is of."""
     lengths = stops - starts
     owner = np.repeat(np.arange(len(starts)), lengths)
@@ -170,7 +170,7 @@ def _ends(batch: Batch, request: _Ints, node: _Ints, delay: _Floats, relay_ok: N
 
 def _outward(graph: Graph, batch: Batch, relay_ok: NDArray[np.bool_], fresh: Fresh | None) -> _Ends:
     start = graph.starts_out
-    request, row = _ragged(start[batch.source], start[batch.source + 1])
+    request, row = ragged(start[batch.source], start[batch.source + 1])
     node, delay = graph.links.dst[row].astype(np.int64), graph.links.delay[row]
     if fresh is not None and len(fresh.links):
         n, links = len(graph.nodes), fresh.links
@@ -187,14 +187,14 @@ def _outward(graph: Graph, batch: Batch, relay_ok: NDArray[np.bool_], fresh: Fre
 
 def _inward(graph: Graph, batch: Batch, relay_ok: NDArray[np.bool_]) -> _Ends:
     rows, start = graph.inward
-    request, place = _ragged(start[batch.target], start[batch.target + 1])
+    request, place = ragged(start[batch.target], start[batch.target + 1])
     row = rows[place]
     return _ends(batch, request, graph.links.src[row].astype(np.int64), graph.links.delay[row], relay_ok)
 
 
 def _joined(graph: Graph, batch: Batch, outward: _Ends, inward: _Ends) -> tuple[_Ints, _Ints, _Ints, _Floats]:
     """Request, first relay, second relay or -1, and delay of all paths over one relay or two."""
-    first, last = _ragged(inward.indptr[outward.request], inward.indptr[outward.request + 1])
+    first, last = ragged(inward.indptr[outward.request], inward.indptr[outward.request + 1])
     request, one, two = outward.request[first], outward.node[first], inward.node[last]
     meet = one == two
     row = find_key(graph.key, one * len(graph.nodes) + two)

@@ -20,7 +20,7 @@ import numpy as np
 
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import LinkBelief, NetworkView, NodeBelief
-from meshsim.routing.batch import Fresh
+from meshsim.routing.batch import Fresh, ragged
 from meshsim.routing.features import predicted_links
 from meshsim.sim import draws
 
@@ -276,11 +276,7 @@ class ControlPlane:
             t: Seconds.
             numbers: (C,) numbers of the calls.
         """
-        starts, stops = self._rows[callers], self._rows[callers + 1]
-        request = np.repeat(np.arange(len(callers)), stops - starts)
-        rows = np.arange(len(request)) + np.repeat(
-            starts - (np.cumsum(stops - starts) - (stops - starts)), stops - starts
-        )
+        request, rows = ragged(self._rows[callers], self._rows[callers + 1])
         links = self._world.plan.links
         drawn = draws.uniform_each(self._seeds, "fresh", numbers, request, links.src[rows], links.dst[rows], DRAWS)
         belief, up = self._measured_now(rows, t, drawn)

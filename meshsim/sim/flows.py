@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meshsim.routing.batch import ragged
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -41,9 +43,6 @@ class Flows:
         self._free = list(range(_FLOWS - 1, -1, -1))
         self._end = self._dead = 0
 
-    def __len__(self) -> int:
-        return len(self._paths)
-
     def __getitem__(self, number: int) -> Paths:
         """The path of an open flow."""
         return self._paths[number]
@@ -54,10 +53,8 @@ class Flows:
 
     def rows(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """All rows of some open flows, and for each row which of the `numbers` it belongs to."""
-        lengths = self.last[numbers] - self.first[numbers]
-        stops = np.cumsum(lengths)
-        rows = np.arange(stops[-1] if len(stops) else 0) + np.repeat(self.first[numbers] - (stops - lengths), lengths)
-        return rows, np.repeat(np.arange(len(numbers)), lengths)
+        owner, rows = ragged(self.first[numbers], self.last[numbers])
+        return rows, owner
 
     def amounts(self, number: int) -> NDArray[np.float64]:
         """What an open flow puts on its rows now; as its path says until it adapts."""

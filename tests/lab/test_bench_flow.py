@@ -64,6 +64,11 @@ def test_agents_exchange_at_most_every_ten_seconds():
     assert min(control.probe_period, control.digest_period, control.heartbeat) >= 10.0
 
 
+def test_no_part_of_a_window_leaves_out_a_digest():
+    for case in flow.CASES + flow.SIZES:
+        assert load(flow.PRESET, case.overrides).control.digest_period <= case.window / case.parts
+
+
 def test_a_small_mesh_is_measured_in_this_process():
     case = flow.Case(name="tiny", nodes=60, ramp=10.0, window=20.0)
     measured = flow.measure(case)
