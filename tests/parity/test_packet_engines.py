@@ -181,6 +181,7 @@ queues = st.one_of(
         Queue,
         kind=st.sampled_from(["priority", "wfq", "drr", "stride", "polling"]),
         limit_packets=st.sampled_from([0, 3]),
+        limit_seconds=st.sampled_from([float("inf"), 0.03]),
         queue_of_class=st.sampled_from([(), (0, 1), (1, 0, 1)]),
         weights=st.sampled_from([(1.0, 1.0), (1.0, 5.0)]),
         quantum=st.sampled_from([300.0, 1514.0]),
@@ -201,16 +202,18 @@ jitters = st.builds(
 )
 
 
-def one_server_for_red(*, queue: Queue, servers: int, **more: object) -> PacketLink:
-    return link(queue=queue, servers=1 if queue.kind == "red" else servers, **more)
+def any_link(*, queue: Queue, servers: int, changing: dict[str, object], **more: object) -> PacketLink:
+    """RED has one server."""
+    return PacketLink(**{**more, **changing, "queue": queue, "servers": 1 if queue.kind == "red" else servers})
 
 
 links = st.builds(
-    one_server_for_red,
+    any_link,
     rate_bps=st.sampled_from([2e5, 1e6]),
     propagation=st.sampled_from([0.0, 0.01]),
     queue=queues,
     servers=st.sampled_from([1, 1, 2]),
+    changing=st.sampled_from([{}, {}, CHANGING]),
     redraw=st.sampled_from([0.0, 0.0, 0.01]),
     loss=losses,
     jitter=jitters,
