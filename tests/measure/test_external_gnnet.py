@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,28 @@ def test_a_folder_without_samples_or_with_a_broken_archive_is_an_error(tmp_path:
     (tmp_path / "results_1.tar.gz").write_bytes(b"no archive")
     with pytest.raises(ConfigError, match="cannot be read as an archive"):
         find_samples(tmp_path)
+
+
+def test_archives_that_hold_no_sample_are_an_error(tmp_path: Path, gnnet: Write) -> None:
+    gnnet(tmp_path, "2021", input_files="")
+    with pytest.raises(ConfigError, match="hold no sample"):
+        find_samples(tmp_path)
+
+
+def test_an_archive_with_any_byte_changed_is_read_or_named(tmp_path: Path, gnnet: Write) -> None:
+    whole = (gnnet(tmp_path, "2021") / "results_1_0.tar.gz").read_bytes()
+    for place in range(0, len(whole), 7):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        (folder / "results_1_0.tar.gz").write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        with contextlib.suppress(ConfigError):
+            find_samples(folder)
+
+
+def test_a_graph_of_a_name_that_no_file_can_have_is_an_error(tmp_path: Path, gnnet: Write) -> None:
+    gnnet(tmp_path, "2021", input_files="0;gra\0ph.txt;routing.txt\n")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        only(tmp_path)
 
 
 DATA = Path(os.environ.get("MESHSIM_DATA_DIR", "")) / "gnnet"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -66,7 +67,7 @@ def _contents(archive: Path) -> dict[str, list[str]]:
         with tarfile.open(archive) as opened:
             members = {Path(member.name).name: opened.extractfile(member) for member in opened if member.isfile()}
             return {name: file.read().decode().splitlines() for name, file in members.items() if file is not None}
-    except (OSError, tarfile.TarError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, tarfile.TarError, zlib.error, EOFError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read as an archive of texts: {error}", file=str(archive)) from None
 
 
@@ -98,7 +99,7 @@ def file_lines(path: Path) -> list[Line]:
     """
     try:
         text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError, as is a text that is none
         raise ConfigError(f"cannot be read: {error}", file=str(path)) from None
     return [Line(str(path), number, line) for number, line in enumerate(text.splitlines(), start=1)]
 

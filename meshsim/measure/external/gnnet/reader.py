@@ -31,7 +31,10 @@ def find_samples(folder: Path | str) -> list[Place]:
     archives = sorted(Path(folder).rglob("results_*.tar.gz"))
     if not archives:
         raise ConfigError("no archives results_*.tar.gz below this folder", file=str(folder))
-    return [Place(archive, number) for archive in archives for number in range(samples_in(archive))]
+    places = [Place(archive, number) for archive in archives for number in range(samples_in(archive))]
+    if not places:
+        raise ConfigError("the archives below this folder hold no sample", file=str(folder))
+    return places
 
 
 def read_sample(place: Place) -> Sample:
