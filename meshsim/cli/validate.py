@@ -41,6 +41,8 @@ def command(
     """
     if samples is not None and folder is None:
         raise click.UsageError("--samples goes with --gnnet")
+    if folder is not None and (cases or listed):
+        raise click.UsageError("--gnnet has no cases: leave out --case and --list")
     if folder is not None:
         return _compare(folder, samples, workers, as_json=as_json)
     from meshsim.lab.validation import list_cases, validate
@@ -101,13 +103,13 @@ def _block(goal: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Group:
 
 
 def _numbers(row: Mapping[str, Any]) -> tuple[str, ...]:
-    relative = row["relation"] == "mean"
+    relative = row["relation"] in {"mean", "near"}
     return (
         f"{row['theory']:.6g}",
         f"{row['mean']:.6g}",
         f"[{row['low']:.6g}, {row['high']:.6g}]",
         f"{row['error']:+.2%}" if relative else f"{row['error']:.2g}",
-        f"{row['allowed']:.0%}" if relative else f"{row['allowed']:.2g}",
+        f"{row['allowed']:.1%}" if relative else f"{row['allowed']:.2g}",
         f"{row['replications']}",
         "" if row["passed"] else "MISS",
     )

@@ -12,7 +12,7 @@ from meshsim.lab.bench import answer
 from meshsim.lab.episodes import workers
 from meshsim.lab.goals import judge
 from meshsim.lab.progress import bar
-from meshsim.sim.validate import choose, known, verdicts
+from meshsim.sim.validate import choose, drawn, known, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ def validate(
         for slug, samples in _measured(cases, data, replications, parallel=parallel):
             measured[slug] = samples
             advance(len(measured) / len(cases))
-    rows = verdicts(cases, measured)
+    rows = verdicts(cases, measured, drawn(known(data).values()))
     goals = [judge(case.slug, float(missed(case, rows)), "==", 0.0) for case in cases]
     return answer("validate", goals, {"quantities": [asdict(row) for row in rows]})
 

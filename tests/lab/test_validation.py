@@ -73,6 +73,21 @@ def test_samples_without_a_folder_are_refused() -> None:
     assert "--samples goes with --gnnet" in CliRunner().invoke(command, ["--samples", "2"]).output
 
 
+def test_cases_and_published_samples_are_not_asked_for_at_once(tmp_path: Path) -> None:
+    for more in (["--case", "little"], ["--list"]):
+        result = CliRunner().invoke(command, ["--gnnet", str(tmp_path), *more])
+        assert result.exit_code != OK
+        assert "leave out --case and --list" in result.output
+
+
+def test_a_case_alone_is_held_to_the_interval_it_has_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = {"duplicated": [0.0299, 0.0300, 0.0302]}
+    monkeypatch.setattr(validation, "_measured", lambda *_arguments, parallel: [("duplicates", samples)])
+    (row,) = validation.validate(["duplicates"])["tables"]["quantities"]
+    (alone,) = cases.verdicts(cases.choose(["duplicates"]), {"duplicates": samples})
+    assert row["low"] < alone.low < alone.high < row["high"]
+
+
 def test_a_folder_without_samples_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="samples"):
         CliRunner().invoke(command, ["--gnnet", str(tmp_path)], standalone_mode=False, catch_exceptions=False)

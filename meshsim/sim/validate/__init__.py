@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING
 from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.sim.validate import channels, disciplines, networks, quality, stations
 from meshsim.sim.validate.case import CORE, Case, Computed, Run, differences
-from meshsim.sim.validate.verdict import CONFIDENCE, Row, verdicts
+from meshsim.sim.validate.verdict import CONFIDENCE, Row, drawn, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["CONFIDENCE", "CORE", "Case", "Computed", "Row", "Run", "choose", "differences", "known", "verdicts"]
+__all__ = [
+    "CONFIDENCE",
+    "CORE",
+    "Case",
+    "Computed",
+    "Row",
+    "Run",
+    "choose",
+    "differences",
+    "drawn",
+    "known",
+    "verdicts",
+]
 
 
 def known(data: Path | None = None) -> dict[str, Case]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Values = Mapping[str, float]
 
-Relation = Literal["mean", "exact", "at_most"]
+Relation = Literal["mean", "near", "exact", "at_most"]
 
 PILOT_SEED = 0
 """Of the run that finds where the warm-up ends; replications have the seeds 1, 2, ..."""
@@ -169,8 +169,9 @@ class Case:
         theory: By quantity, its value; quantities that only the experiment knows must be 0.
         experiment: Measures the same quantities.
         relation: `mean`: theory lies in the Holm-corrected interval over replications and the mean is off by no more
-            than `bias`; `exact`: every value is theory's within `tolerance`; `at_most`: no value is beyond theory's.
-        bias: Largest relative difference of the mean from theory (`mean`).
+            than `bias`; `near`: the latter alone, of theory that is an approximation; `exact`: every value is theory's
+            within `tolerance`; `at_most`: no value is beyond theory's.
+        bias: Largest relative difference of the mean from theory (`mean`, `near`).
         tolerance: Largest absolute difference from theory (`exact`).
         replications: Independent runs.
     """

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.measure.stats import Interval, holm_intervals
+from meshsim.measure.stats import Interval, holm_intervals, mean_interval
 from meshsim.sim.validate.case import CORE, Case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     Samples = Mapping[str, Sequence[float]]
 
@@ -32,9 +32,10 @@ class Row:
         relation: See `Case`; the comparison of the engines is `exact`.
         theory: The value expected.
         mean: Of the replications.
-        low: Of the Holm-corrected interval; of a quantity that is exact, the least value.
+        low: Of the Holm-corrected interval (`near`: of an interval of its own); of what is exact or a bound, the least
+            value.
         high: Likewise; the largest value.
-        error: Of the mean: relative to theory for `mean`, absolute for the others.
+        error: Of the mean: relative to theory for `mean` and `near`, absolute for the others.
         allowed: Largest error.
         replications: How many.
         passed: Whether measurement and theory agree.
@@ -55,25 +56,36 @@ class Row:
     passed: bool
 
 
-def verdicts(cases: Sequence[Case], samples: Mapping[str, Samples]) -> list[Row]:
+def drawn(cases: Iterable[Case]) -> int:
+    """How many quantities of these cases are held to an interval."""
+    return sum(len(case.theory()) for case in cases if case.relation == "mean")
+
+
+def verdicts(cases: Sequence[Case], samples: Mapping[str, Samples], together: int = 0) -> list[Row]:
     """A row for every quantity of every case.
 
     Args:
         cases: That were measured.
         samples: By slug, what their experiments gave.
+        together: How many intervals hold together, if more than those of `cases`, so that a case's verdict hangs less
+            on which others were asked for; the rest counts as what theory says.
 
     Raises:
         ValueError: If an experiment did not measure just what theory speaks of.
     """
     quantities = [each for case in cases for each in _quantities(case, samples[case.slug])]
-    drawn = [(x, expected) for case, name, expected, x in quantities if _relation(case, name) == "mean"]
-    intervals = iter(holm_intervals([x for x, _ in drawn], [expected for _, expected in drawn], CONFIDENCE))
+    held = [(x, expected) for case, name, expected, x in quantities if _relation(case, name) == "mean"]
+    held += [_AS_EXPECTED] * (together - len(held))
+    intervals = iter(holm_intervals([x for x, _ in held], [expected for _, expected in held], CONFIDENCE))
     return [
         _mean(case, name, expected, x, next(intervals))
         if _relation(case, name) == "mean"
         else _plain(case, name, expected, x)
         for case, name, expected, x in quantities
     ]
+
+
+_AS_EXPECTED: tuple[Sequence[float], float] = ((-1.0, 1.0), 0.0)
 
 
 def _quantities(case: Case, found: Samples) -> Iterator[tuple[Case, str, float, Sequence[float]]]:
@@ -97,7 +109,11 @@ def _mean(case: Case, quantity: str, expected: float, x: Sequence[float], interv
 
 
 def _plain(case: Case, quantity: str, expected: float, x: Sequence[float]) -> Row:
-    """Every single value counts, so that NaN, too, is a miss."""
+    """What no interval decides. Every single value counts, so that NaN, too, is a miss."""
+    if _relation(case, quantity) == "near":
+        interval = mean_interval(x, CONFIDENCE)
+        error = interval.mean / expected - 1.0
+        return _row(case, quantity, expected, x, interval, error, case.bias, passed=abs(error) < case.bias)
     values = np.asarray(x, dtype=np.float64)
     interval = Interval(float(values.mean()), float(values.min()), float(values.max()))
     allowed = 0.0 if quantity == CORE or case.relation == "at_most" else case.tolerance
