@@ -184,7 +184,15 @@ def test_calls_that_were_ranked_ahead_go_on_too(small, tmp_path):
 @pytest.mark.full
 @pytest.mark.parametrize("labels", ["flow", "packet"])
 def test_calls_that_live_through_packets_go_on_too(labels, small, tmp_path):
-    plan = small(1, duration=50.0, warmup=5.0, media={"mode": "packet", "labels": labels}, calls={"rate": 0.3})
+    plan = small(
+        1,
+        duration=45.0,
+        warmup=5.0,
+        underlay={"capacity": 20e6},  # the fewer packets of others
+        media={"mode": "packet", "labels": labels},
+        calls={"rate": 0.3},
+        routing={"candidates": 2},
+    )
     whole = begin(plan, tmp_path / "whole").finish()
     episode = begin(plan, tmp_path / "stopped")
     episode.advance(31.0)

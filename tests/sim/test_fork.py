@@ -245,7 +245,14 @@ def test_a_fork_onto_a_trace_is_refused_and_leaves_it_whole(modelled, small, tmp
 @pytest.mark.full
 @pytest.mark.parametrize("labels", ["flow", "packet"])
 def test_calls_that_live_through_packets_are_forked_too(labels, small, tmp_path):
-    plan = small(1, duration=36.0, warmup=2.0, media={"mode": "packet", "labels": labels}, routing={"candidates": 2})
+    plan = small(
+        1,
+        duration=36.0,
+        warmup=2.0,
+        underlay={"capacity": 20e6},  # the fewer packets of others
+        media={"mode": "packet", "labels": labels},
+        routing={"candidates": 2},
+    )
     episode = begin(plan, tmp_path / "warm")
     episode.advance(20.0)
     checkpoint(episode)
