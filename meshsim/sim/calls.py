@@ -17,7 +17,7 @@ import numpy as np
 from meshsim.agent.core import AgentConfig
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.seeds import SeedTree
-from meshsim.routing.request import RouteRequest
+from meshsim.sim.asking import Asking
 from meshsim.sim.connections import Connections
 from meshsim.sim.environment import BEFORE
 from meshsim.sim.lived import NAN, Lived
@@ -27,11 +27,11 @@ from meshsim.sim.recorder import CallRow
 from meshsim.trust import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from meshsim.mesh.ids import NodeId
     from meshsim.mesh.view import NetworkView
-    from meshsim.routing.engine import Ranked, Ranking, RoutingEngine
+    from meshsim.routing.engine import Ranking, RoutingEngine
     from meshsim.sim.control import ControlPlane
     from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
@@ -116,17 +116,14 @@ class Switchboard:
         ids: Sequence[NodeId],
     ) -> None:
         self._env, self._world, self._control, self._ledger = env, world, control, ledger
-        self._engine, self._recorder, self._ids = engine, recorder, tuple(ids)
+        self._engine, self._recorder = engine, recorder
         self._plan = world.plan
         self._seeds = SeedTree(world.plan.seed)
         self._live: dict[int, LiveCall] = {}
         self._lived = Lived()
         self._using: dict[int, set[int]] = defaultdict(set)
         self._row_of_flow = np.zeros(0, dtype=np.int64)
-        self._ranked: dict[int, Ranked] = {}
-        self._ahead: dict[int, tuple[Ranking, NetworkView]] = {}
-        # when the window ends whose calls stand in the queue each by itself
-        self._window_end = 0.0 if self._plan.scenario.routing.batch > 0.0 else math.inf
+        self._asking = Asking(env, world.plan, control, engine, recorder, ids)
         self._probes: dict[int, tuple[NetworkView, Ranking, GhostProbe]] = {}
         self._connections = Connections(self._plan.scenario.nodes.max_connections)
         self._media = PacketMedia(world) if self._plan.scenario.media.mode == "packet" else None
@@ -135,57 +132,10 @@ class Switchboard:
         env.on("call.retry", self._retry)
         env.on("call.probe", self._look_again)
         env.on("call.end", self._hang_up)
-        env.on("call.batch", self._rank_ahead)
 
     def schedule(self) -> None:
         """Puts all planned calls into the queue."""
-        if self._plan.scenario.routing.batch > 0.0:  # each window schedules its own calls
-            self._env.schedule_record(0.0, "call.batch", 0, priority=BEFORE)
-        self._await(0)
-
-    def _await(self, first: int) -> None:
-        """Puts the calls of the window from number `first` on into the queue."""
-        start = self._plan.calls.start
-        for number, at in enumerate(start[first : np.searchsorted(start, self._window_end)].tolist(), first):
-            self._env.schedule_record(at, "call.start", number)
-
-    def _rank_ahead(self, step: int, _: Any) -> None:
-        """Ranks all calls of the coming window together, on what is believed when it begins."""
-        period, calls = self._plan.scenario.routing.batch, self._plan.calls
-        # products, not sums: the n-th window begins at the same instant however it is reached
-        first, last = np.searchsorted(calls.start, (step * period, (step + 1) * period)).tolist()
-        self._window_end = (step + 1) * period
-        self._env.schedule_record(self._window_end, "call.batch", step + 1, priority=BEFORE)
-        if first == last:
-            return
-        self._await(first)
-        logged = bool(calls.start[last - 1] >= self._plan.scenario.warmup)
-        if self._plan.scenario.record.candidates and logged:
-            for number in range(first, last):
-                self._ahead[number] = self._rank(number)
-        else:
-            self._rank_together(first, last)
-            if logged:
-                self._recorder.view(self._control.shared)
-
-    def _rank_together(self, first: int, last: int) -> None:
-        """Ranks calls number `first` to `last` - 1."""
-        calls, numbers = self._plan.calls, np.arange(first, last)
-        ends = calls.caller[first:last], calls.callee_node[first:last]
-        fresh = self._control.fresh_many(*ends, self._env.now, numbers)
-        requests = [self._request(number) for number in numbers.tolist()]
-        ranked = self._engine.rank_many(requests, self._control.shared, fresh)
-        self._ranked.update(zip(numbers.tolist(), ranked, strict=True))
-
-    def _request(self, number: int, dead: Iterable[int] = ()) -> RouteRequest:
-        """What the engine is asked for one call."""
-        calls = self._plan.calls
-        return RouteRequest(
-            source=self._ids[calls.caller.item(number)],
-            destinations=(self._ids[calls.callee_node.item(number)],),
-            media=MediaType(calls.media[number]),
-            exclude=frozenset(self._ids[node] for node in dead),
-        )
+        self._asking.schedule()
 
     # --- set-up -------------------------------------------------------------------------------------------------------
 
@@ -213,7 +163,7 @@ class Switchboard:
 
     def _choose(self, call: LiveCall) -> None:
         """Takes what was ranked ahead, or asks the engine; probes the candidates for the record; takes the best."""
-        ahead = self._ranked.pop(call.number, None)
+        ahead = self._asking.ranked(call.number)
         if ahead is None:
             self._choose_alone(call)
         else:
@@ -225,7 +175,7 @@ class Switchboard:
         self._attempt(call)
 
     def _choose_alone(self, call: LiveCall) -> None:
-        ranking, view = self._ahead.pop(call.number) if call.number in self._ahead else self._rank(call.number)
+        ranking, view = self._asking.ranking(call.number)
         self._take(call, ranking)
         if self._logged(call):
             self._note(call, view, ranking)
@@ -244,13 +194,6 @@ class Switchboard:
             self._media.mark(call.number, self._env.now)
         second = min(self._env.now + SECOND_LOOK, call.end)
         self._env.schedule_record(second, "call.probe", call.number, priority=BEFORE)
-
-    def _rank(self, number: int, dead: Iterable[int] = ()) -> tuple[Ranking, NetworkView]:
-        """A ranking on the belief of now, without the relays found dead."""
-        calls = self._plan.calls
-        ends = calls.caller.item(number), calls.callee_node.item(number)
-        view = self._control.view(*ends, self._env.now, number)
-        return self._engine.rank(self._request(number, dead), view), view
 
     def _take(self, call: LiveCall, ranking: Ranking) -> None:
         """The best paths are tried next."""
@@ -305,7 +248,7 @@ class Switchboard:
             if call.ranked_again or not call.dead:
                 return ()
             call.ranked_again = True
-            self._take(call, self._rank(call.number, call.dead)[0])
+            self._take(call, self._asking.rank(call.number, call.dead)[0])
         return ()
 
     def _full(self, node: int) -> bool:
@@ -395,13 +338,11 @@ class Switchboard:
 
     def replan(self, first: int) -> None:
         """Calls from number `first` on have changed: they wait instead of those that did."""
-        self._env.cancel({"call.start"})
-        self._await(first)
+        self._asking.replan(first)
 
     def rank_anew(self) -> None:
         """What was ranked ahead holds no more: it is ranked again when its time comes."""
-        self._ranked.clear()
-        self._ahead.clear()
+        self._asking.rank_anew()
 
     def _look_again(self, number: int, _: Any) -> None:
         """The second half of the ghost probe; the candidates are complete."""

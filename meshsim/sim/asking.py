@@ -1,0 +1,133 @@
+"""When the engine is asked for the routes of planned calls: each as it starts, or all of a window together before.
+
+With `routing.batch` the calls of each window are ranked when it begins, on what is believed then, and wait for their
+turn with their rankings. What is made of a ranking stands in `calls`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from meshsim.mesh.media import MediaType
+from meshsim.routing.request import RouteRequest
+from meshsim.sim.environment import BEFORE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from meshsim.mesh.ids import NodeId
+    from meshsim.mesh.view import NetworkView
+    from meshsim.routing.engine import Ranked, Ranking, RoutingEngine
+    from meshsim.scenario.plan import Plan
+    from meshsim.sim.control import ControlPlane
+    from meshsim.sim.environment import Environment
+    from meshsim.sim.recorder import Recorder
+
+
+class Asking:
+    """The planned calls of an episode and what is ranked for them; puts `call.start` records into the queue.
+
+    Args:
+        env: The clock.
+        plan: The episode.
+        control: The belief.
+        engine: Who is asked.
+        recorder: Where the belief of a window is written.
+        ids: Node ids, in index order.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        plan: Plan,
+        control: ControlPlane,
+        engine: RoutingEngine,
+        recorder: Recorder,
+        ids: Sequence[NodeId],
+    ) -> None:
+        self._env, self._plan, self._control, self._engine = env, plan, control, engine
+        self._recorder, self._ids = recorder, tuple(ids)
+        self._ranked: dict[int, Ranked] = {}
+        self._ahead: dict[int, tuple[Ranking, NetworkView]] = {}
+        # when the window ends whose calls stand in the queue each by itself
+        self._window_end = 0.0 if plan.scenario.routing.batch > 0.0 else math.inf
+        env.on("call.batch", self._rank_ahead)
+
+    def schedule(self) -> None:
+        """Puts all planned calls into the queue."""
+        if self._plan.scenario.routing.batch > 0.0:  # each window schedules its own calls
+            self._env.schedule_record(0.0, "call.batch", 0, priority=BEFORE)
+        self._await(0)
+
+    def _await(self, first: int) -> None:
+        """Puts the calls of the window from number `first` on into the queue."""
+        start = self._plan.calls.start
+        for number, at in enumerate(start[first : np.searchsorted(start, self._window_end)].tolist(), first):
+            self._env.schedule_record(at, "call.start", number)
+
+    def replan(self, first: int) -> None:
+        """Calls from number `first` on have changed: they wait instead of those that did."""
+        self._env.cancel({"call.start"})
+        self._await(first)
+
+    def rank_anew(self) -> None:
+        """What was ranked ahead holds no more: it is ranked again when its time comes."""
+        self._ranked.clear()
+        self._ahead.clear()
+
+    def ranked(self, number: int) -> Ranked | None:
+        """What was ranked ahead for a call together with others, told once; None if it is to be ranked alone."""
+        return self._ranked.pop(number, None)
+
+    def ranking(self, number: int) -> tuple[Ranking, NetworkView]:
+        """The ranking of one call and the belief it was made on: from the beginning of its window, or of now."""
+        return self._ahead.pop(number) if number in self._ahead else self.rank(number)
+
+    def rank(self, number: int, dead: Iterable[int] = ()) -> tuple[Ranking, NetworkView]:
+        """A ranking on the belief of now, without the relays found dead."""
+        calls = self._plan.calls
+        ends = calls.caller.item(number), calls.callee_node.item(number)
+        view = self._control.view(*ends, self._env.now, number)
+        return self._engine.rank(self._request(number, dead), view), view
+
+    def _rank_ahead(self, step: int, _: Any) -> None:
+        """Ranks all calls of the coming window together, on what is believed when it begins."""
+        period, calls = self._plan.scenario.routing.batch, self._plan.calls
+        # products, not sums: the n-th window begins at the same instant however it is reached
+        first, last = np.searchsorted(calls.start, (step * period, (step + 1) * period)).tolist()
+        self._window_end = (step + 1) * period
+        self._env.schedule_record(self._window_end, "call.batch", step + 1, priority=BEFORE)
+        self.rank_anew()  # what is left was for calls that failed as they started
+        if first == last:
+            return
+        self._await(first)
+        logged = bool(calls.start[last - 1] >= self._plan.scenario.warmup)
+        if self._plan.scenario.record.candidates and logged:
+            for number in range(first, last):
+                self._ahead[number] = self.rank(number)
+        else:
+            self._rank_together(first, last)
+            if logged:
+                self._recorder.view(self._control.shared)
+
+    def _rank_together(self, first: int, last: int) -> None:
+        """Ranks calls number `first` to `last` - 1."""
+        calls, numbers = self._plan.calls, np.arange(first, last)
+        ends = calls.caller[first:last], calls.callee_node[first:last]
+        fresh = self._control.fresh_many(*ends, self._env.now, numbers)
+        requests = [self._request(number) for number in numbers.tolist()]
+        ranked = self._engine.rank_many(requests, self._control.shared, fresh)
+        self._ranked.update(zip(numbers.tolist(), ranked, strict=True))
+
+    def _request(self, number: int, dead: Iterable[int] = ()) -> RouteRequest:
+        """What the engine is asked for one call."""
+        calls = self._plan.calls
+        return RouteRequest(
+            source=self._ids[calls.caller.item(number)],
+            destinations=(self._ids[calls.callee_node.item(number)],),
+            media=MediaType(calls.media[number]),
+            exclude=frozenset(self._ids[node] for node in dead),
+        )
