@@ -22,6 +22,7 @@ import math
 from typing import NamedTuple
 
 from meshsim.links.link import LinkParameters
+from meshsim.mesh.errors import ConfigError
 
 ASYMMETRY = 0.45
 """Standard deviation of one direction's offset, in standard deviations of the fading."""
@@ -173,10 +174,16 @@ def radio_link(
         radio: The stations.
         size_bytes: Packets the rate is chosen for.
 
+    Raises:
+        ConfigError: If the stations' fading is not above 0 or they do not attempt to send.
+
     >>> near, far = (radio_link(metres, 0.0, 0.0, Radio()) for metres in (10.0, 150.0))
     >>> near.rate_bps > 10 * far.rate_bps, near.loss < 1e-9 < far.loss
     (True, True)
     """
+    for name, least in (("fading_db", 1e-6), ("attempts", 1)):
+        if not getattr(radio, name) >= least:
+            raise ConfigError(f"{getattr(radio, name)!r} is out of range", key=name, allowed=[f"{least:g} and above"])
     rate, share = best_rate(signal_to_noise(distance, shadow, side, radio), size_bytes, radio.fading_db)
     attempts = sum((1.0 - share) ** failed for failed in range(radio.attempts))
     return LinkParameters(

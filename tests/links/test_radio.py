@@ -24,6 +24,7 @@ from meshsim.links.radio import (
     path_loss,
     signal_to_noise,
 )
+from meshsim.mesh.errors import ConfigError
 
 RADIO = Radio()
 distances, normals = st.floats(0.1, 10_000.0), st.floats(-4.0, 4.0)
@@ -131,6 +132,12 @@ def test_a_station_out_of_reach_loses_everything_and_pays_for_every_attempt() ->
     link = radio_link(1e9, -4.0, -4.0, RADIO)
     assert link.loss == 1.0
     assert link.rate_bps == pytest.approx(12_000.0 / (7 * airtime(6e6, 1500.0)))
+
+
+@pytest.mark.parametrize("wrong", [{"fading_db": 0.0}, {"fading_db": math.nan}, {"attempts": 0}])
+def test_stations_that_nothing_could_be_said_of_are_refused_by_name(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        radio_link(50.0, 0.0, 0.0, RADIO._replace(**wrong))
 
 
 def test_unicast_with_repeats_loses_far_less_than_broadcast() -> None:

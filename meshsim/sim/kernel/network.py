@@ -51,6 +51,7 @@ DelayKind = Literal["none", "exponential", "normal", "uniform", "pareto", "gamma
 ArrivalKind = Literal["poisson", "cbr", "on_off", "times"]
 SizeKind = Literal["fixed", "listed", "exponential", "each"]
 
+_LARGEST_KEY = 2**63 - 1
 _CLASSFUL = ("priority", "wfq", "drr", "stride", "polling")
 
 
@@ -232,7 +233,7 @@ class PacketLink:
         _within("rate_bps", self.rate_bps, 1e-3, 1e15)
         _within("propagation", self.propagation, 0.0, 1e9)
         _within("servers", self.servers, 1, 1 if self.queue.kind == "red" else 4096)
-        _within("key", self.key, -1)
+        _within("key", self.key, -1, _LARGEST_KEY)
         _within("redraw", self.redraw, 0.0, 1e9)
         _within("duplicate", self.duplicate, 0.0, 1.0)
         if len(self.rate_trace) != len(self.rate_values):
@@ -275,6 +276,8 @@ class Arrivals:
         if self.kind == "on_off" and self.on + self.off <= 0.0:
             raise ConfigError("periods must take time", key="arrivals.on")
         times = np.asarray(self.times, dtype=np.float64)
+        if times.ndim != 1:
+            raise ConfigError(f"instants are a list, not an array of shape {times.shape}", key="arrivals.times")
         if len(times) and not (times[0] >= 0.0 and (np.diff(times) >= 0.0).all() and times[-1] < math.inf):
             raise ConfigError("instants must ascend, none negative or infinite", key="arrivals.times")
 
@@ -338,7 +341,7 @@ class PacketFlow:
         _within("klass", self.klass, 0, 255)
         _within("start", self.start, 0.0)
         _within("stop", self.stop, 0.0)
-        _within("key", self.key, -1)
+        _within("key", self.key, -1, _LARGEST_KEY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import pytest
 
 from meshsim.links import JITTERS
 from meshsim.mesh.errors import ConfigError
-from meshsim.sim.kernel.network import DelayKind, Jitter, Loss, PacketLink, Queue, Sizes
+from meshsim.sim.kernel.network import Arrivals, DelayKind, Jitter, Loss, PacketLink, Queue, Sizes
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,15 @@ def test_a_packet_has_a_size_between_nothing_and_infinity(size: float) -> None:
 
 def test_the_kinds_of_jitter_are_those_of_the_links() -> None:
     assert get_args(DelayKind) == JITTERS
+
+
+def test_a_key_is_a_number_of_63_bits() -> None:
+    assert PacketLink(rate_bps=1e6, key=2**63 - 1).key == 2**63 - 1
+    with pytest.raises(ConfigError, match="key"):
+        PacketLink(rate_bps=1e6, key=2**63)
+
+
+@pytest.mark.parametrize("times", [(1.0, 0.5), (-1.0,), (math.nan,), (0.0, math.inf), ((0.0, 1.0), (2.0, 3.0))])
+def test_instants_that_cannot_come_one_after_the_other_are_refused(times: tuple[float, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"arrivals\.times"):
+        Arrivals(kind="times", times=times)
