@@ -166,7 +166,9 @@ class RoutingEngine:
         """The choice and runners-up of many requests on one belief, each as `rank` would order its candidates.
 
         What cannot be done for all together is done one by one: requests of more than three hops, of several
-        destinations, with exclusions, of another AIC policy than the first, or for a policy that draws.
+        destinations, with exclusions, of another AIC policy than the first, or for a policy that draws. A learned
+        scorer sums in another order for many paths than for few: scores that differ in their last digits alone may
+        change places.
 
         Args:
             requests: C requests.
