@@ -45,7 +45,9 @@ def compare(
     """Hold both engines to the samples below a folder.
 
     Errors are means over a sample's flows; goals are means over samples. `..._mape` is a mean absolute relative error,
-    `..._bias` the mean relative error, `..._loss_error` the mean absolute difference of the shares lost.
+    `..._bias` the mean relative error, `..._loss_error` the mean absolute difference of the shares lost;
+    `packet_unmeasured` counts flows that have a published delay and of which our run delivered nothing: they are left
+    out of the errors of delay.
 
     Args:
         folder: With `results_*.tar.gz`, at any depth.
@@ -93,6 +95,7 @@ def compare_sample(place: Place) -> Row:
         "intensity": sample.intensity,
         "published_seconds": sample.duration,
         "simulated_seconds": duration,
+        "packet_unmeasured": _unmeasured(sample, packet),
         **{f"packet_{name}": value for name, value in _errors(sample, packet).items()},
         **{f"packet_delay_mape_{policy.lower()}": value for policy, value in _by_policy(sample, packet)},
     }
@@ -120,6 +123,10 @@ def _errors(sample: Sample, outcome: Outcome) -> dict[str, float]:
         "loss_error": float(np.mean(np.abs(outcome.loss - sample.measured.loss))),
         "variance_mape": _mean(np.abs(_relative(outcome.variance, sample.measured.variance))),
     }
+
+
+def _unmeasured(sample: Sample, outcome: Outcome) -> int:
+    return int(np.count_nonzero((sample.measured.delay > 0.0) & np.isnan(outcome.delay)))
 
 
 def _by_policy(sample: Sample, outcome: Outcome) -> Iterator[tuple[str, float]]:

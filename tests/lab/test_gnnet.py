@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from meshsim.lab import gnnet as lab
 from meshsim.lab.gnnet import compare
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_samples_of_both_years_are_held_to_the_goals_of_their_year(tmp_path: Path, gnnet: Callable[..., Path]) -> None:
@@ -19,4 +24,15 @@ def test_samples_of_both_years_are_held_to_the_goals_of_their_year(tmp_path: Pat
     assert goals["gnnet_2021_flow_delay_mape"]["target"] == 0.025
     assert [goal for goal in goals if goal.startswith("gnnet_2022")] == []  # at an intensity that is only reported
     assert all(row["transmission_delay_mape"] > 0.0 for row in told)
+    assert [row["packet_unmeasured"] for row in told] == [0, 0]
     assert told[1]["packet_delay_mape_wfq"] == told[1]["packet_delay_mape"]
+
+
+def test_a_flow_of_which_nothing_arrives_is_told(
+    tmp_path: Path, gnnet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gnnet(tmp_path / "2022" / "b", "2022")
+    monkeypatch.setattr(lab, "MOST_HOPS", 0.0)
+    (row,) = compare(tmp_path, workers=1)["tables"]["samples"]
+    assert (row["simulated_seconds"], row["packet_unmeasured"]) == (0.0, 1)
+    assert math.isnan(row["packet_delay_mape"])
