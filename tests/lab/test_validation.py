@@ -55,6 +55,9 @@ def test_a_planted_wrong_theory_misses_its_goal_and_the_command_says_so(monkeypa
     assert result.return_value == FAILED
     assert "MISS idle_path" in result.output
     assert "0 of 1 cases" in result.output
+    assert "MISS delay" in result.output
+    assert "allowed" in result.output
+    assert "runs" in result.output
 
 
 def here(chosen: list[cases.Case]) -> list[tuple[str, dict[str, list[float]]]]:
