@@ -16,6 +16,9 @@ from meshsim.cli.app import FAILED, OK
 if TYPE_CHECKING:
     from rich.table import Table
 
+FILE_WIDTH = 160
+"""Characters of a line where nobody's terminal says."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for machines.")
@@ -94,28 +97,32 @@ def emit_goals(answer: Mapping[str, Any], *, json_wanted: bool) -> int:
     from rich.console import Console
 
     console = Console()
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
     for name, rows in {**answer["tables"], "goals": answer["goals"]}.items():
         console.print(_table(name, rows))
     return goals_code(answer)
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=name, title_justify="left")
+    table = Table(title=name, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     columns = list(dict.fromkeys(key for row in rows for key in row))
     for column in columns:
         numeric = all(isinstance(row.get(column, 0), int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        # words apart, so that a narrow terminal breaks between them
+        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(row.get(column, "")) for column in columns))
+        table.add_row(*(_cell(row.get(column, ""), digits=8 if name == "goals" else 5) for column in columns))
     return table
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, *, digits: int) -> str:
     if isinstance(value, bool):
         return "yes" if value else "NO"
-    return f"{value:.8g}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def goals_code(answer: Mapping[str, Any]) -> int:

@@ -72,16 +72,12 @@ def _tell(row: Mapping[str, Any]) -> None:
     click.echo(f"{row['year']} {row['sample']}: mean delay off by {told}")
 
 
-FILE_WIDTH = 160
-"""Characters of a line where nobody's terminal says."""
-
-
 def _show(rows: Sequence[Mapping[str, Any]], goals: Sequence[Mapping[str, Any]]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = FILE_WIDTH
+        console.width = options.FILE_WIDTH
     for goal in goals:
         console.print(_block(goal, [row for row in rows if row["case"] == goal["goal"]]))
     passed = sum(goal["pass"] for goal in goals)
