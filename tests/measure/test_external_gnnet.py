@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -98,12 +97,17 @@ def test_archives_that_hold_no_sample_are_an_error(tmp_path: Path, gnnet: Write)
 
 def test_an_archive_with_any_byte_changed_is_read_or_named(tmp_path: Path, gnnet: Write) -> None:
     whole = (gnnet(tmp_path, "2021") / "results_1_0.tar.gz").read_bytes()
+    named = []
     for place in range(0, len(whole), 7):
         folder = tmp_path / str(place)
         folder.mkdir()
         (folder / "results_1_0.tar.gz").write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
-        with contextlib.suppress(ConfigError):
-            find_samples(folder)
+        try:
+            assert find_samples(folder)
+        except ConfigError as error:
+            named.append(str(error))
+    assert named
+    assert all("results_1_0.tar.gz" in told for told in named)
 
 
 def test_a_graph_of_a_name_that_no_file_can_have_is_an_error(tmp_path: Path, gnnet: Write) -> None:

@@ -71,6 +71,7 @@ def test_two_hundred_mutated_scenarios_are_errors_with_a_line_or_valid_runs(tmp_
 @pytest.mark.parametrize("part", range(6))
 def test_thousands_more_are(part, tmp_path):
     plans = check(range(1000 + 200 * part, 1200 + 200 * part), tmp_path, large=2000)
+    assert 10 < len(plans) < 100
     for place, plan in enumerate(plans[::4]):
         run_briefly(plan, tmp_path / f"run-{place}")
 

@@ -225,6 +225,7 @@ def test_the_keys_that_may_change_are_keys_of_scenarios(small):
     for key in CHANGEABLE:
         part = whole
         for name in key.split("."):
+            assert name in part, key
             part = part[name]
 
 
