@@ -126,6 +126,7 @@ class NetworkView:
         links: E directed links.
         fresh: Links known better than, or not in, `links` (the owner's own measurements, the direct path); they take
             precedence when hops are looked up and are not part of what the encoder sees. Sorted by (src, dst).
+        confined: Whether nodes reach only those they have links with, as radios do; else any two may try to connect.
     """
 
     version: int
@@ -134,6 +135,7 @@ class NetworkView:
     nodes: NodeBelief
     links: LinkBelief
     fresh: LinkBelief | None = field(default=None)
+    confined: bool = False
 
     @cached_property
     def indptr(self) -> NDArray[np.int64]:

@@ -106,7 +106,8 @@ def batchable(requests: Sequence[RouteRequest], view: NetworkView, fresh: Fresh 
     index, first = view.index, requests[0].aic
     able = np.array(
         [
-            len(request.destinations) == 1
+            not view.confined
+            and len(request.destinations) == 1
             and not request.exclude
             and request.hop_limit <= MOST_ENUMERATED
             and request.aic is first

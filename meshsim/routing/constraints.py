@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meshsim.mesh.media import AicPolicy
-from meshsim.mesh.view import connectable
+from meshsim.mesh.view import connectable, find_links
 from meshsim.routing.graph import graph_of
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ def _path_rules(
         (f"path longer than {request.hop_limit} hops", candidates.hops > request.hop_limit),
         ("destination offline", _unreachable(candidates, view.nodes)),
         ("NAT types cannot connect", _closed(candidates, view.nodes)),
+        ("no link between the nodes of a hop", _apart(candidates, view)),
         ("a node of the path lacks AIC", _plain(candidates, view.nodes) & (request.aic is AicPolicy.REQUIRE)),
     ]
 
@@ -187,6 +188,17 @@ def _closed(candidates: Candidates, nodes: NodeBelief) -> NDArray[np.bool_]:
     """(P,) which paths have a hop that no NAT lets through."""
     closed = ~connectable(nodes.nat[candidates.hop_src], nodes.nat[candidates.hop_dst])
     return np.asarray(np.bincount(candidates.hop_path, weights=closed, minlength=len(candidates)) > 0)
+
+
+def _apart(candidates: Candidates, view: NetworkView) -> NDArray[np.bool_]:
+    """(P,) which paths have a hop without a link, where nodes reach only those they have links with."""
+    if not view.confined:
+        return np.zeros(len(candidates), dtype=np.bool_)
+    src, dst, n = candidates.hop_src, candidates.hop_dst, len(view.nodes)
+    apart = find_links(view.links, src, dst, n) < 0
+    if view.fresh is not None:
+        apart &= find_links(view.fresh, src, dst, n) < 0
+    return np.asarray(np.bincount(candidates.hop_path, weights=apart, minlength=len(candidates)) > 0)
 
 
 def _plain(candidates: Candidates, nodes: NodeBelief) -> NDArray[np.bool_]:

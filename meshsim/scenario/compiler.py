@@ -9,9 +9,11 @@ from meshsim.scenario.events import build_calls, build_faults
 from meshsim.scenario.overlay import build_links
 from meshsim.scenario.plan import Plan
 from meshsim.scenario.population import build_nodes
+from meshsim.scenario.quantities import LONGEST
 from meshsim.scenario.underlay import build_underlay
 
 if TYPE_CHECKING:
+    from meshsim.scenario.network import UnderlayConfig
     from meshsim.scenario.schema import Scenario
 
 
@@ -30,7 +32,7 @@ def compile_plan(scenario: Scenario, seed: int) -> Plan:
     ('alice', 'bob')
     """
     seeds = SeedTree(seed)
-    underlay = build_underlay(scenario.underlay, scenario.topology(seed), seeds)
+    underlay = build_underlay(_below(scenario), scenario.topology(seed), seeds)
     nodes = build_nodes(scenario, underlay.topology, seeds)
     return Plan(
         scenario=scenario,
@@ -41,3 +43,10 @@ def compile_plan(scenario: Scenario, seed: int) -> Plan:
         calls=build_calls(scenario, nodes, seeds),
         faults=build_faults(scenario, nodes, seeds),
     )
+
+
+def _below(scenario: Scenario) -> UnderlayConfig:
+    """What the underlay is built from: where links follow edges, neighbours meet over the edge between them."""
+    if scenario.nodes.links != "edges":
+        return scenario.underlay
+    return scenario.underlay.model_copy(update={"routing_inflation": 0.0, "hop_cost": LONGEST})

@@ -143,6 +143,9 @@ class NodesConfig(Part):
     """Nearest relays that each node keeps a link with; two random ones come on top."""
     random_relays: Annotated[Count, Field(le=64)] = 2
     """Random relays that each node keeps a link with."""
+    links: Literal["overlay", "edges"] = "overlay"
+    """`overlay`: nodes keep links with relays anywhere, and any two may try to connect; `edges`: a relaying node at
+    every place has links along the edges there only, a peer with the one at its place, as in a mesh of radios."""
     devices: Annotated[Number, Field(ge=1, le=8)] = 1.0
     """Mean number of peers that share one AuraID."""
     named: tuple[NamedNode, ...] = ()

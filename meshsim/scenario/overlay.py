@@ -24,6 +24,8 @@ _RELAY_NEAREST, _RELAY_RANDOM = 16, 8
 
 def build_links(config: NodesConfig, nodes: PlannedNodes, underlay: Underlay, seeds: SeedTree) -> PlannedLinks:
     """The overlay's links, each in both directions and none between NATs that hole punching does not join."""
+    if config.links == "edges":
+        return _along_edges(nodes, underlay)
     relays = np.flatnonzero(nodes.role != Role.PEER)
     between, pairs = _between(underlay), []
     for i, name in enumerate(nodes.names):  # one node after the other: a table of all nodes by all relays would be huge
@@ -35,6 +37,17 @@ def build_links(config: NodesConfig, nodes: PlannedNodes, underlay: Underlay, se
         pairs.append(np.stack([np.full(len(linked), i), linked], axis=1))
     one_way = np.concatenate(pairs)
     src, dst = np.unique(np.concatenate([one_way, one_way[:, ::-1]]), axis=0).astype(np.int32).T
+    return PlannedLinks(src=src.copy(), dst=dst.copy())
+
+
+def _along_edges(nodes: PlannedNodes, underlay: Underlay) -> PlannedLinks:
+    """Links of the relaying nodes along the edges between their places, of the peers to the one at their place."""
+    peers, relays = np.flatnonzero(nodes.role == Role.PEER), np.flatnonzero(nodes.role != Role.PEER)
+    at = np.empty(len(underlay.topology), dtype=np.int64)
+    at[nodes.router[relays]] = relays
+    home = np.stack([peers, at[nodes.router[peers]]], axis=1)
+    edges = np.stack([at[underlay.topology.src], at[underlay.topology.dst]], axis=1)
+    src, dst = np.unique(np.concatenate([edges, home, home[:, ::-1]]), axis=0).astype(np.int32).T
     return PlannedLinks(src=src.copy(), dst=dst.copy())
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meshsim.mesh import geo
+from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.view import Nat, Role
 from meshsim.scenario import census
 from meshsim.scenario.plan import PlannedNodes
@@ -46,7 +47,8 @@ def build_nodes(scenario: Scenario, topology: Topology, seeds: SeedTree) -> Plan
     """All nodes of `scenario`, attached to places of `topology`."""
     config = scenario.nodes
     members = census.members(config)
-    drawn = [_draw(config, member, topology, seeds) for member in members]
+    stands = _stands(config, members, topology)
+    drawn = [_draw(config, member, topology, seeds, stands.get(i)) for i, member in enumerate(members)]
     behaviour, strength = _behaviours(scenario.misbehaviour, members, seeds)
     access = np.stack([node.access for node in drawn])
     return PlannedNodes(
@@ -76,12 +78,33 @@ def _key_seed(seed: int, index: int) -> NDArray[np.uint8]:
     return np.frombuffer(digest, dtype=np.uint8)
 
 
-def _draw(config: NodesConfig, member: census.Member, topology: Topology, seeds: SeedTree) -> _Drawn:
+def _stands(config: NodesConfig, members: tuple[census.Member, ...], topology: Topology) -> dict[int, int]:
+    """Where relaying nodes stand by number if one stands at every place: super nodes where most edges meet.
+
+    Raises:
+        ConfigError: If there are not as many as places.
+    """
+    if config.links != "edges":
+        return {}
+    relaying = [i for i, member in enumerate(members) if member.role != "peer"]
+    said = {i: _router(node.at, topology) for i in relaying if (node := members[i].named) and node.at is not None}
+    if len(relaying) != len(topology) or len(set(said.values())) < len(said):
+        problem = f"{len(relaying)} relaying nodes do not fit {topology.name}: one stands at each place"
+        raise ConfigError(problem, key="nodes.roles", allowed=[f"{len(topology)} relaying nodes"])
+    degree = np.bincount(topology.src, minlength=len(topology))
+    free = iter([int(place) for place in np.argsort(-degree, kind="stable") if int(place) not in said.values()])
+    return {i: said[i] if i in said else next(free) for i in relaying}
+
+
+def _draw(
+    config: NodesConfig, member: census.Member, topology: Topology, seeds: SeedTree, stands: int | None
+) -> _Drawn:
     # Streams go by name: a relay more leaves the peers where they are.
     named = member.named
     place, nat, aic = seeds.stream(f"node/{member.name}").uniform(0, 3)
     shift = seeds.generator(f"node/{member.name}/scatter").standard_normal(2) * config.scatter / _METRES_PER_DEGREE
     router = _router(named.at, topology) if named and named.at is not None else int(place * len(topology))
+    router = router if stands is None else stands
     latitude = float(np.clip(topology.latitude[router] + shift[0], -_MOST_LATITUDE, _MOST_LATITUDE))
     longitude = float(topology.longitude[router] + shift[1] / np.cos(np.radians(latitude)))
     access = named.access if named and named.access else getattr(config.access, member.role)

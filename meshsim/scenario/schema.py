@@ -169,6 +169,8 @@ class RoutingConfig(Part):
     """Most candidate paths of a call, the direct one included."""
     trust_floor: Annotated[Number, Field(ge=0, le=100)] = 30.0
     """Reputation below which a node relays no calls."""
+    max_hops: Annotated[Count, Field(le=64)] = 0
+    """Most links of a path (modelled control plane only); 0 leaves it to what the call carries."""
     fallbacks: Annotated[Count, Field(le=16)] = 2
     """Paths kept in reserve."""
     exploration: Probability = 0.1
@@ -277,6 +279,10 @@ class Scenario(Part):
             raise refuse("packets need the modelled control plane", allowed=["flow"], at=("media", "mode"))
         if self.nodes.max_connections and self.control.mode == "agents":
             raise refuse("a limit needs the modelled control plane", allowed=["0"], at=("nodes", "max_connections"))
+        if self.nodes.links == "edges" and self.control.mode == "agents":
+            raise refuse("radio links need the modelled control plane", allowed=["overlay"], at=("nodes", "links"))
+        if self.routing.max_hops and self.control.mode == "agents":
+            raise refuse("a limit needs the modelled control plane", allowed=["0"], at=("routing", "max_hops"))
         if self.media.labels == "packet" and self.media.mode == "flow":
             raise refuse("labels from packets need media in packets", allowed=["flow"], at=("media", "labels"))
         total = sum(entry.share for entry in self.misbehaviour)

@@ -129,5 +129,6 @@ class Asking:
             source=self._ids[calls.caller.item(number)],
             destinations=(self._ids[calls.callee_node.item(number)],),
             media=MediaType(calls.media[number]),
+            max_hops=self._plan.scenario.routing.max_hops or None,
             exclude=frozenset(self._ids[node] for node in dead),
         )

@@ -171,7 +171,8 @@ class ControlPlane:
             observed=self._known.copy(),
         )
         index = self.shared.index if self._digests else None
-        self.shared = NetworkView(version=self._digests, owner=-1, at=t, nodes=nodes, links=belief)
+        confined = self._world.plan.scenario.nodes.links == "edges"
+        self.shared = NetworkView(version=self._digests, owner=-1, at=t, nodes=nodes, links=belief, confined=confined)
         if index is not None:
             self.shared.__dict__["index"] = index  # the cached property: the same nodes have the same index
         self._digests += 1

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from meshsim.mesh.media import Demand
-    from meshsim.scenario.plan import Plan, PlannedNodes, Underlay
+    from meshsim.scenario.plan import Plan
 
 EDGE_BURST = 8.0 * 16_384
 """Bits of a burst on an underlay edge: what a TCP sender puts on the wire back to back, 16 KiB."""
@@ -230,6 +230,7 @@ class Ground(NamedTuple):
         places: U.
         route_indptr: (U * U + 1,) edges of each route.
         route_edge: Edges.
+        confined: Whether a hop is one edge between relaying nodes, or leads to the node at a peer's place.
         first: First resource of each kind: up, down, transit up, transit down, relaying.
         capacity: (R,) of the resources.
         scratch: (R,) zeros, and left so.
@@ -242,13 +243,15 @@ class Ground(NamedTuple):
     places: int
     route_indptr: NDArray[np.int64]
     route_edge: NDArray[np.int64]
+    confined: bool
     first: tuple[int, int, int, int, int]
     capacity: NDArray[np.float64]
     scratch: NDArray[np.float64]
 
 
-def ground_of(resources: Resources, nodes: PlannedNodes, underlay: Underlay) -> Ground:
+def ground_of(resources: Resources, plan: Plan) -> Ground:
     """The ground of one plan."""
+    nodes, underlay = plan.nodes, plan.underlay
     nats = np.arange(len(Nat), dtype=np.int8)
     return Ground(
         router=nodes.router.astype(np.int64),
@@ -258,6 +261,7 @@ def ground_of(resources: Resources, nodes: PlannedNodes, underlay: Underlay) -> 
         places=len(underlay.topology),
         route_indptr=underlay.route_indptr.astype(np.int64),
         route_edge=underlay.route_edge.astype(np.int64),
+        confined=plan.scenario.nodes.links == "edges",
         first=(resources.up, resources.down, resources.transit_up, resources.transit_down, resources.relay),
         capacity=resources.capacity,
         scratch=np.zeros(len(resources)),
@@ -349,6 +353,18 @@ def _lay_hops(ground: Ground, src: Any, dst: Any) -> Any:
 
 
 @_inner
+def _meet(ground: Ground, a: int, b: int) -> bool:
+    """Whether media pass from `a` to `b` at all."""
+    if ground.confined:
+        route = ground.router[a] * ground.places + ground.router[b]
+        edges = ground.route_indptr[route + 1] - ground.route_indptr[route]
+        if edges > (0 if ground.home[a] or ground.home[b] else 1) or (ground.home[a] and ground.home[b]):
+            return False
+    joins: bool = ground.joins[ground.nat[a], ground.nat[b]]
+    return joins
+
+
+@_inner
 def _most_rows_of(ground: Ground, src: int, dst: int) -> int:
     """Not less than the rows of a hop: four beside its route."""
     route = ground.router[src] * ground.places + ground.router[dst]
@@ -388,7 +404,7 @@ def _lay(ground: Ground, flat: Any, indptr: Any, rate: float, bits: float) -> An
     for path in range(len(indptr) - 1):
         start, stop = indptr[path], indptr[path + 1]
         for k in range(start, stop - 1):
-            joined[k] = ground.joins[ground.nat[flat[k]], ground.nat[flat[k + 1]]]
+            joined[k] = _meet(ground, flat[k], flat[k + 1])
             at = _lay_hop(ground, flat[k], flat[k + 1], resource, at)
         back = at
         for k in range(start, stop - 1):

@@ -110,7 +110,7 @@ class World:
         misbehaves = np.array([kind != "honest" for kind in nodes.behaviour])
         self.drop = np.where(misbehaves, nodes.strength, 0.0)
         self._survival, self._mute = np.log1p(-np.minimum(self.drop, TOTAL_DROP)), self.drop >= TOTAL_DROP
-        self._ground = ground_of(self.resources, nodes, plan.underlay)
+        self._ground = ground_of(self.resources, plan)
         self._fixed = _fixed(self.resources)
         seeds, drift = SeedTree(plan.seed), plan.scenario.underlay.drift
         means = self.resources.utilisation
