@@ -1,0 +1,19 @@
+"""Routing protocols: stateful nodes without IO, rivals of the engine that pay for their control messages.
+
+`base` says what a protocol is and `packet` how its messages are written; each protocol has a file, and all are known by
+name in `PROTOCOLS`.
+"""
+
+from __future__ import annotations
+
+from meshsim.routing.protocols.base import (
+    PROTOCOLS,
+    Broadcast,
+    Effect,
+    RoutingProtocol,
+    Tables,
+    Unicast,
+    make,
+)
+
+__all__ = ["PROTOCOLS", "Broadcast", "Effect", "RoutingProtocol", "Tables", "Unicast", "make"]
