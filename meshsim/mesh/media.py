@@ -55,12 +55,20 @@ def _wire_rate(payload_bps: float, packets_per_second: float) -> float:
     return payload_bps + 8 * WIRE_OVERHEAD_BYTES * packets_per_second
 
 
+VOICE_RATE, VIDEO_RATE = 24e3, 1e6
+"""Bits per second of coded media: Opus, and the video beside it."""
+
+_VOICE_PACKETS, _VIDEO_PAYLOAD = 50.0, 1100
+VOICE_WIRE_RATE = _wire_rate(VOICE_RATE, _VOICE_PACKETS)
+VIDEO_WIRE_RATE = _wire_rate(VIDEO_RATE, VIDEO_RATE / (8 * _VIDEO_PAYLOAD))
+"""The same on the wire, headers included."""
+
 _DEMANDS = {
     # Opus 24 kbit/s in 20 ms packets
-    MediaType.AUDIO: Demand(rate_bps=_wire_rate(24e3, 50), packet_bytes=60 + WIRE_OVERHEAD_BYTES, max_hops=3),
+    MediaType.AUDIO: Demand(rate_bps=VOICE_WIRE_RATE, packet_bytes=60 + WIRE_OVERHEAD_BYTES, max_hops=3),
     # Opus plus 1 Mbit/s of video in 1,100-byte payloads; video goes down to about 120 kbit/s
     MediaType.AUDIO_VIDEO: Demand(
-        rate_bps=_wire_rate(24e3, 50) + _wire_rate(1e6, 1e6 / 8800), packet_bytes=850, max_hops=3, lowest=0.15
+        rate_bps=VOICE_WIRE_RATE + VIDEO_WIRE_RATE, packet_bytes=850, max_hops=3, lowest=0.15
     ),
     MediaType.DATA: Demand(rate_bps=256e3, packet_bytes=1200, max_hops=5, lowest=0.1),
 }

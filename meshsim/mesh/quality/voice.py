@@ -1,11 +1,11 @@
-"""From links to paths, and from paths to what people hear: composition, the E-model, the quality target.
+"""What people hear of an Opus call: the parts of the E-model that a network moves, cheap enough for every candidate.
 
-`poor` and `meets_target` are defined here once; labels, tables and reputation all use them.
+The whole E-model, with echo, noise and the wider scales, is `emodel`; on an echo-free path with default values both
+say the same, which is tested.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,53 +22,7 @@ OPUS_NB_IE, OPUS_NB_BPL = 2.03, 15.95
 PACKETISATION = 0.020
 BUFFER_FLOOR = 0.020
 BUFFER_PER_JITTER = 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QualityTarget:
-    """The bounds beyond which a call is poor.
-
-    Source: Jiang et al., "VIA: Improving Internet Telephony Call Quality Using Predictive Relay Selection",
-    SIGCOMM 2016.
-
-    Attributes:
-        rtt: Seconds.
-        loss: Probability.
-        jitter: Seconds (RFC 3550).
-    """
-
-    rtt: float = 0.320
-    loss: float = 0.012
-    jitter: float = 0.012
-
-
-TARGET = QualityTarget()
-
-
-def compose_loss(loss: ArrayLike) -> float:
-    """Loss of a path whose links lose independently; shape (H,) -> scalar.
-
-    >>> compose_loss([0.1, 0.1])
-    0.18999999999999995
-    """
-    return float(1.0 - np.prod(1.0 - np.asarray(loss, dtype=np.float64)))
-
-
-def compose_jitter(jitter: ArrayLike) -> float:
-    """Jitter of a path whose links' delays vary independently: variances add; shape (H,) -> seconds."""
-    return float(np.sqrt(np.sum(np.square(np.asarray(jitter, dtype=np.float64)))))
-
-
-def poor(rtt: ArrayLike, jitter: ArrayLike, loss: ArrayLike) -> NDArray[np.bool_]:
-    """Whether a call with these measures is poor (beyond any bound of `TARGET`); NaN counts as poor.
-
-    Args:
-        rtt: Round-trip time, seconds, any shape.
-        jitter: Interarrival jitter, seconds, same shape.
-        loss: Packet loss probability, same shape.
-    """
-    met = (np.asarray(rtt) <= TARGET.rtt) & (np.asarray(jitter) <= TARGET.jitter) & (np.asarray(loss) <= TARGET.loss)
-    return np.asarray(~met)
+"""Seconds of a packet, and of a jitter buffer at least and per second of jitter."""
 
 
 def delay_impairment(delay: ArrayLike) -> NDArray[np.float64]:
@@ -109,17 +63,26 @@ def mos_of(rating: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.maximum(1.0 + 0.035 * r + 7e-6 * r * (r - 60.0) * (100.0 - r), 1.0))
 
 
+def mouth_to_ear(delay: ArrayLike, jitter: ArrayLike) -> NDArray[np.float64]:
+    """Seconds from mouth to ear: the network, one packetisation interval, and an adaptive jitter buffer.
+
+    The buffer has three times the jitter, at least 20 ms, and is taken to hold what comes, so jitter costs delay and no
+    loss.
+
+    Args:
+        delay: One-way network delay, seconds.
+        jitter: Seconds.
+    """
+    buffer = np.maximum(BUFFER_FLOOR, BUFFER_PER_JITTER * np.asarray(jitter, dtype=np.float64))
+    return np.asarray(np.asarray(delay, dtype=np.float64) + PACKETISATION + buffer)
+
+
 def voice_mos(delay: ArrayLike, jitter: ArrayLike, loss: ArrayLike) -> NDArray[np.float64]:
     """Conversational MOS of an Opus call on the narrow-band scale (ITU-T G.107).
-
-    Mouth-to-ear delay is the network's, one packetisation interval, and an adaptive jitter buffer of three times the
-    jitter, at least 20 ms; the buffer is taken to hold what comes, so jitter costs delay and no loss.
 
     Args:
         delay: One-way network delay, seconds.
         jitter: Seconds.
         loss: Probability.
     """
-    buffer = np.maximum(BUFFER_FLOOR, BUFFER_PER_JITTER * np.asarray(jitter, dtype=np.float64))
-    heard = np.asarray(delay, dtype=np.float64) + PACKETISATION + buffer
-    return mos_of(R_DEFAULT - delay_impairment(heard) - loss_impairment(loss))
+    return mos_of(R_DEFAULT - delay_impairment(mouth_to_ear(delay, jitter)) - loss_impairment(loss))
