@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,10 @@ from meshsim.mesh import geo
 if TYPE_CHECKING:
     import networkx as nx
     from numpy.typing import NDArray
+
+
+MEASURES = ("delay", "jitter", "loss", "rate")
+"""What a topology may say of its links beside their length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,12 @@ class Topology:
         latitude, longitude: (N,) float64 degrees.
         src, dst: (E,) int32.
         length: (E,) float64 metres.
+        delay: (E,) float64 one-way seconds, as measured, in place of what the length says.
+        jitter: (E,) float64 seconds that packets stray even on an idle link, as measured.
+        loss: (E,) float64 share of packets lost on an idle link.
+        rate: (E,) float64 bits per second.
+
+    The last four are None where the source says nothing of them, and NaN on links of which it says nothing.
     """
 
     name: str
@@ -52,10 +63,18 @@ class Topology:
     src: NDArray[np.int32]
     dst: NDArray[np.int32]
     length: NDArray[np.float64]
+    delay: NDArray[np.float64] | None = None
+    jitter: NDArray[np.float64] | None = None
+    loss: NDArray[np.float64] | None = None
+    rate: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"{self.name}: place names are not unique")
+        for measure in MEASURES:
+            values = getattr(self, measure)
+            if values is not None and values.shape != self.src.shape:
+                raise ValueError(f"{self.name}: {measure} has shape {values.shape}, links {self.src.shape}")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -76,15 +95,23 @@ class Topology:
         return Link(src=int(self.src[index]), dst=int(self.dst[index]), length=float(self.length[index]))
 
     def to_networkx(self) -> nx.DiGraph[int]:
-        """The same for networkx: nodes by index with `name`, `latitude`, `longitude`; edges with `length` (metres)."""
+        """The same for networkx: nodes by index with `name`, `latitude`, `longitude`; edges with `length` (metres).
+
+        Edges also have those of `MEASURES` that the topology says of them.
+        """
         import networkx as nx  # noqa: PLC0415 - an extra; only needed here
 
         graph: nx.DiGraph[int] = nx.DiGraph(name=self.name)
         for i, name in enumerate(self.names):
             graph.add_node(i, name=name, latitude=float(self.latitude[i]), longitude=float(self.longitude[i]))
-        for src, dst, length in zip(self.src, self.dst, self.length, strict=True):
-            graph.add_edge(int(src), int(dst), length=float(length))
+        for i, length in enumerate(self.length.tolist()):
+            graph.add_edge(int(self.src[i]), int(self.dst[i]), length=length, **self.measures(i))
         return graph
+
+    def measures(self, index: int) -> dict[str, float]:
+        """What the topology says of link `index` beside its length, by the names of `MEASURES`."""
+        said = {name: values[index] for name in MEASURES if (values := getattr(self, name)) is not None}
+        return {name: float(value) for name, value in said.items() if not np.isnan(value)}
 
 
 def from_networkx(graph: nx.Graph[Any], *, name: str | None = None) -> Topology:
@@ -92,14 +119,14 @@ def from_networkx(graph: nx.Graph[Any], *, name: str | None = None) -> Topology:
 
     Node attributes `latitude`, `longitude` (degrees) and edge attribute `length` (metres) are used where present; a
     length is otherwise the great-circle distance, and places without coordinates are put at (0, 0). Self-loops are
-    left out.
+    left out; of parallel edges the shortest stays. Edge attributes named in `MEASURES` are kept.
     """
     labels = list(graph.nodes)
     place = {label: i for i, label in enumerate(labels)}
     data = [graph.nodes[label] for label in labels]
     latitude = np.array([float(d.get("latitude", 0.0)) for d in data])
     longitude = np.array([float(d.get("longitude", 0.0)) for d in data])
-    lengths: dict[tuple[int, int], float] = {}
+    links: dict[tuple[int, int], tuple[float, dict[str, Any]]] = {}
     for a, b, attributes in graph.edges(data=True):
         i, j = place[a], place[b]
         if i == j:
@@ -107,8 +134,9 @@ def from_networkx(graph: nx.Graph[Any], *, name: str | None = None) -> Topology:
         fallback = float(geo.distance(latitude[i], longitude[i], latitude[j], longitude[j]))
         length = float(attributes.get("length", fallback))
         for pair in ((i, j),) if graph.is_directed() else ((i, j), (j, i)):
-            lengths[pair] = min(length, lengths.get(pair, length))
-    pairs = sorted(lengths)
+            if pair not in links or length < links[pair][0]:
+                links[pair] = length, attributes
+    pairs = sorted(links)
     return Topology(
         name=name or str(graph.graph.get("name", "graph")),
         names=tuple(str(d.get("name", label)) for label, d in zip(labels, data, strict=True)),
@@ -116,5 +144,16 @@ def from_networkx(graph: nx.Graph[Any], *, name: str | None = None) -> Topology:
         longitude=longitude,
         src=np.array([p[0] for p in pairs], dtype=np.int32),
         dst=np.array([p[1] for p in pairs], dtype=np.int32),
-        length=np.array([lengths[p] for p in pairs], dtype=np.float64),
+        length=np.array([links[p][0] for p in pairs], dtype=np.float64),
+        **measures([links[p][1] for p in pairs]),
     )
+
+
+def measures(said: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[np.float64]]:
+    """Arrays (E,) of those of `MEASURES` that are said of any of E links; NaN where one says nothing.
+
+    >>> measures([{"loss": 0.1}, {}])
+    {'loss': array([0.1, nan])}
+    """
+    named = [name for name in MEASURES if any(name in link for link in said)]
+    return {name: np.array([float(link.get(name, np.nan)) for link in said]) for name in named}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -37,6 +39,25 @@ def test_a_length_not_given_is_the_great_circle() -> None:
 
 def test_a_directed_graph_keeps_its_directions() -> None:
     assert len(from_networkx(nx.DiGraph([(0, 1)])).src) == 1
+
+
+def test_what_is_said_of_links_survives_the_trip_and_is_unknown_elsewhere() -> None:
+    graph = nx.DiGraph()
+    graph.add_edge(0, 1, length=7.0, loss=0.25, rate=1e6)
+    graph.add_edge(1, 0, length=9.0, loss=0.5)
+    again = from_networkx(from_networkx(graph).to_networkx())
+    assert again.loss is not None
+    assert again.rate is not None
+    assert again.loss.tolist() == [0.25, 0.5]
+    assert again.rate[0] == 1e6
+    assert np.isnan(again.rate[1])
+    assert again.delay is None
+
+
+def test_measures_are_one_for_each_link() -> None:
+    line = from_networkx(nx.Graph([(0, 1)]))
+    with pytest.raises(ValueError, match=r"jitter has shape \(3,\)"):
+        dataclasses.replace(line, jitter=np.zeros(3))
 
 
 def test_place_names_must_be_unique() -> None:
