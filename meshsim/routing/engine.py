@@ -1,7 +1,8 @@
 """The engine embedded everywhere: media demand, candidates, constraints, features, policy, best and runners-up.
 
 It has no clock, no IO and no state of its own: the same request on the same view gives the same decision, unless the
-policy is one that draws (`policies.exploring`), whose only state is a counter.
+policy is one that draws (`policies.exploring`), whose only state is a counter, or one that learns from what it is told
+with `observe` (`policies.via`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from meshsim.routing import features as feature
 from meshsim.routing.batch import batch_of, batchable, build_many, k_shortest_many
 from meshsim.routing.candidates import Candidates, k_shortest, merged
 from meshsim.routing.constraints import Feasibility, Limits, RelayRefusals, apply, relay_refusals, usable
-from meshsim.routing.policies import Policy, is_confident, is_stochastic, make
+from meshsim.routing.policies import Policy, is_confident, is_learning, is_stochastic, make
 from meshsim.routing.request import Prediction, RouteDecision, RouteRequest
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.view import LinkBelief, NetworkView
     from meshsim.routing.batch import Batch, Fresh
     from meshsim.routing.features import Features, Scores
+    from meshsim.routing.policies import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +254,16 @@ class RoutingEngine:
             reasons=(_choice(ranking, chosen, self.policy.name), *ranking.reasons),
             fallbacks=_fallbacks(ranking, view, self.fallbacks),
         )
+
+    @property
+    def learns(self) -> bool:
+        """Whether outcomes make a difference to the policy."""
+        return is_learning(self.policy)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Tells the policy how a call fared, if it learns."""
+        if is_learning(self.policy):
+            self.policy.observe(outcome)
 
     def _order(self, eligible: NDArray[np.bool_], scores: Scores) -> tuple[list[int], NDArray[np.float64]]:
         order = _by_utility(eligible, scores)

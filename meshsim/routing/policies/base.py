@@ -6,6 +6,7 @@ Feasibility, order and fallbacks are the engine's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
@@ -16,6 +17,9 @@ from meshsim.routing.features import Features, Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from meshsim.mesh.ids import NodeId
+    from meshsim.mesh.media import MediaType
 
 
 class Policy(Protocol):
@@ -51,6 +55,52 @@ class Stochastic(Protocol):
     def draw(self) -> float:
         """The next draw, in [0, 1)."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a call fared on one path, as its ends lived it: what learning policies are told.
+
+    Attributes:
+        path: Nodes in order, the observer's end first.
+        media: What the call carried.
+        rtt: Mean round-trip time, seconds; NaN if nothing was measured.
+        jitter: Mean of the worse direction, seconds; NaN if nothing was measured.
+        loss: Mean of the worse direction, probability; NaN if nothing was measured.
+        connected: Whether media came through until the call ended or moved; False where the path failed.
+        at: When this was known, monotonic seconds.
+        observer: The end that tells, if it learns for itself alone; None where one controller learns for an area.
+    """
+
+    path: tuple[NodeId, ...]
+    media: MediaType
+    rtt: float
+    jitter: float
+    loss: float
+    connected: bool
+    at: float
+    observer: NodeId | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.path) < 2:  # noqa: PLR2004 - two ends
+            raise ValueError(f"a path has two ends at least: {self.path}")
+
+
+@runtime_checkable
+class Learning(Protocol):
+    """A policy whose scores follow from the outcomes it was told: the same history gives the same scores.
+
+    Its state is plain data, for it is saved with the episode.
+    """
+
+    def observe(self, outcome: Outcome) -> None:
+        """Takes in how a call fared."""
+        ...
+
+
+def is_learning(policy: Policy) -> TypeGuard[Learning]:
+    """Whether `policy` learns from outcomes."""
+    return _speaks(type(policy), Learning)
 
 
 def is_confident(policy: Policy) -> TypeGuard[Confident]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree, Stream
-from meshsim.routing.policies.base import POLICIES, Policy, is_confident, make
+from meshsim.routing.policies.base import POLICIES, Outcome, Policy, is_confident, is_learning, make
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,6 +66,11 @@ class Exploring:
         if is_confident(self.base):
             return self.base.confidence(ai_score)
         return np.full(len(ai_score), np.nan)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Lets the base policy learn, if it does."""
+        if is_learning(self.base):
+            self.base.observe(outcome)
 
     def propensity(self, utility: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability of each of K feasible candidates: (1 - epsilon) on the best plus epsilon times the softmax."""
