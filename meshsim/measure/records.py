@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
+ASIDE = ("busy", "declined", "refused", "unanswered")
+"""Outcomes of calls that ended for people or policy: told apart, never a failure of routing, not judged by quality."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -96,7 +99,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("ai_score", "float64", "0..100, NaN when the policy claims none"),
         ("confidence", "float64", "0..1, NaN when the policy claims none"),
         ("predicted_rtt_seconds", "float64", "by the policy"),
-        ("outcome", "string", "completed, dropped, failed or running"),
+        ("outcome", "string", "completed, dropped, failed, running; without a failure of routing: see ASIDE"),
         ("reason", "string", "why it failed or dropped, empty otherwise"),
         ("failovers", "int32", "changes of route"),
         ("rtt_seconds", "float64", "as lived, both ways"),
@@ -104,6 +107,9 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("loss", "float64", "as lived, worse direction"),
         ("mos", "float64", "conversational, NaN when not connected"),
         ("poor", "bool", "beyond mesh.quality.TARGET, or not connected"),
+        ("ring_seconds", "float64", "until answered or given up; NaN where calls are answered at once"),
+        ("resolve_seconds", "float64", "until another domain said who is called; NaN within a domain"),
+        ("borders", "int32", "border relays on the first route between domains, -1 within a domain or without route"),
     ),
     "routes": _columns(
         ("call", "int64", "row of the call"),

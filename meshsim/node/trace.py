@@ -149,6 +149,9 @@ class NodeTrace:
             loss=[sample.loss],
             mos=[sample.mos],
             poor=[bool(sample.poor)],
+            ring_seconds=[math.nan],
+            resolve_seconds=[math.nan],
+            borders=[-1],
         )
 
     def _keep_trust(self, sample: TrustSample) -> None:

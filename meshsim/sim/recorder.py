@@ -6,6 +6,7 @@ differ.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import chain
 from operator import attrgetter
@@ -73,8 +74,12 @@ class CallRow:
     loss: float
     mos: float | None = None
     poor: bool | None = None
+    ring_seconds: float = math.nan
+    resolve_seconds: float = math.nan
+    borders: int = -1
 
 
+_WAITS = ("ring_seconds", "resolve_seconds")
 _CALL_COLUMNS = attrgetter(*CallRow.__slots__)
 
 
@@ -278,7 +283,16 @@ class Recorder:
         rtt, jitter, loss = (np.array(told[name]) for name in ("rtt_seconds", "jitter_seconds", "loss"))
         for name, said in (("mos", voice_mos(rtt / 2, jitter, loss)), ("poor", poor(rtt, jitter, loss))):
             told[name] = np.array([y if x is None else x for x, y in zip(told[name], said.tolist(), strict=True)])
-        for name in ("rtt_seconds", "jitter_seconds", "loss", "mos", "predicted_rtt_seconds", "ai_score", "confidence"):
+        for name in (
+            "rtt_seconds",
+            "jitter_seconds",
+            "loss",
+            "mos",
+            "predicted_rtt_seconds",
+            "ai_score",
+            "confidence",
+            *_WAITS,
+        ):
             told[name] = single(np.asarray(told[name], dtype=np.float64))
         self._append("calls", **told)
 

@@ -231,6 +231,9 @@ def _write_outcome(rows: Rows, call: int, at: int, path: tuple[int, int], true: 
         loss=[loss],
         mos=[float(quality.voice_mos(rtt / 2, jitter, loss))],
         poor=[bool(quality.poor(rtt, jitter, loss))],
+        ring_seconds=[float("nan")],
+        resolve_seconds=[float("nan")],
+        borders=[-1],
     )
 
 

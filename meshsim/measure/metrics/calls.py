@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meshsim.measure.records import ASIDE
 from meshsim.mesh.registry import Registry
 
 if TYPE_CHECKING:
@@ -47,8 +48,17 @@ class Metric:
 METRICS: Registry[Metric] = Registry("metric")
 
 
+def _is(calls: dict[str, Any], *outcomes: str) -> NDArray[np.bool_]:
+    return np.array([outcome in outcomes for outcome in calls["outcome"]], dtype=bool)
+
+
+def _over(calls: dict[str, Any]) -> NDArray[np.bool_]:
+    return ~_is(calls, "running")
+
+
 def _ended(calls: dict[str, Any]) -> NDArray[np.bool_]:
-    return np.array([outcome != "running" for outcome in calls["outcome"]], dtype=bool)
+    """Calls that are over and for which routing is to answer."""
+    return ~_is(calls, "running", *ASIDE)
 
 
 def _connected(calls: dict[str, Any]) -> NDArray[np.bool_]:
@@ -60,8 +70,29 @@ def _poor(calls: dict[str, Any]) -> NDArray[np.float64]:
 
 
 def _failed(calls: dict[str, Any]) -> NDArray[np.float64]:
-    failed = np.array([outcome in {"failed", "dropped"} for outcome in calls["outcome"]], dtype=np.float64)
-    return failed[_ended(calls)]
+    return _is(calls, "failed", "dropped")[_ended(calls)].astype(np.float64)
+
+
+def _answered(calls: dict[str, Any]) -> NDArray[np.float64]:
+    rang = np.isfinite(np.asarray(calls["ring_seconds"], dtype=np.float64)) & ~_is(calls, "running", "refused")
+    return (~_is(calls, *ASIDE))[rang].astype(np.float64)
+
+
+def _refused(calls: dict[str, Any]) -> NDArray[np.float64]:
+    return _is(calls, "refused")[_over(calls)].astype(np.float64)
+
+
+def _through_borders(calls: dict[str, Any]) -> NDArray[np.float64]:
+    borders = np.asarray(calls["borders"], dtype=np.int64)
+    return (borders > 0)[_over(calls) & (borders >= 0)].astype(np.float64)
+
+
+def _waited(name: str) -> Callable[[dict[str, Any]], NDArray[np.float64]]:
+    def of(calls: dict[str, Any]) -> NDArray[np.float64]:
+        seconds = np.asarray(calls[name], dtype=np.float64)
+        return seconds[_over(calls) & np.isfinite(seconds)]
+
+    return of
 
 
 def _relayed(calls: dict[str, Any]) -> NDArray[np.float64]:
@@ -106,6 +137,41 @@ for _metric in (
         lower_is_better=True,
         text="jitter of connected calls",
         of=_column("jitter_seconds"),
+    ),
+    Metric(
+        name="answer_rate",
+        unit="1",
+        lower_is_better=False,
+        text="share of calls that rang and were answered",
+        of=_answered,
+    ),
+    Metric(
+        name="ring_seconds",
+        unit="s",
+        lower_is_better=True,
+        text="ringing until answered or given up",
+        of=_waited("ring_seconds"),
+    ),
+    Metric(
+        name="refused_call_rate",
+        unit="1",
+        lower_is_better=True,
+        text="share of calls that federation refused",
+        of=_refused,
+    ),
+    Metric(
+        name="border_call_rate",
+        unit="1",
+        lower_is_better=True,
+        text="share of routed calls between domains over border relays",
+        of=_through_borders,
+    ),
+    Metric(
+        name="resolve_seconds",
+        unit="s",
+        lower_is_better=True,
+        text="until another domain said who is called",
+        of=_waited("resolve_seconds"),
     ),
     Metric(name="loss", unit="1", lower_is_better=True, text="packet loss of connected calls", of=_column("loss")),
 ):
