@@ -23,11 +23,19 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Compare with the published OMNeT++ samples in this folder instead.",
 )
+@click.option("--media", is_flag=True, help="Run the rate control of media through the cases of RFC 8867 instead.")
 @click.option("--samples", type=click.IntRange(min=1), help="With --gnnet: only so many samples of each folder.")
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="With --gnnet: processes.")
 @options.as_json
 def command(
-    cases: tuple[str, ...], folder: Path | None, samples: int | None, workers: int, listed: bool, as_json: bool
+    cases: tuple[str, ...],
+    folder: Path | None,
+    samples: int | None,
+    workers: int,
+    *,
+    listed: bool,
+    media: bool,
+    as_json: bool,
 ) -> int:
     """Hold the simulator to queueing theory; exit code 3 when a quantity misses.
 
@@ -38,13 +46,20 @@ def command(
     Example:
       meshsim validate
       meshsim validate --case mm1_80 --case erlang_b --json
+      meshsim validate --media
     """
+    if media and (cases or listed or folder is not None):
+        raise click.UsageError("--media has cases of its own: leave out --case, --list and --gnnet")
     if samples is not None and folder is None:
         raise click.UsageError("--samples goes with --gnnet")
     if folder is not None and (cases or listed):
         raise click.UsageError("--gnnet has no cases: leave out --case and --list")
     if folder is not None:
         return _compare(folder, samples, workers, as_json=as_json)
+    if media:
+        from meshsim.lab.media import validate_media
+
+        return options.emit_goals(validate_media(progress=not as_json), json_wanted=as_json)
     from meshsim.lab.validation import list_cases, validate
 
     if listed:
