@@ -15,5 +15,19 @@ from meshsim.routing.protocols.base import (
     Unicast,
     make,
 )
+from meshsim.routing.protocols.linkstate import LinkState, LinkStateConfig
+from meshsim.routing.protocols.olsr import Olsr, OlsrConfig
 
-__all__ = ["PROTOCOLS", "Broadcast", "Effect", "RoutingProtocol", "Tables", "Unicast", "make"]
+__all__ = [
+    "PROTOCOLS",
+    "Broadcast",
+    "Effect",
+    "LinkState",
+    "LinkStateConfig",
+    "Olsr",
+    "OlsrConfig",
+    "RoutingProtocol",
+    "Tables",
+    "Unicast",
+    "make",
+]
