@@ -104,7 +104,10 @@ def build_faults(scenario: Scenario, nodes: PlannedNodes, seeds: SeedTree) -> Pl
     said = {node for _, node, _ in faults}
     for i, name in enumerate(nodes.names):
         if i not in said and _churns(scenario.churn, int(nodes.role[i])):
-            faults += [(at, i, kind) for at, kind in _sessions(scenario, seeds.generator(f"churn/{name}"))]
+            faults += [
+                (at, i, kind)
+                for at, kind in scenario.churn.renewals(seeds.generator(f"churn/{name}"), scenario.duration)
+            ]
     faults.sort()
     return PlannedFaults(
         at=np.array([fault[0] for fault in faults], dtype=np.float64),
@@ -115,18 +118,3 @@ def build_faults(scenario: Scenario, nodes: PlannedNodes, seeds: SeedTree) -> Pl
 
 def _churns(churn: Churn, role: int) -> bool:
     return churn.enabled and (churn.applies_to == "all" or role != Role.PEER)
-
-
-def _sessions(scenario: Scenario, generator: np.random.Generator) -> Iterator[tuple[float, str]]:
-    """Downs and ups of one node, from a stationary start: exponential spans need no residual correction."""
-    churn = scenario.churn
-    online = generator.random() >= churn.downtime_mean / (churn.session_mean + churn.downtime_mean)
-    if not online:
-        yield 0.0, "down"
-    at = 0.0
-    while True:
-        at += generator.exponential(churn.session_mean if online else churn.downtime_mean)
-        if at >= scenario.duration:
-            return
-        online = not online
-        yield at, "up" if online else "down"

@@ -30,6 +30,7 @@ from meshsim.scenario.quantities import (
     ReputationName,
     refuse,
 )
+from meshsim.scenario.sessions import Churn
 from meshsim.scenario.topologies import load
 
 if TYPE_CHECKING:
@@ -108,19 +109,6 @@ class CallsConfig(Part):
     """What calls carry."""
     listed: tuple[ListedCall, ...] = ()
     """Calls said one by one, added to the drawn ones."""
-
-
-class Churn(Part):
-    """Nodes that leave without a word and come back; session and downtime lengths are exponential."""
-
-    enabled: Flag = False
-    """Whether nodes churn at all."""
-    session_mean: Annotated[Duration, Field(ge=1)] = 1200.0
-    """Mean seconds up."""
-    downtime_mean: Annotated[Duration, Field(ge=1)] = 90.0
-    """Mean seconds down."""
-    applies_to: Literal["relays", "all"] = "relays"
-    """Which nodes churn: those that carry others' calls, or all."""
 
 
 class Fault(Part):
