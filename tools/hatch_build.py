@@ -1,4 +1,4 @@
-"""Puts the default scorer into the wheel as package data; an editable install reads it from models/ itself."""
+"""Puts the default scorer and the registry of data into the wheel; an editable install reads them where they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class ScorerHook(BuildHookInterface):
     """Build hook of the wheel, named in pyproject.toml."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Adds models/route-scorer as meshsim/_models/route-scorer when a real wheel is built.
+        """Adds models/route-scorer and data/registry.yaml below meshsim/ when a real wheel is built.
 
         Args:
             version: `standard` or `editable`.
@@ -19,3 +19,4 @@ class ScorerHook(BuildHookInterface):
         """
         if version == "standard":
             build_data["force_include"]["models/route-scorer"] = "meshsim/_models/route-scorer"
+            build_data["force_include"]["data/registry.yaml"] = "meshsim/_data/registry.yaml"

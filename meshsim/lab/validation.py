@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import as_completed
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from meshsim.lab.bench import answer
 from meshsim.lab.episodes import workers
 from meshsim.lab.goals import judge
 from meshsim.lab.progress import bar
+from meshsim.scenario.topologies.registry import data_folder
 from meshsim.sim.validate import choose, drawn, known, verdicts
 
 if TYPE_CHECKING:
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from meshsim.sim.validate import Case, Row
 
     Samples = dict[str, list[float]]
-
-
-def data_folder() -> Path | None:
-    """The folder of measured data, if `MESHSIM_DATA_DIR` names one."""
-    named = os.environ.get("MESHSIM_DATA_DIR")
-    return Path(named) if named and Path(named).is_dir() else None
 
 
 def list_cases() -> list[dict[str, str]]:

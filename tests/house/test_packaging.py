@@ -91,4 +91,5 @@ def test_the_wheel_is_small_and_carries_scorer_and_presets(root: Path, tmp_path:
     inside = zipfile.ZipFile(wheel).namelist()
     assert wheel.stat().st_size <= 2 * MEGABYTE
     assert {"meshsim/_models/route-scorer/encoder.onnx", "meshsim/_models/route-scorer/head.onnx"} <= set(inside)
+    assert "meshsim/_data/registry.yaml" in inside
     assert any(name.startswith("meshsim/scenario/presets/") and name.endswith(".yaml") for name in inside)
