@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from meshsim.mesh.time import Instant
     from meshsim.routing.engine import RoutingEngine
 
+FLOW_BYTES = 7
+"""Of a call's id, that tell it from others when paths are drawn by hashing."""
+
 
 class Router:
     """Finds routes for an agent's calls.
@@ -59,6 +62,7 @@ class Router:
             media=call.request.media,
             aic=call.request.aic,
             exclude=frozenset(call.failed),
+            flow=int.from_bytes(call.id[:FLOW_BYTES], "big"),
         )
         view = self._table.view(now)
         try:

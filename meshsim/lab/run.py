@@ -19,7 +19,7 @@ from meshsim.measure.trace import HEADER, Trace, trace_sha256
 from meshsim.mesh.errors import ConfigError, TraceError, nearest
 from meshsim.routing.policies import POLICIES
 from meshsim.scenario import Scenario, compile_plan, load
-from meshsim.scenario.quantities import SHORTEST_PERIOD
+from meshsim.scenario.quantities import ORACLE, SHORTEST_PERIOD
 from meshsim.sim import begin, checkpoint
 from meshsim.sim.checkpoint import CHECKPOINT, describe
 from meshsim.sim.fork import fork as make_fork
@@ -192,10 +192,9 @@ def run(  # noqa: PLR0913 - the verb has as many options
 
 
 def _check_policy(policy: str | Policy | None) -> None:
-    if isinstance(policy, str) and policy not in POLICIES:
-        raise ConfigError(
-            f"unknown policy {policy!r}", key="policy", allowed=list(POLICIES), nearest=nearest(policy, POLICIES)
-        )
+    if isinstance(policy, str) and policy not in POLICIES and policy != ORACLE:
+        known = [*POLICIES, ORACLE]
+        raise ConfigError(f"unknown policy {policy!r}", key="policy", allowed=known, nearest=nearest(policy, known))
 
 
 def _resume(given: Path, every: float | None, progress: bool) -> Result:  # noqa: FBT001 - as `run` was told

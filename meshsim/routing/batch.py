@@ -84,6 +84,11 @@ class Batch:
         return np.array([request.demand.rate_bps for request in self.requests])
 
     @cached_property
+    def flow(self) -> _Ints:
+        """What tells each call from others."""
+        return np.array([request.flow for request in self.requests], dtype=np.int64)
+
+    @cached_property
     def media(self) -> _Ints:
         """Place of each call's medium in `MediaType`."""
         place = {media: i for i, media in enumerate(MediaType)}
@@ -248,7 +253,7 @@ def build_many(
         "aic": batch.requests[0].aic,
         "media": tuple(batch.media[owner] == place for place in range(len(MediaType))),
     }
-    return features.described(candidates, hops, view, partial(features.Asked, **asked))
+    return features.described(candidates, hops, view, partial(features.Asked, **asked), batch.flow[owner])
 
 
 def _known_better(

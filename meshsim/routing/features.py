@@ -146,6 +146,7 @@ class Features:
         path: (P, len(PATH)) float32.
         belief: The paths in SI units.
         hops: The hops in SI units, if they are at hand.
+        flow: What tells the call from others, of all paths or (P,) int64; 0 where nobody knows.
     """
 
     def __init__(  # noqa: PLR0913 - what a policy sees is one thing
@@ -160,10 +161,11 @@ class Features:
         path: _Lazy,
         belief: PathBelief,
         hops: LinkBelief | None = None,
+        flow: int | NDArray[np.int64] = 0,
     ) -> None:
         self.graph, self.version = graph, version
         self.hop_src, self.hop_dst, self.hop_path = hop_src, hop_dst, hop_path
-        self.belief, self.hops = belief, hops
+        self.belief, self.hops, self.flow = belief, hops, flow
         self._hop, self._path = hop, path
 
     @cached_property
@@ -367,7 +369,7 @@ def build(candidates: Candidates, request: RouteRequest, view: NetworkView) -> F
         view: What is believed.
     """
     hops = believed_hops(view, candidates.hop_src, candidates.hop_dst)
-    return described(candidates, hops, view, partial(_asked, request))
+    return described(candidates, hops, view, partial(_asked, request), request.flow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,7 +391,13 @@ def _asked(request: RouteRequest) -> Asked:
     return Asked(request.demand.rate_bps, request.aic, tuple(request.media is media for media in MediaType))
 
 
-def described(candidates: Candidates, hops: LinkBelief, view: NetworkView, asked: Callable[[], Asked]) -> Features:
+def described(
+    candidates: Candidates,
+    hops: LinkBelief,
+    view: NetworkView,
+    asked: Callable[[], Asked],
+    flow: int | NDArray[np.int64],
+) -> Features:
     """Features of `candidates` whose hops are believed to be `hops`; `asked` is told when somebody looks."""
     belief = _compose(candidates, hops, view.nodes)
     return Features(
@@ -402,6 +410,7 @@ def described(candidates: Candidates, hops: LinkBelief, view: NetworkView, asked
         path=partial(_path_table, candidates, hops, belief, asked, view.nodes),
         belief=belief,
         hops=hops,
+        flow=flow,
     )
 
 

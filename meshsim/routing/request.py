@@ -10,6 +10,8 @@ from meshsim.mesh.media import AicPolicy, Demand, MediaType, demand
 if TYPE_CHECKING:
     from meshsim.mesh.ids import NodeId
 
+_FLOWS = 2**63
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteRequest:
@@ -22,6 +24,7 @@ class RouteRequest:
         aic: How AIC is treated.
         max_hops: Most links of a path; None takes the medium's own limit.
         exclude: Nodes that must not relay (found dead by a failover, say).
+        flow: What tells the call from others between the same ends, below 2**63; policies that spread calls hash it.
     """
 
     source: NodeId
@@ -30,12 +33,15 @@ class RouteRequest:
     aic: AicPolicy = AicPolicy.OFF
     max_hops: int | None = None
     exclude: frozenset[NodeId] = frozenset()
+    flow: int = 0
 
     def __post_init__(self) -> None:
         if not self.destinations:
             raise ValueError("a route request names at least one destination")
         if self.max_hops is not None and self.max_hops < 1:
             raise ValueError(f"max_hops must be at least 1: {self.max_hops}")
+        if not 0 <= self.flow < _FLOWS:
+            raise ValueError(f"flow must be in [0, 2**63): {self.flow}")
 
     @property
     def demand(self) -> Demand:

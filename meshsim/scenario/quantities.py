@@ -167,12 +167,33 @@ def known_name(kind: str, builtin: Sequence[str]) -> Callable[[str], str]:
     return check
 
 
-POLICY_NAMES = ("direct", "shortest", "weighted", "learned", "exploring")
+POLICY_NAMES = (
+    "direct",
+    "hop",
+    "shortest",
+    "delay",
+    "widest",
+    "widest-shortest",
+    "shortest-widest",
+    "ecmp",
+    "k-shortest",
+    "random-relay",
+    "weighted",
+    "learned",
+    "exploring",
+)
+ORACLE = "oracle"
+"""The policy that sees the truth: it exists in the simulator alone, and under the modelled control plane."""
+
+PROTOCOL_NAMES = ("linkstate", "olsr")
 REPUTATION_NAMES = ("additive", "beta")
 MISBEHAVIOUR_NAMES = ("black_hole", "gray_hole")
 
-PolicyName = Annotated[str, AfterValidator(known_name("routing policy", POLICY_NAMES))]
+PolicyName = Annotated[str, AfterValidator(known_name("routing policy", (*POLICY_NAMES, ORACLE)))]
 """A routing policy."""
+
+ProtocolName = Annotated[str, AfterValidator(known_name("routing protocol", ("", *PROTOCOL_NAMES)))]
+"""A routing protocol, or "" for the engine."""
 
 ReputationName = Annotated[str, AfterValidator(known_name("reputation model", REPUTATION_NAMES))]
 """A reputation model."""

@@ -16,6 +16,8 @@ from meshsim.scenario.network import Congestion, Drift, Generated, UnderlayConfi
 from meshsim.scenario.nodes import Access, NamedNode, NodesConfig
 from meshsim.scenario.part import SHARE_TOLERANCE, Part, Shares
 from meshsim.scenario.quantities import (
+    ORACLE,
+    POLICY_NAMES,
     Aura,
     Count,
     Duration,
@@ -269,8 +271,12 @@ class Scenario(Part):
             raise refuse("a limit needs the modelled control plane", allowed=["0"], at=("nodes", "max_connections"))
         if self.nodes.links == "edges" and self.control.mode == "agents":
             raise refuse("radio links need the modelled control plane", allowed=["overlay"], at=("nodes", "links"))
+        if self.routing.policy == ORACLE and self.control.mode == "agents":
+            raise refuse("the oracle needs the modelled control plane", allowed=POLICY_NAMES, at=("routing", "policy"))
         if self.routing.max_hops and self.control.mode == "agents":
             raise refuse("a limit needs the modelled control plane", allowed=["0"], at=("routing", "max_hops"))
+        if self.routing.protocol and self.control.mode == "agents":
+            raise refuse("a protocol takes the place of agents", allowed=["modelled"], at=("control", "mode"))
         if self.media.labels == "packet" and self.media.mode == "flow":
             raise refuse("labels from packets need media in packets", allowed=["flow"], at=("media", "labels"))
         total = sum(entry.share for entry in self.misbehaviour)

@@ -131,4 +131,5 @@ class Asking:
             media=MediaType(calls.media[number]),
             max_hops=self._plan.scenario.routing.max_hops or None,
             exclude=frozenset(self._ids[node] for node in dead),
+            flow=number,
         )

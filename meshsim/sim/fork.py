@@ -18,7 +18,7 @@ from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.scenario import PlannedCalls, PlannedFaults, change, compile_plan
 from meshsim.sim.checkpoint import bring, load
 from meshsim.sim.environment import BEFORE
-from meshsim.sim.simulation import header, make_engine
+from meshsim.sim.simulation import header, make_engine, show_truth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,6 +126,7 @@ def _reroute(episode: Episode, changed: Sequence[str], policy: str | Policy | No
     engine, anew = episode.engine, any(_within(key, _POLICY) for key in changed)
     chosen = policy if policy is not None else None if anew else engine.policy
     wanted = make_engine(episode.plan, chosen)
+    show_truth(wanted.policy, episode.world)
     if wanted.policy is not engine.policy:
         episode.recorder.keep_policy(range(episode.board.counts["started"]), engine.policy.name)
     if wanted.policy is not engine.policy or any(_within(key, _RANKED) for key in changed):

@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from meshsim.identity.keys import Ed25519Signer
 from meshsim.measure.trace import TraceWriter, trace_sha256
+from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree
 from meshsim.routing.engine import RoutingEngine
 from meshsim.routing.policies import Policy, make
-from meshsim.scenario import canonical
+from meshsim.routing.protocols import PROTOCOLS, Tables
+from meshsim.scenario import canonical, change
+from meshsim.scenario.quantities import ORACLE, POLICY_NAMES
+from meshsim.sim.asking import Asking
 from meshsim.sim.calls import Switchboard
 from meshsim.sim.control import ControlPlane
 from meshsim.sim.environment import BEFORE, LATE, Environment
 from meshsim.sim.ledger import Ledger, model_of
+from meshsim.sim.overhead import Overhead
+from meshsim.sim.oracle import Oracle
+from meshsim.sim.protocols import ProtocolBoard
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.world import World
 
@@ -27,6 +34,13 @@ if TYPE_CHECKING:
 
     from meshsim.mesh.ids import NodeId
     from meshsim.scenario.plan import Plan
+
+
+EXPLORING = ("exploring",)
+"""Policies that try other paths in the scenario's share of calls."""
+
+DRAWING = ("k-shortest", "random-relay", *EXPLORING)
+"""Policies that draw; each has a stream of its own name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +117,30 @@ def make_engine(plan: Plan, policy: str | Policy | None = None) -> RoutingEngine
 
 
 def make_policy(plan: Plan, name: str) -> Policy:
-    """The policy `name` with the scenario's options: the model of `learned`, the rate and draws of `exploring`."""
+    """The policy `name` with the scenario's options: the model of `learned`, rates of exploration, streams of draws.
+
+    Raises:
+        ConfigError: If the name is unknown, or asks for an oracle among agents.
+    """
     config = plan.scenario.routing
-    if name == "exploring":
-        return make(name, epsilon=config.exploration, stream=SeedTree(plan.seed).stream("exploring"))
+    if name == ORACLE:
+        if plan.scenario.control.mode == "agents":
+            raise ConfigError("the oracle needs the modelled control plane", key="policy", allowed=POLICY_NAMES)
+        return Oracle()
+    options: dict[str, Any] = {}
+    if name in DRAWING:
+        options["stream"] = SeedTree(plan.seed).stream(name)
+    if name in EXPLORING:
+        options["epsilon"] = config.exploration
     if name == "learned" and config.model is not None:
-        return make(name, model=config.model)
-    return make(name)
+        options["model"] = config.model
+    return make(name, **options)
+
+
+def show_truth(policy: Policy, world: World) -> None:
+    """Lets a policy see the world, if it is the one that may."""
+    if isinstance(policy, Oracle):
+        policy.world = world
 
 
 def node_ids(plan: Plan) -> tuple[NodeId, ...]:
@@ -197,6 +228,8 @@ class Episode:
         recorder.mesh(ids)
         self.env = Environment()
         self.world = World(plan)
+        self.overhead = Overhead(self.env, self.world, recorder)
+        show_truth(engine.policy, self.world)
         self.board = self._make_board(ids)
         self._every_link = self.world.lay_links(plan.links.src, plan.links.dst)
         self._schedule()

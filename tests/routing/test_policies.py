@@ -15,7 +15,23 @@ from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import LinkEntry, NetworkView, NodeEntry, Role, make_view
 from meshsim.routing import RouteRequest, RoutingEngine
-from meshsim.routing.policies import POLICIES, Direct, Exploring, Learned, Policy, Shortest, Weighted, make
+from meshsim.routing.policies import (
+    POLICIES,
+    Direct,
+    Ecmp,
+    Exploring,
+    Hop,
+    KShortest,
+    Learned,
+    Policy,
+    RandomRelay,
+    Shortest,
+    ShortestWidest,
+    Weighted,
+    Widest,
+    WidestShortest,
+    make,
+)
 from meshsim.testing import PolicyContract
 
 if TYPE_CHECKING:
@@ -33,6 +49,46 @@ class TestDirect(PolicyContract):
 class TestShortest(PolicyContract):
     def make_policy(self) -> Policy:
         return Shortest()
+
+
+class TestDelay(PolicyContract):
+    def make_policy(self) -> Policy:
+        return make("delay")
+
+
+class TestHop(PolicyContract):
+    def make_policy(self) -> Policy:
+        return Hop()
+
+
+class TestWidest(PolicyContract):
+    def make_policy(self) -> Policy:
+        return Widest()
+
+
+class TestWidestShortest(PolicyContract):
+    def make_policy(self) -> Policy:
+        return WidestShortest()
+
+
+class TestShortestWidest(PolicyContract):
+    def make_policy(self) -> Policy:
+        return ShortestWidest()
+
+
+class TestEcmp(PolicyContract):
+    def make_policy(self) -> Policy:
+        return Ecmp()
+
+
+class TestKShortest(PolicyContract):
+    def make_policy(self) -> Policy:
+        return KShortest(stream=SeedTree(3).stream("k-shortest"))
+
+
+class TestRandomRelay(PolicyContract):
+    def make_policy(self) -> Policy:
+        return RandomRelay(SeedTree(3).stream("random-relay"))
 
 
 class TestWeighted(PolicyContract):
@@ -59,7 +115,7 @@ class TestLearned(PolicyContract):
 
 def test_every_registered_policy_is_held_to_the_contract() -> None:
     held = {contract.__name__.removeprefix("Test").lower() for contract in PolicyContract.__subclasses__()}
-    assert set(POLICIES) <= held
+    assert {name.replace("-", "") for name in POLICIES} <= held
 
 
 def diamond(

@@ -16,23 +16,34 @@ from meshsim.routing.policies.base import (
     make,
 )
 from meshsim.routing.policies.direct import Direct
+from meshsim.routing.policies.ecmp import Ecmp
 from meshsim.routing.policies.exploring import Exploring
+from meshsim.routing.policies.hop import Hop
 from meshsim.routing.policies.learned import Learned, list_models, load_model, verify_model
 from meshsim.routing.policies.shortest import Shortest
+from meshsim.routing.policies.spreading import KShortest, RandomRelay
 from meshsim.routing.policies.weighted import Weighted
+from meshsim.routing.policies.widest import ShortestWidest, Widest, WidestShortest
 
 __all__ = [
     "POLICIES",
     "Confident",
     "Direct",
+    "Ecmp",
     "Exploring",
+    "Hop",
+    "KShortest",
     "Learned",
     "Learning",
     "Outcome",
     "Policy",
+    "RandomRelay",
     "Shortest",
+    "ShortestWidest",
     "Stochastic",
     "Weighted",
+    "Widest",
+    "WidestShortest",
     "believed_scores",
     "is_confident",
     "is_learning",

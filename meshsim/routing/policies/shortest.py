@@ -12,10 +12,21 @@ if TYPE_CHECKING:
 
 @POLICIES.register("shortest")
 class Shortest:
-    """Least believed RTT."""
+    """Least believed RTT; known as `shortest` and as `delay`.
 
-    name = "shortest"
+    Attributes:
+        name: Which of the two it was asked for by.
+    """
+
+    def __init__(self, name: str = "shortest") -> None:
+        self.name = name
 
     def score(self, features: Features) -> Scores:
         """Minus the believed RTT, seconds."""
         return believed_scores(features, -features.belief.rtt)
+
+
+@POLICIES.register("delay")
+def delay() -> Shortest:
+    """`Shortest` under the name that comparisons of metrics use."""
+    return Shortest("delay")
