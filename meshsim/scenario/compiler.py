@@ -40,7 +40,7 @@ def compile_plan(scenario: Scenario, seed: int) -> Plan:
         nodes=nodes,
         links=build_links(scenario.nodes, nodes, underlay, seeds),
         underlay=underlay,
-        calls=build_calls(scenario, nodes, seeds),
+        calls=build_calls(scenario, nodes, underlay.topology, seeds),
         faults=build_faults(scenario, nodes, seeds),
     )
 

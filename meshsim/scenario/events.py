@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from meshsim.mesh.view import Role
+from meshsim.scenario.people import People, callees
 from meshsim.scenario.plan import PlannedCalls, PlannedFaults
 
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from meshsim.mesh.seeds import SeedTree
+    from meshsim.mesh.topology import Topology
+    from meshsim.scenario.arrivals import Crowd
     from meshsim.scenario.plan import PlannedNodes
     from meshsim.scenario.schema import Churn, Scenario
 
@@ -24,9 +29,10 @@ _Call = tuple[float, float, int, str, int, str]
 _Fault = tuple[float, int, str]
 
 
-def build_calls(scenario: Scenario, nodes: PlannedNodes, seeds: SeedTree) -> PlannedCalls:
+def build_calls(scenario: Scenario, nodes: PlannedNodes, topology: Topology, seeds: SeedTree) -> PlannedCalls:
     """Drawn and listed calls, in order of start."""
-    calls = sorted([*_drawn_calls(scenario, nodes, seeds), *_listed_calls(scenario, nodes)], key=lambda call: call[0])
+    drawn = _drawn_calls(scenario, nodes, topology, seeds)
+    calls = sorted([*drawn, *_listed_calls(scenario, nodes)], key=lambda call: call[0])
     return PlannedCalls(
         start=np.array([call[0] for call in calls], dtype=np.float64),
         duration=np.array([call[1] for call in calls], dtype=np.float64),
@@ -52,15 +58,74 @@ def _listed_calls(scenario: Scenario, nodes: PlannedNodes) -> Iterator[_Call]:
         yield call.at, call.duration, owners[call.caller][0], call.callee, owners[call.callee][0], call.media
 
 
-def _drawn_calls(scenario: Scenario, nodes: PlannedNodes, seeds: SeedTree) -> Iterator[_Call]:
+def _drawn_calls(scenario: Scenario, nodes: PlannedNodes, topology: Topology, seeds: SeedTree) -> Iterator[_Call]:
+    """The usual calls, then those that each crowd adds to them."""
     config = scenario.calls
-    start = _arrivals(config.rate, scenario.duration, seeds)
-    mu, sigma = np.log(config.duration.median), config.duration.sigma
-    length = seeds.generator("calls/duration").lognormal(mu, sigma, len(start))
-    media = _media(config.media.shares(), seeds.stream("calls/media").uniform(0, len(start)))
-    caller, callee = _ends(nodes, seeds, len(start))
-    for i in range(len(start)):
-        yield float(start[i]), float(length[i]), int(caller[i]), nodes.auras[callee[i]], int(callee[i]), media[i]
+    if config.rate == 0:
+        return
+    people = People.of(nodes)
+    yield from _wave(scenario, people, seeds, _Wave(rate=config.rate, end=scenario.duration, among=people.everyone))
+    for i, crowd in enumerate(config.arrivals.crowds):
+        callee = None if crowd.callee is None else people.number(crowd.callee)
+        among = people.around(topology, crowd.centre, crowd.radius)
+        among = among[among != callee] if callee is not None else among
+        rate = config.rate * (crowd.factor - 1.0) * len(among) / len(people.everyone)
+        end = min(crowd.at + crowd.duration, scenario.duration)
+        wave = _Wave(
+            name=f"calls/crowd/{i}", rate=rate, start=crowd.at, end=end, among=among, callee=callee, crowd=crowd
+        )
+        yield from _wave(scenario, people, seeds, wave)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wave:
+    """Calls that are drawn together.
+
+    Attributes:
+        name: Of their streams.
+        rate: Calls per second, on average over the hours of the week.
+        start, end: Seconds.
+        among: Numbers of the people who call.
+        callee: Whom they all call, if they do.
+        crowd: What shapes them, if they are a crowd's.
+    """
+
+    name: str = "calls"
+    rate: float
+    start: float = 0.0
+    end: float
+    among: NDArray[np.int64]
+    callee: int | None = None
+    crowd: Crowd | None = None
+
+    def draw(self, seeds: SeedTree, kind: str, size: int) -> NDArray[np.float64]:
+        """(size,) draws of one kind, in [0, 1)."""
+        return seeds.stream(f"{self.name}/{kind}").uniform(0, size)
+
+    def strength(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(C,) how strong it is at t seconds, in [0, 1]."""
+        return np.ones(len(t)) if self.crowd is None else self.crowd.shape(t)
+
+
+def _wave(scenario: Scenario, people: People, seeds: SeedTree, wave: _Wave) -> Iterator[_Call]:
+    """Calls are drawn as often as in the busiest hour, and kept with the share of it that the caller's hour has.
+
+    That is exact (thinning; Lewis and Shedler, Naval Research Logistics 26, 1979), and where all hours are alike it
+    keeps them all.
+    """
+    config, diurnal = scenario.calls, scenario.calls.arrivals.diurnal
+    start = wave.start + _arrivals(wave.rate * diurnal.most, wave.end - wave.start, seeds, wave.name)
+    draw = partial(wave.draw, seeds, size=len(start))
+    length = config.duration.draw(seeds.generator(f"{wave.name}/duration"), len(start))
+    media = _media(config.media.shares(), draw("media"))
+    person = wave.among[(draw("who") * len(wave.among)).astype(np.int64)]
+    other = callees(people, config.locality, seeds, person, draw("whom"), draw("near"), wave.callee)
+    caller, callee = people.device(person, draw("device")), people.device(other, draw("answering"))
+    strength = wave.strength(start)
+    if not diurnal.flat:
+        strength *= diurnal.factor(start, people.longitude[person]) / diurnal.most
+    for i in np.flatnonzero(draw("activity") < strength).tolist():
+        yield float(start[i]), float(length[i]), int(caller[i]), people.auras[callee[i]], int(callee[i]), media[i]
 
 
 def _media(shares: dict[str, float], draws: NDArray[np.float64]) -> list[str]:
@@ -69,32 +134,15 @@ def _media(shares: dict[str, float], draws: NDArray[np.float64]) -> list[str]:
     return [kinds[i] for i in np.searchsorted(np.cumsum(list(shares.values()))[:-1], draws, side="right")]
 
 
-def _arrivals(rate: float, duration: float, seeds: SeedTree) -> NDArray[np.float64]:
+def _arrivals(rate: float, duration: float, seeds: SeedTree, name: str) -> NDArray[np.float64]:
     """Poisson arrivals in [0, duration); a longer episode begins like a shorter one."""
-    if rate == 0:
+    if rate == 0 or duration <= 0:
         return np.empty(0)
-    generator = seeds.generator("calls/arrival")
+    generator = seeds.generator(f"{name}/arrival")
     times = np.cumsum(generator.exponential(1 / rate, _CHUNK))
     while times[-1] < duration:
         times = np.concatenate([times, times[-1] + np.cumsum(generator.exponential(1 / rate, _CHUNK))])
     return times[times < duration]
-
-
-def _ends(nodes: PlannedNodes, seeds: SeedTree, calls: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Calling and answering node of each call: two different people, drawn evenly, each on one of their nodes."""
-    owned = list(_owners(nodes, peers_only=True).values())
-    if not calls:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    devices = np.array([len(own) for own in owned])
-    first = np.concatenate([[0], np.cumsum(devices)[:-1]])
-    flat = np.concatenate([np.array(own, dtype=np.int64) for own in owned])
-    who, device, whom, answering = (
-        seeds.stream(f"calls/{draw}").uniform(0, calls) for draw in ("who", "device", "whom", "answering")
-    )
-    person = (who * len(owned)).astype(np.int64)
-    other = (person + 1 + (whom * (len(owned) - 1)).astype(np.int64)) % len(owned)
-    caller = flat[first[person] + (device * devices[person]).astype(np.int64)]
-    return caller, flat[first[other] + (answering * devices[other]).astype(np.int64)]
 
 
 def build_faults(scenario: Scenario, nodes: PlannedNodes, seeds: SeedTree) -> PlannedFaults:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from meshsim.mesh.errors import nearest
 from meshsim.scenario import census
+from meshsim.scenario.arrivals import Arrivals, CallDuration, Locality
 from meshsim.scenario.network import Congestion, Drift, Generated, UnderlayConfig
 from meshsim.scenario.nodes import Access, NamedNode, NodesConfig
 from meshsim.scenario.part import SHARE_TOLERANCE, Part, Shares
@@ -65,15 +66,6 @@ _MOST_CALLS = 5e6
 _MOST_LISTED = 12
 
 
-class CallDuration(Part):
-    """Log-normal length of calls."""
-
-    median: PositiveDuration = 70.0
-    """Seconds."""
-    sigma: Annotated[Number, Field(ge=0, le=4)] = 0.8
-    """Standard deviation of the logarithm."""
-
-
 class MediaMix(Shares):
     """Shares of media types among calls; they sum to 1."""
 
@@ -104,9 +96,13 @@ class CallsConfig(Part):
     """Who calls whom: a Poisson process of calls between people, and calls said one by one."""
 
     rate: Annotated[Number, Field(ge=0, le=10_000)] = 1.0
-    """Calls per second in the whole mesh."""
+    """Calls per second in the whole mesh, on average over a week and without crowds."""
     duration: CallDuration = CallDuration()
     """How long calls last."""
+    arrivals: Arrivals = Arrivals()
+    """How the rate changes over time."""
+    locality: Locality = Locality()
+    """Whom people call."""
     media: MediaMix = MediaMix(audio=0.7, audio_video=0.3)
     """What calls carry."""
     listed: tuple[ListedCall, ...] = ()
@@ -287,10 +283,13 @@ class Scenario(Part):
         return self
 
     def _check_places(self) -> None:
-        asked = [(i, node.at) for i, node in enumerate(self.nodes.named) if node.at is not None]
+        named, crowds = enumerate(self.nodes.named), enumerate(self.calls.arrivals.crowds)
+        asked: list[tuple[tuple[str | int, ...], str | int]] = [
+            *((("nodes", "named", i, "at"), node.at) for i, node in named if node.at is not None),
+            *((("calls", "arrivals", "crowds", i, "centre"), c.centre) for i, c in crowds if c.centre is not None),
+        ]
         known = self.topology(0).names if asked else ()
-        for i, place in asked:
-            at = ("nodes", "named", i, "at")
+        for at, place in asked:
             if isinstance(place, str):
                 _check_known("place", place, set(known), at)
             elif place >= len(known):
@@ -301,12 +300,15 @@ class Scenario(Part):
         peers = {member.aura for member in members if member.role == "peer"}
         if self.calls.rate and len(peers) < 2:  # noqa: PLR2004 - a call has two ends
             raise refuse(f"calls need two people, the peers belong to {len(peers)}", at=("calls", "rate"))
-        expected = self.calls.rate * self.duration
+        expected = self.calls.arrivals.expected(self.calls.rate, self.duration)
         if expected > _MOST_CALLS:
             raise refuse(f"{expected:.3g} calls are too many", allowed=[f"<= {_MOST_CALLS:g}"], at=("calls", "rate"))
         names = {member.name for member in members}
         for i, fault in enumerate(self.faults):
             _check_known("node", fault.node, names, ("faults", i, "node"))
+        for i, crowd in enumerate(self.calls.arrivals.crowds):
+            if crowd.callee is not None:
+                _check_known("person with a peer", crowd.callee, peers, ("calls", "arrivals", "crowds", i, "callee"))
         auras = {member.aura for member in members}
         for i, call in enumerate(self.calls.listed):
             self._check_call(call, auras, ("calls", "listed", i))
