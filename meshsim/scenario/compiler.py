@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from meshsim.mesh.seeds import SeedTree
 from meshsim.scenario.events import build_calls, build_faults
+from meshsim.scenario.mobility import build_moves
 from meshsim.scenario.overlay import build_links
 from meshsim.scenario.plan import Plan
 from meshsim.scenario.population import build_nodes
@@ -42,6 +43,7 @@ def compile_plan(scenario: Scenario, seed: int) -> Plan:
         underlay=underlay,
         calls=build_calls(scenario, nodes, underlay.topology, seeds),
         faults=build_faults(scenario, nodes, seeds),
+        moves=build_moves(scenario.mobility, scenario.duration, nodes, underlay.topology, seeds),
     )
 
 

@@ -145,6 +145,32 @@ class PlannedFaults:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedMoves:
+    """Where moving nodes are and what their last mile is from an instant on, in order of time; arrays have shape (K,).
+
+    Attributes:
+        at: float64 seconds.
+        node: int32.
+        router: int32, the place it hangs on.
+        latitude, longitude: float64 degrees.
+        up, down: float64 bits per second of its access link.
+        loss: float64 probability on its access link, 1 outside all coverage.
+    """
+
+    at: NDArray[np.float64]
+    node: NDArray[np.int32]
+    router: NDArray[np.int32]
+    latitude: NDArray[np.float64]
+    longitude: NDArray[np.float64]
+    up: NDArray[np.float64]
+    down: NDArray[np.float64]
+    loss: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One episode, ready to run.
 
@@ -160,3 +186,4 @@ class Plan:
     underlay: Underlay
     calls: PlannedCalls
     faults: PlannedFaults
+    moves: PlannedMoves

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from meshsim.mesh.errors import nearest
 from meshsim.scenario import census
 from meshsim.scenario.arrivals import Arrivals, CallDuration, Locality
+from meshsim.scenario.mobility import MobilityConfig
 from meshsim.scenario.network import Congestion, Drift, Generated, UnderlayConfig
 from meshsim.scenario.nodes import Access, NamedNode, NodesConfig
 from meshsim.scenario.part import SHARE_TOLERANCE, Part, Shares
@@ -30,6 +31,7 @@ from meshsim.scenario.quantities import (
     PolicyName,
     PositiveDuration,
     Probability,
+    ProtocolName,
     ReputationName,
     refuse,
 )
@@ -149,6 +151,9 @@ class RoutingConfig(Part):
 
     policy: PolicyName = "weighted"
     """What ranks candidates."""
+    protocol: ProtocolName = ""
+    """A routing protocol whose next hops calls follow (modelled control plane only), instead of the engine and its
+    policy; "" for the engine."""
     model: str | None = None
     """Artefact of the learned policy: a name or folder; the packaged one when absent."""
     candidates: Annotated[Count, Field(ge=1, le=64)] = 16
@@ -211,6 +216,8 @@ class RecordConfig(Part):
     """Every move of a reputation in the eyes of every agent (agents only)."""
     link_period: Period = 60.0
     """Seconds between samples of links."""
+    control: Flag = False
+    """What control messages cost; always written of routing protocols."""
 
 
 class Scenario(Part):
@@ -234,6 +241,8 @@ class Scenario(Part):
     """Nodes that come and go."""
     faults: tuple[Fault, ...] = ()
     """Things that happen to single nodes."""
+    mobility: MobilityConfig = MobilityConfig()
+    """People who move."""
     misbehaviour: tuple[MisbehaviourConfig, ...] = ()
     """Nodes that misbehave."""
     trust: TrustConfig = TrustConfig()
@@ -273,6 +282,11 @@ class Scenario(Part):
             raise refuse("a limit needs the modelled control plane", allowed=["0"], at=("routing", "max_hops"))
         if self.routing.protocol and self.control.mode == "agents":
             raise refuse("a protocol takes the place of agents", allowed=["modelled"], at=("control", "mode"))
+        if self.mobility.model != "none" and (self.control.mode == "agents" or self.media.mode == "packet"):
+            problem = "nodes move with the modelled control plane and media as flows only"
+            raise refuse(problem, allowed=["none"], at=("mobility", "model"))
+        if self.mobility.model != "none" and self.nodes.links == "edges":
+            raise refuse("nodes of a radio mesh stand still", allowed=["none"], at=("mobility", "model"))
         if self.media.labels == "packet" and self.media.mode == "flow":
             raise refuse("labels from packets need media in packets", allowed=["flow"], at=("media", "labels"))
         total = sum(entry.share for entry in self.misbehaviour)

@@ -230,6 +230,11 @@ class ControlPlane:
         then = self._parting
         return _Measured(*(np.where(up, getattr(now, n), getattr(then, n)[rows]) for n in _Measured.__slots__))
 
+    def relay(self) -> None:
+        """Nodes have moved: links lead over other places now."""
+        links = self._world.plan.links
+        self._hops = _both_ways(self._world, links.src, links.dst)
+
     # --- one caller's belief ------------------------------------------------------------------------------------------
 
     def view(self, caller: int, callee: int, t: float, draw: int) -> NetworkView:

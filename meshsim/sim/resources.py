@@ -48,6 +48,9 @@ TRANSIT_HEAT = 2.3
 MANY = 1e9
 """Capacity for relaying of a node that relays no calls: it is never loaded."""
 
+MOST_LOSS = 0.999
+"""Share of packets lost outside all coverage."""
+
 DIRECTIONS = 2
 
 
@@ -106,6 +109,17 @@ class Resources:
     def relay(self) -> int:
         """First relaying."""
         return self.edges + 4 * self.nodes
+
+    def give(self, which: NDArray[np.int64], capacity: NDArray[np.float64], loss: NDArray[np.float64]) -> None:
+        """Access links become others; whoever holds these arrays sees it.
+
+        Args:
+            which: (K,) resources.
+            capacity: (K,) bits per second.
+            loss: (K,) probability without load.
+        """
+        self.capacity[which], self.loss[which] = capacity, np.minimum(loss, MOST_LOSS)
+        self.service[which], self.packet[which] = ACCESS_BURST / capacity, MEDIA_PACKET / capacity
 
     @classmethod
     def of(cls, plan: Plan, access_utilisation: NDArray[np.float64]) -> Self:
