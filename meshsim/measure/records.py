@@ -154,6 +154,27 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("loss", "float64", "likewise"),
         ("rate_bps", "float64", "spare rate, likewise"),
     ),
+    "control": _columns(
+        ("time_ns", "int64", "end of the period that is counted"),
+        ("seconds", "float64", "its length"),
+        ("node", "int32", "who sent"),
+        ("kind", "string", "kind of message"),
+        ("messages", "int64", "copies sent"),
+        ("bytes", "int64", "of all copies, with headers of UDP and IP"),
+    ),
+    "routing": _columns(
+        ("time_ns", "int64", "when next hops of the protocol were followed"),
+        ("walks", "int32", "pairs of online forwarding nodes that links connect"),
+        ("reached", "int32", "walks that led to their destination"),
+        ("loops", "int32", "walks that led in a circle"),
+        ("flaps", "int32", "next hops that differ from those of the last look"),
+    ),
+    "convergence": _columns(
+        ("time_ns", "int64", "when the topology changed"),
+        ("kind", "string", "start, down or up"),
+        ("node", "int32", "which, -1 at the start"),
+        ("seconds", "float64", "until all walks led to their destinations; NaN if they did not by the end"),
+    ),
     "events": _columns(
         ("time_ns", "int64", "when"),
         ("kind", "string", "down, up, failover, reject ..."),

@@ -178,6 +178,8 @@ POLICY_NAMES = (
     "ecmp",
     "k-shortest",
     "random-relay",
+    "q-routing",
+    "via",
     "weighted",
     "learned",
     "exploring",

@@ -13,6 +13,7 @@ import numpy as np
 
 from meshsim.mesh.media import MediaType
 from meshsim.routing.request import RouteRequest
+from meshsim.sim.choice import await_calls
 from meshsim.sim.environment import BEFORE
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.view import NetworkView
     from meshsim.routing.engine import Ranked, Ranking, RoutingEngine
     from meshsim.scenario.plan import Plan
+    from meshsim.sim.calls import LiveCall
     from meshsim.sim.control import ControlPlane
     from meshsim.sim.environment import Environment
     from meshsim.sim.recorder import Recorder
@@ -65,8 +67,7 @@ class Asking:
     def _await(self, first: int) -> None:
         """Puts the calls of the window from number `first` on into the queue."""
         start = self._plan.calls.start
-        for number, at in enumerate(start[first : np.searchsorted(start, self._window_end)].tolist(), first):
-            self._env.schedule_record(at, "call.start", number)
+        await_calls(self._env, start[: np.searchsorted(start, self._window_end)], first)
 
     def replan(self, first: int) -> None:
         """Calls from number `first` on have changed: they wait instead of those that did."""
@@ -85,6 +86,25 @@ class Asking:
     def ranking(self, number: int) -> tuple[Ranking, NetworkView]:
         """The ranking of one call and the belief it was made on: from the beginning of its window, or of now."""
         return self._ahead.pop(number) if number in self._ahead else self.rank(number)
+
+    def best(self, ranking: Ranking) -> list[tuple[int, ...]]:
+        """The paths of a ranking that are tried: the best and its fallbacks."""
+        return [ranking.candidates.path(int(row)) for row in ranking.order[: 1 + self._engine.fallbacks]]
+
+    def again(self, call: LiveCall) -> Sequence[tuple[int, ...]]:
+        """The best of one fresh ranking without the relays found dead; nothing if there are none or it was asked."""
+        return [] if call.asked or not call.dead else self.best(self.rank(call.number, call.dead)[0])
+
+    def pause(self, call: LiveCall) -> None:
+        """Another ranking would say the same: a call without a path gives up."""
+
+    def node_down(self, node: int) -> None:
+        """A node has vanished: it is believed for a while."""
+        self._control.node_down(node, self._env.now)
+
+    def remember_direct(self, caller: int, callee: int, lived: tuple[float, float, float]) -> None:
+        """How the direct path was, for the callers' next rankings."""
+        self._control.remember_direct(caller, callee, self._env.now, lived)
 
     def rank(self, number: int, dead: Iterable[int] = ()) -> tuple[Ranking, NetworkView]:
         """A ranking on the belief of now, without the relays found dead."""

@@ -17,7 +17,6 @@ import numpy as np
 from meshsim.agent.core import AgentConfig
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.seeds import SeedTree
-from meshsim.sim.asking import Asking
 from meshsim.sim.connections import Connections
 from meshsim.sim.environment import BEFORE
 from meshsim.sim.lived import NAN, Lived
@@ -27,12 +26,9 @@ from meshsim.sim.recorder import CallRow
 from meshsim.trust import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from meshsim.mesh.ids import NodeId
     from meshsim.mesh.view import NetworkView
     from meshsim.routing.engine import Ranking, RoutingEngine
-    from meshsim.sim.control import ControlPlane
+    from meshsim.sim.choice import Choice
     from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
     from meshsim.sim.recorder import Recorder
@@ -61,7 +57,7 @@ class LiveCall:
         path: The path in use or tried last.
         waiting: Paths to try next, best first.
         dead: Relays found dead or mute.
-        ranked_again: Whether a fresh ranking was asked for since media last flowed.
+        asked: How often paths were asked for once more since media last flowed.
         row: Where `Lived` keeps what it lives through.
         flow: The open flow, or -1.
         broken_at: Since when nothing has come through, or NaN.
@@ -80,7 +76,7 @@ class LiveCall:
     path: tuple[int, ...] = ()
     waiting: list[tuple[int, ...]] = field(default_factory=list)
     dead: set[int] = field(default_factory=set)
-    ranked_again: bool = False
+    asked: int = 0
     row: int = -1
     flow: int = -1
     broken_at: float = NAN
@@ -95,11 +91,10 @@ class Switchboard:
     Args:
         env: The clock.
         world: The truth.
-        control: The belief.
+        choice: Who says which paths to try.
         ledger: Reputations.
         engine: Who chooses paths.
         recorder: Where it is written.
-        ids: Node ids, in index order.
 
     Attributes:
         counts: Calls `started`, and of them `completed`, `dropped`, `failed`, `running` at the end.
@@ -109,13 +104,12 @@ class Switchboard:
         self,
         env: Environment,
         world: World,
-        control: ControlPlane,
+        choice: Choice,
         ledger: Ledger,
         engine: RoutingEngine,
         recorder: Recorder,
-        ids: Sequence[NodeId],
     ) -> None:
-        self._env, self._world, self._control, self._ledger = env, world, control, ledger
+        self._env, self._world, self._choice, self._ledger = env, world, choice, ledger
         self._engine, self._recorder = engine, recorder
         self._plan = world.plan
         self._seeds = SeedTree(world.plan.seed)
@@ -123,7 +117,6 @@ class Switchboard:
         self._lived = Lived()
         self._using: dict[int, set[int]] = defaultdict(set)
         self._row_of_flow = np.zeros(0, dtype=np.int64)
-        self._asking = Asking(env, world.plan, control, engine, recorder, ids)
         self._probes: dict[int, tuple[NetworkView, Ranking, GhostProbe]] = {}
         self._connections = Connections(self._plan.scenario.nodes.max_connections)
         self._media = PacketMedia(world) if self._plan.scenario.media.mode == "packet" else None
@@ -135,7 +128,7 @@ class Switchboard:
 
     def schedule(self) -> None:
         """Puts all planned calls into the queue."""
-        self._asking.schedule()
+        self._choice.schedule()
 
     # --- set-up -------------------------------------------------------------------------------------------------------
 
@@ -163,20 +156,19 @@ class Switchboard:
 
     def _choose(self, call: LiveCall) -> None:
         """Takes what was ranked ahead, or asks the engine; probes the candidates for the record; takes the best."""
-        ahead = self._asking.ranked(call.number)
+        ahead = self._choice.ranked(call.number)
         if ahead is None:
             self._choose_alone(call)
         else:
             call.waiting, call.claims = list(ahead.paths), ahead.claims
-        if not call.waiting:
-            self._finish(call, "failed", "no feasible route")
-            return
-        call.first = call.waiting[0]
-        self._attempt(call)
+        if call.waiting:
+            self._attempt(call)
+        else:
+            self._wait(call, "no feasible route")
 
     def _choose_alone(self, call: LiveCall) -> None:
-        ranking, view = self._asking.ranking(call.number)
-        self._take(call, ranking)
+        ranking, view = self._choice.ranking(call.number)
+        call.waiting = self._choice.best(ranking)
         if self._logged(call):
             self._note(call, view, ranking)
         if ranking.order:
@@ -195,11 +187,6 @@ class Switchboard:
         second = min(self._env.now + SECOND_LOOK, call.end)
         self._env.schedule_record(second, "call.probe", call.number, priority=BEFORE)
 
-    def _take(self, call: LiveCall, ranking: Ranking) -> None:
-        """The best paths are tried next."""
-        best = ranking.order[: 1 + self._engine.fallbacks]
-        call.waiting = [ranking.candidates.path(int(row)) for row in best]
-
     def _retry(self, number: int, _: Any) -> None:
         call = self._live.get(number)
         if call is not None:
@@ -209,9 +196,9 @@ class Switchboard:
         """Tries the next path; what goes wrong is noticed after a while and leads back here."""
         path = self._next(call)
         if not path:
-            self._break_off(call, "no route left")
+            self._wait(call, "no route left")
             return
-        call.path = path
+        call.first, call.path = call.first or path, path
         relays = path[1:-1]
         gone = [node for node in relays if not self._world.online[node]]
         full = [node for node in relays if self._full(node)]
@@ -223,6 +210,14 @@ class Switchboard:
             self._turn_away(call, crowded)
         else:
             self._connect(call)
+
+    def _wait(self, call: LiveCall, why: str) -> None:
+        """There is no path now: there may be one later, or the call is given up."""
+        pause = self._choice.pause(call)
+        if pause is None:
+            self._break_off(call, why)
+        else:
+            self._env.schedule_record(self._env.now + pause, "call.retry", call.number)
 
     def _turn_away(self, call: LiveCall, crowded: list[int]) -> None:
         """Nodes of the path have no media link to spare: other relays may do, another caller or callee may not."""
@@ -239,17 +234,16 @@ class Switchboard:
         self._env.schedule_record(self._env.now + REFUSAL, "call.retry", call.number)
 
     def _next(self, call: LiveCall) -> tuple[int, ...]:
-        """The next path without dead relays: from the list, else from one fresh ranking; empty when there is none."""
-        for _ in range(2):
+        """The next path without dead relays: from the list, else asked for once more; empty when there is none."""
+        while True:
             while call.waiting:
                 path = call.waiting.pop(0)
                 if not call.dead.intersection(path):
                     return path
-            if call.ranked_again or not call.dead:
+            call.waiting = list(self._choice.again(call))
+            call.asked += 1
+            if not call.waiting:
                 return ()
-            call.ranked_again = True
-            self._take(call, self._asking.rank(call.number, call.dead)[0])
-        return ()
 
     def _full(self, node: int) -> bool:
         # half a slot of tolerance: loads are sums of floats
@@ -265,7 +259,7 @@ class Switchboard:
             call.gap += self._env.now - call.broken_at
             self._recorder.event(self._env.now, "failover", node=call.caller, call=call.number)
         self._open(call, paths)
-        call.broken_at, call.ranked_again = NAN, False
+        call.broken_at, call.asked = NAN, 0
         now = truth.rtt.item(0), truth.jitter.item(0), truth.loss.item(0)
         self._lived.begin(call.row, self._env.now, now)
 
@@ -321,7 +315,7 @@ class Switchboard:
 
     def node_down(self, node: int) -> None:
         """A node is gone: its own calls drop, those it relayed break until their ends notice and find another path."""
-        self._control.node_down(node, self._env.now)
+        self._choice.node_down(node)
         for number in sorted(self._using[node]):
             call = self._live[number]
             if node in (call.caller, call.callee):
@@ -338,11 +332,11 @@ class Switchboard:
 
     def replan(self, first: int) -> None:
         """Calls from number `first` on have changed: they wait instead of those that did."""
-        self._asking.replan(first)
+        self._choice.replan(first)
 
     def rank_anew(self) -> None:
         """What was ranked ahead holds no more: it is ranked again when its time comes."""
-        self._asking.rank_anew()
+        self._choice.rank_anew()
 
     def _look_again(self, number: int, _: Any) -> None:
         """The second half of the ghost probe; the candidates are complete."""
@@ -382,7 +376,7 @@ class Switchboard:
             return
         if len(call.path) == 2:  # noqa: PLR2004 - caller and callee alone: the direct path
             lived = self._world.measure_flow(call.flow)
-            self._control.remember_direct(call.caller, call.callee, self._env.now, lived)
+            self._choice.remember_direct(call.caller, call.callee, lived)
         self._close(call)
         self._judge(call)
         self._finish(call, "completed", "")

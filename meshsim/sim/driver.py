@@ -24,7 +24,7 @@ from meshsim.agent import (
     Undial,
 )
 from meshsim.agent.adversary import adversaries
-from meshsim.agent.messages import Remembering
+from meshsim.agent.messages import Remembering, encode
 from meshsim.identity import Ed25519Signer, Ed25519Verifier, HashSigner, HashVerifier, NodeRecord, sign_record
 from meshsim.identity.directory import Directory
 from meshsim.mesh.errors import IdentityError
@@ -33,6 +33,7 @@ from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.time import Instant
 from meshsim.mesh.view import Nat, Role, connectable
+from meshsim.routing.protocols.packet import wire_bytes
 from meshsim.scenario.quantities import LONGEST
 from meshsim.sim.environment import Record
 from meshsim.sim.ledger import model_of
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from meshsim.identity import Signer
     from meshsim.routing.engine import RoutingEngine
     from meshsim.sim.environment import Environment
+    from meshsim.sim.overhead import Overhead
     from meshsim.sim.recorder import Recorder
     from meshsim.sim.world import World
 
@@ -90,6 +92,7 @@ class SimDriver:
         ids: Node ids, in index order: the public keys of the plan's key seeds.
         real_signatures: Sign with Ed25519, as nodes do, instead of a keyed hash.
         observer: Told everything that is told to an agent.
+        overhead: Where bytes of messages are counted.
 
     Attributes:
         agents: In index order.
@@ -105,12 +108,13 @@ class SimDriver:
         *,
         real_signatures: bool = False,
         observer: Callable[[Input], None] | None = None,
+        overhead: Overhead | None = None,
     ) -> None:
         self._env, self._world, self._engine = env, world, engine
         self._plan, self._ids = world.plan, tuple(ids)
         self._seeds = SeedTree(world.plan.seed)
         self._index = {node: i for i, node in enumerate(self._ids)}
-        self._observer = observer
+        self._observer, self._overhead = observer, overhead
         self._secret = self._seeds.stream("agent.secret").key.to_bytes(16, "little")
         self._verifier = Remembering(Ed25519Verifier() if real_signatures else HashVerifier(self._secret))
         self._signers = [self._signer(i, real=real_signatures) for i in range(len(self._ids))]
@@ -305,6 +309,8 @@ class SimDriver:
         dst = self._index[effect.to]
         if (src, dst) not in self._linked:
             return
+        if self._overhead is not None and self._overhead.counts:
+            self._overhead.add(src, type(effect.message).__name__.lower(), wire_bytes(len(encode(effect.message))))
         reliable = effect.channel is not Channel.REALTIME
         arrival = self._wires.arrival(src, dst, self._env.now, reliable=reliable)
         if arrival is not None:

@@ -21,7 +21,7 @@ from meshsim.routing.features import believed_hops
 from meshsim.sim.control import single
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -236,6 +236,27 @@ class Recorder:
     def event(self, t: float, kind: str, *, node: int = -1, call: int = -1, detail: str = "") -> None:
         """Writes that something happened."""
         self._row("events", time_ns=to_nanoseconds(t), kind=kind, node=node, call=call, detail=detail)
+
+    def control(self, t: float, seconds: float, sent: Mapping[tuple[int, str], tuple[int, int]]) -> None:
+        """Writes what control messages cost in the `seconds` before `t`: copies and bytes by node and kind."""
+        count = len(sent)
+        self._append(
+            "control",
+            time_ns=np.full(count, to_nanoseconds(t)),
+            seconds=np.full(count, seconds),
+            node=np.array([node for node, _ in sent], dtype=np.int32),
+            kind=[kind for _, kind in sent],
+            messages=np.array([messages for messages, _ in sent.values()], dtype=np.int64),
+            bytes=np.array([size for _, size in sent.values()], dtype=np.int64),
+        )
+
+    def routing(self, t: float, walks: int, reached: int, loops: int, flaps: int) -> None:
+        """Writes where the next hops of a protocol led."""
+        self._row("routing", time_ns=to_nanoseconds(t), walks=walks, reached=reached, loops=loops, flaps=flaps)
+
+    def convergence(self, t: float, kind: str, node: int, seconds: float) -> None:
+        """Writes how long a protocol took after a change of topology at `t`; NaN when it has not come to an end."""
+        self._row("convergence", time_ns=to_nanoseconds(t), kind=kind, node=node, seconds=seconds)
 
     def links(self, t: float, truth: LinkTruth) -> None:
         """Writes what all planned links are truly like."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,8 +23,8 @@ from meshsim.sim.calls import Switchboard
 from meshsim.sim.control import ControlPlane
 from meshsim.sim.environment import BEFORE, LATE, Environment
 from meshsim.sim.ledger import Ledger, model_of
-from meshsim.sim.overhead import Overhead
 from meshsim.sim.oracle import Oracle
+from meshsim.sim.overhead import Overhead
 from meshsim.sim.protocols import ProtocolBoard
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.world import World
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from meshsim.scenario.plan import Plan
 
 
-EXPLORING = ("exploring",)
+EXPLORING = ("exploring", "q-routing", "via")
 """Policies that try other paths in the scenario's share of calls."""
 
 DRAWING = ("k-shortest", "random-relay", *EXPLORING)
@@ -88,6 +88,7 @@ def begin(
     progress: Callable[[float], None] | None = None,
 ) -> Episode:
     """The episode `plan` at its first instant, to be advanced step by step; arguments and errors as of `simulate`."""
+    plan, policy = settle(plan, policy)
     engine = make_engine(plan, policy)
     recorder = Recorder(TraceWriter(out, header(plan, engine.policy.name)), plan)
     return Episode(plan, recorder, engine, progress)
@@ -104,10 +105,19 @@ def header(plan: Plan, policy: str) -> dict[str, Any]:
     }
 
 
+def settle(plan: Plan, policy: str | Policy | None) -> tuple[Plan, str | Policy | None]:
+    """The plan with the routing protocol that `policy` names, or without its own when another policy is to choose."""
+    protocol = policy if isinstance(policy, str) and policy in PROTOCOLS else ""
+    if policy is None or protocol == plan.scenario.routing.protocol:
+        return plan, None if protocol else policy
+    changed = change(plan.scenario, [f"routing.protocol={protocol}"])
+    return replace(plan, scenario=changed), None if protocol else policy
+
+
 def make_engine(plan: Plan, policy: str | Policy | None = None) -> RoutingEngine:
     """The routing engine that a scenario asks for, with `policy` in place of its own if given."""
     config = plan.scenario.routing
-    chosen = config.policy if policy is None else policy
+    chosen = (Tables(config.protocol) if config.protocol else config.policy) if policy is None else policy
     return RoutingEngine(
         make_policy(plan, chosen) if isinstance(chosen, str) else chosen,
         candidates=config.candidates,
@@ -132,6 +142,8 @@ def make_policy(plan: Plan, name: str) -> Policy:
         options["stream"] = SeedTree(plan.seed).stream(name)
     if name in EXPLORING:
         options["epsilon"] = config.exploration
+    if name == "via":
+        options["budget"] = config.relay_budget
     if name == "learned" and config.model is not None:
         options["model"] = config.model
     return make(name, **options)
@@ -167,7 +179,10 @@ _YOUNG = 200_000
 
 
 class Board(Protocol):
-    """Who carries the calls of an episode: a `Switchboard` with modelled belief, or a `SimDriver` with agents."""
+    """Who carries the calls of an episode.
+
+    A `Switchboard` with modelled belief, a `SimDriver` with agents, or a `ProtocolBoard` with a routing protocol.
+    """
 
     @property
     def counts(self) -> dict[str, int]:
@@ -211,6 +226,7 @@ class Episode:
         progress: Told the share that is done; a copy of an episode has none.
         env: The clock.
         world: The truth.
+        overhead: What control messages cost.
         board: The calls, and with them the belief.
         over: Whether the end of the episode is reached.
     """
@@ -255,6 +271,7 @@ class Episode:
             with _seldom_collecting():
                 self.env.run()
         self.board.close()
+        self.overhead.close()
         self.recorder.flush()
         writer = self.recorder.writer
         writer.close()
@@ -268,11 +285,14 @@ class Episode:
             # it brings the whole agent, which the modelled mode does without
             from meshsim.sim.driver import SimDriver  # noqa: PLC0415 - as above
 
-            return SimDriver(self.env, self.world, self.engine, self.recorder, ids)
+            return SimDriver(self.env, self.world, self.engine, self.recorder, ids, overhead=self.overhead)
         ledger = Ledger(model_of(self.plan.scenario.trust), len(ids), self.recorder)
+        if self.plan.scenario.routing.protocol:
+            return ProtocolBoard(self.env, self.world, ledger, self.engine, self.recorder, self.overhead)
         control = ControlPlane(self.world, ids, ledger)
         control.start(self.env)
-        return Switchboard(self.env, self.world, control, ledger, self.engine, self.recorder, ids)
+        asking = Asking(self.env, self.plan, control, self.engine, self.recorder, ids)
+        return Switchboard(self.env, self.world, asking, ledger, self.engine, self.recorder)
 
     def _schedule(self) -> None:
         env, scenario, faults = self.env, self.plan.scenario, self.plan.faults
@@ -288,6 +308,7 @@ class Episode:
         env.schedule_record(0.0, "sample", 0, priority=LATE)
         for at, kind, node in zip(faults.at.tolist(), faults.kind, faults.node.tolist(), strict=True):
             env.schedule_record(at, kind, node, priority=BEFORE)
+        self.overhead.start()
         self.board.schedule()
         env.schedule_record(scenario.duration, "end", 0, priority=BEFORE)
 
