@@ -16,6 +16,7 @@ from meshsim.scenario.arrivals import Arrivals, CallDuration, Locality
 from meshsim.scenario.mobility import MobilityConfig
 from meshsim.scenario.network import Congestion, Drift, Generated, UnderlayConfig
 from meshsim.scenario.nodes import Access, NamedNode, NodesConfig
+from meshsim.scenario.outages import Outage
 from meshsim.scenario.part import SHARE_TOLERANCE, Part, Shares
 from meshsim.scenario.quantities import (
     ORACLE,
@@ -243,6 +244,8 @@ class Scenario(Part):
     """Nodes that come and go."""
     faults: tuple[Fault, ...] = ()
     """Things that happen to single nodes."""
+    outages: tuple[Outage, ...] = ()
+    """Regions that fail, nodes and edges together."""
     mobility: MobilityConfig = MobilityConfig()
     """People who move."""
     misbehaviour: tuple[MisbehaviourConfig, ...] = ()
@@ -272,18 +275,8 @@ class Scenario(Part):
             problem = f"the warm-up ({self.warmup:g} s) must end before the episode ({self.duration:g} s)"
             # the one of the two that is written, if only one is
             raise refuse(problem, at=("duration",) if "warmup" not in self.model_fields_set else ("warmup",))
-        if self.media.mode == "packet" and self.control.mode == "agents":
-            raise refuse("packets need the modelled control plane", allowed=["flow"], at=("media", "mode"))
-        if self.nodes.max_connections and self.control.mode == "agents":
-            raise refuse("a limit needs the modelled control plane", allowed=["0"], at=("nodes", "max_connections"))
-        if self.nodes.links == "edges" and self.control.mode == "agents":
-            raise refuse("radio links need the modelled control plane", allowed=["overlay"], at=("nodes", "links"))
-        if self.routing.policy == ORACLE and self.control.mode == "agents":
-            raise refuse("the oracle needs the modelled control plane", allowed=POLICY_NAMES, at=("routing", "policy"))
-        if self.routing.max_hops and self.control.mode == "agents":
-            raise refuse("a limit needs the modelled control plane", allowed=["0"], at=("routing", "max_hops"))
-        if self.routing.protocol and self.control.mode == "agents":
-            raise refuse("a protocol takes the place of agents", allowed=["modelled"], at=("control", "mode"))
+        if self.control.mode == "agents":
+            self._check_agents()
         if self.mobility.model != "none" and (self.control.mode == "agents" or self.media.mode == "packet"):
             problem = "nodes move with the modelled control plane and media as flows only"
             raise refuse(problem, allowed=["none"], at=("mobility", "model"))
@@ -298,11 +291,27 @@ class Scenario(Part):
         self._check_places()
         return self
 
+    def _check_agents(self) -> None:
+        """What only the modelled control plane can do."""
+        if self.media.mode == "packet":
+            raise refuse("packets need the modelled control plane", allowed=["flow"], at=("media", "mode"))
+        if self.nodes.max_connections:
+            raise refuse("a limit needs the modelled control plane", allowed=["0"], at=("nodes", "max_connections"))
+        if self.nodes.links == "edges":
+            raise refuse("radio links need the modelled control plane", allowed=["overlay"], at=("nodes", "links"))
+        if self.routing.policy == ORACLE:
+            raise refuse("the oracle needs the modelled control plane", allowed=POLICY_NAMES, at=("routing", "policy"))
+        if self.routing.max_hops:
+            raise refuse("a limit needs the modelled control plane", allowed=["0"], at=("routing", "max_hops"))
+        if self.routing.protocol:
+            raise refuse("a protocol takes the place of agents", allowed=["modelled"], at=("control", "mode"))
+
     def _check_places(self) -> None:
         named, crowds = enumerate(self.nodes.named), enumerate(self.calls.arrivals.crowds)
         asked: list[tuple[tuple[str | int, ...], str | int]] = [
             *((("nodes", "named", i, "at"), node.at) for i, node in named if node.at is not None),
             *((("calls", "arrivals", "crowds", i, "centre"), c.centre) for i, c in crowds if c.centre is not None),
+            *((("outages", i, "centre"), o.centre) for i, o in enumerate(self.outages) if o.centre is not None),
         ]
         known = self.topology(0).names if asked else ()
         for at, place in asked:

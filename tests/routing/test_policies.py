@@ -24,9 +24,11 @@ from meshsim.routing.policies import (
     KShortest,
     Learned,
     Policy,
+    QRouting,
     RandomRelay,
     Shortest,
     ShortestWidest,
+    Via,
     Weighted,
     Widest,
     WidestShortest,
@@ -89,6 +91,16 @@ class TestKShortest(PolicyContract):
 class TestRandomRelay(PolicyContract):
     def make_policy(self) -> Policy:
         return RandomRelay(SeedTree(3).stream("random-relay"))
+
+
+class TestQRouting(PolicyContract):
+    def make_policy(self) -> Policy:
+        return QRouting(stream=SeedTree(3).stream("q-routing"))
+
+
+class TestVia(PolicyContract):
+    def make_policy(self) -> Policy:
+        return Via(stream=SeedTree(3).stream("via"))
 
 
 class TestWeighted(PolicyContract):

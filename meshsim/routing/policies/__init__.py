@@ -20,8 +20,10 @@ from meshsim.routing.policies.ecmp import Ecmp
 from meshsim.routing.policies.exploring import Exploring
 from meshsim.routing.policies.hop import Hop
 from meshsim.routing.policies.learned import Learned, list_models, load_model, verify_model
+from meshsim.routing.policies.qrouting import QRouting
 from meshsim.routing.policies.shortest import Shortest
 from meshsim.routing.policies.spreading import KShortest, RandomRelay
+from meshsim.routing.policies.via import Via
 from meshsim.routing.policies.weighted import Weighted
 from meshsim.routing.policies.widest import ShortestWidest, Widest, WidestShortest
 
@@ -37,10 +39,12 @@ __all__ = [
     "Learning",
     "Outcome",
     "Policy",
+    "QRouting",
     "RandomRelay",
     "Shortest",
     "ShortestWidest",
     "Stochastic",
+    "Via",
     "Weighted",
     "Widest",
     "WidestShortest",
