@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from meshsim.mesh.errors import nearest
+from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.scenario.part import Part
 from meshsim.scenario.quantities import (
     Count,
@@ -22,6 +22,10 @@ from meshsim.scenario.quantities import (
     refuse,
 )
 from meshsim.scenario.topologies import GENERATORS, check_name
+from meshsim.scenario.topologies.library import draw_graph
+
+if TYPE_CHECKING:
+    from meshsim.scenario.topologies.generators import Parameter
 
 
 class Generated(Part):
@@ -32,7 +36,7 @@ class Generated(Part):
     seed: Count | None = None
     """Seed of the graph; that of the episode when absent."""
 
-    def parameters(self) -> dict[str, float]:
+    def parameters(self) -> dict[str, Parameter]:
         """What the generator takes beside the seed."""
         return self.model_dump(exclude={"generator", "seed"})
 
@@ -114,6 +118,50 @@ class BarabasiAlbert(Generated):
         return self
 
 
+class Hierarchical(Generated):
+    """Three tiers: cores all joined, regions with two cores each, places with their region."""
+
+    generator: Literal["hierarchical"]
+    """Which generator."""
+    cores: Annotated[Count, Field(ge=2, le=50)] = 4
+    """Places of the first tier, for super nodes."""
+    regions: Annotated[Count, Field(ge=1, le=50)] = 3
+    """Places of the second tier around each core, for relays."""
+    places: Annotated[Count, Field(ge=1, le=50)] = 4
+    """Places of the third tier around each region, for peers."""
+    extent: Extent = 4000e3
+    """Side of the square of cores, metres."""
+
+
+class Networkx(Generated):
+    """A generator of networkx by its name, with its own parameters beside those here; `networkx/<name>` for short.
+
+    Places lie where the generator puts them, or else as `layout` says; parts left apart are joined by their shortest
+    gaps, directions and parallel links are dropped.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    generator: Literal["networkx"]
+    """Which generator."""
+    name: str
+    """As in `networkx.generators`, e.g. `random_regular_graph`; its parameters stand beside it: `d: 4`, `n: 50`."""
+    layout: Literal["spring", "spectral", "random"] = "spring"
+    """Where places lie that have no position: joined ones near each other, by eigenvectors, or anywhere."""
+    extent: Extent = 4000e3
+    """Side of the square of places, metres."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        own: dict[str, Any] = dict(self.model_extra or {})
+        try:
+            draw_graph(self.name, own, self.seed or 0)
+        except ConfigError as error:
+            place = ("underlay", "topology", *([error.key] if error.key else []))
+            raise refuse(error.message, allowed=error.allowed, near=error.nearest, at=place) from error
+        return self
+
+
 def _topology_tag(value: object) -> str:
     if isinstance(value, Generated):
         return value.generator
@@ -124,9 +172,11 @@ def _check_generator(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
     known = sorted(GENERATORS)
+    given = value.get("generator")
+    if isinstance(given, str) and given.startswith("networkx/") and "name" not in value:
+        return {**value, "generator": "networkx", "name": given.removeprefix("networkx/")}
     if "generator" not in value:
         raise refuse("the key 'generator' is missing", allowed=known)
-    given = value["generator"]
     if given not in known:
         near = nearest(given, known) if isinstance(given, str) else None
         raise refuse(f"unknown generator {given!r}", allowed=known, near=near, at=("underlay", "topology", "generator"))
@@ -139,7 +189,9 @@ TopologySource = Annotated[
     | Annotated[Ring, Tag("ring")]
     | Annotated[Waxman, Tag("waxman")]
     | Annotated[Geometric, Tag("geometric")]
-    | Annotated[BarabasiAlbert, Tag("barabasi_albert")],
+    | Annotated[BarabasiAlbert, Tag("barabasi_albert")]
+    | Annotated[Hierarchical, Tag("hierarchical")]
+    | Annotated[Networkx, Tag("networkx")],
     Discriminator(_topology_tag),
     BeforeValidator(_check_generator),
 ]

@@ -22,13 +22,17 @@ def objects(node: object) -> list[dict]:
     return ([node] if isinstance(node, dict) and "properties" in node else []) + [o for n in inner for o in objects(n)]
 
 
+OPEN = {"Networkx"}
+"""Parts that pass keys on to others, who check them."""
+
+
 def test_every_key_of_the_json_schema_is_described_and_no_other_is_allowed():
     schema = scenario.json_schema()
     assert json.loads(json.dumps(schema)) == schema
     found = objects(schema)
     assert len(found) > 20
     for part in found:
-        assert part["additionalProperties"] is False
+        assert part["additionalProperties"] is False or part["title"] in OPEN
         assert part["description"]
         assert all(entry.get("description") or "$ref" in entry for entry in part["properties"].values())
 

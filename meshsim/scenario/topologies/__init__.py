@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from meshsim.scenario.topologies.allowed import Use, allowed_for
 from meshsim.scenario.topologies.catalogue import check_name, load, names
-from meshsim.scenario.topologies.generators import GENERATORS
+from meshsim.scenario.topologies.library import GENERATORS
 
 __all__ = ["GENERATORS", "Use", "allowed_for", "check_name", "load", "names"]

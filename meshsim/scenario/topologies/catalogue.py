@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from meshsim.mesh.errors import ConfigError
 from meshsim.scenario.quantities import refuse
 from meshsim.scenario.topologies import published
-from meshsim.scenario.topologies.generators import GENERATORS
+from meshsim.scenario.topologies.generators import GENERATORS, Parameter
 
 if TYPE_CHECKING:
     from meshsim.mesh.topology import Topology
@@ -21,7 +21,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted((*published.names(), *GENERATORS)))
 
 
-def load(name: str, seed: int = 0, **parameters: float) -> Topology:
+def load(name: str, /, seed: int = 0, **parameters: Parameter) -> Topology:
     """The topology `name`; the same arguments give the same arrays.
 
     Args:

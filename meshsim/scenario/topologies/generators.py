@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,10 @@ from meshsim.mesh.topology import Topology
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Generator = Callable[[int, Mapping[str, float]], Topology]
+Parameter = float | str
+"""A number, a truth or a word."""
+
+Generator = Callable[[int, Mapping[str, Parameter]], Topology]
 
 _METRES_PER_DEGREE = geo.EARTH_RADIUS * np.pi / 180
 
@@ -28,7 +31,7 @@ def _generator(draw: Callable[..., Topology]) -> Callable[..., Topology]:
     name = draw.__name__
     known = [parameter for parameter in inspect.signature(draw).parameters if parameter != "seed"]
 
-    def call(seed: int, parameters: Mapping[str, float]) -> Topology:
+    def call(seed: int, parameters: Mapping[str, Parameter]) -> Topology:
         for parameter in parameters:
             if parameter not in known:
                 near = nearest(parameter, known)
@@ -47,7 +50,7 @@ def grid(seed: int, *, rows: int = 4, columns: int = 5, spacing: float = 500e3) 
     at = np.stack([column * spacing, row * spacing])
     right = [(i, i + 1) for i in range(rows * columns) if (i + 1) % columns]
     below = [(i, i + columns) for i in range((rows - 1) * columns)]
-    return _topology("grid", at, right + below)
+    return lay_out("grid", at, right + below)
 
 
 @_generator
@@ -57,7 +60,7 @@ def ring(seed: int, *, places: int = 12, spacing: float = 500e3) -> Topology:
     radius = spacing / (2 * np.sin(np.pi / places))
     angle = 2 * np.pi * np.arange(places) / places
     at = radius * np.stack([np.cos(angle), np.sin(angle)])
-    return _topology("ring", at, [(i, (i + 1) % places) for i in range(places)])
+    return lay_out("ring", at, [(i, (i + 1) % places) for i in range(places)])
 
 
 @_generator
@@ -71,14 +74,14 @@ def waxman(seed: int, *, places: int = 30, alpha: float = 0.2, beta: float = 0.6
     gap = _gaps(at)
     chance = beta * np.exp(-gap / (alpha * gap.max()))
     drawn = SeedTree(seed).generator("topology/waxman/links").random((places, places))
-    return _topology("waxman", at, _pairs(drawn < chance))
+    return lay_out("waxman", at, _pairs(drawn < chance))
 
 
 @_generator
 def geometric(seed: int, *, places: int = 30, radius: float = 0.3, extent: float = 4000e3) -> Topology:
     """Places in a square of side `extent`; pairs nearer than `radius` times the side are joined, then parts."""
     at = _scatter(seed, "geometric", places, extent)
-    return _topology("geometric", at, _pairs(_gaps(at) < radius * extent))
+    return lay_out("geometric", at, _pairs(_gaps(at) < radius * extent))
 
 
 @_generator
@@ -93,7 +96,38 @@ def barabasi_albert(seed: int, *, places: int = 30, attachments: int = 2, extent
         degree = np.bincount(np.array(pairs).ravel(), minlength=new)
         chosen = draw.choice(new, size=attachments, replace=False, p=degree / degree.sum())
         pairs += [(int(old), new) for old in sorted(chosen)]
-    return _topology("barabasi_albert", _scatter(seed, "barabasi_albert", places, extent), pairs)
+    return lay_out("barabasi_albert", _scatter(seed, "barabasi_albert", places, extent), pairs)
+
+
+CORE, REGION = "core-", "region-"
+"""How the names of the upper tiers begin; `nodes.placement` knows tiers by them."""
+
+
+@_generator
+def hierarchical(seed: int, *, cores: int = 4, regions: int = 3, places: int = 4, extent: float = 4000e3) -> Topology:
+    """Three tiers: all cores joined with all, regions with the two nearest cores, places with their region.
+
+    Each core has so many `regions` around it, each region so many `places`. Cores lie in a square of side `extent`,
+    regions within an eighth of it from their core, places within a fortieth of it from their region. Super nodes
+    belong to cores, relays to regions, peers to places (`nodes.placement: tiers`).
+    """
+    core = _scatter(seed, "hierarchical/cores", cores, extent)
+    region = np.repeat(core, regions, axis=1) + _around(seed, "hierarchical/regions", cores * regions, extent / 8)
+    low = np.repeat(region, places, axis=1) + _around(seed, "hierarchical", region.shape[1] * places, extent / 40)
+    nearest_cores = np.argsort(np.hypot(*(region[:, :, None] - core[:, None])), axis=1, kind="stable")[:, :2]
+    pairs = [(a, b) for b in range(cores) for a in range(b)]
+    pairs += [(int(up), cores + i) for i, both in enumerate(nearest_cores) for up in both]
+    first = cores + region.shape[1]
+    pairs += [(cores + i // places, first + i) for i in range(low.shape[1])]
+    names = [f"{CORE}{i}" for i in range(cores)] + [
+        f"{REGION}{i // regions}-{i % regions}" for i in range(first - cores)
+    ]
+    names += [f"place-{i // places // regions}-{i // places % regions}-{i % places}" for i in range(low.shape[1])]
+    return lay_out("hierarchical", np.concatenate([core, region, low], axis=1), pairs, names)
+
+
+def _around(seed: int, name: str, places: int, reach: float) -> NDArray[np.float64]:
+    return _scatter(seed, name, places, 2 * reach) - reach
 
 
 def _scatter(seed: int, name: str, places: int, extent: float) -> NDArray[np.float64]:
@@ -108,15 +142,24 @@ def _pairs(joined: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(*np.nonzero(np.triu(joined, 1)), strict=True)]
 
 
-def _topology(name: str, at: NDArray[np.float64], pairs: list[tuple[int, int]]) -> Topology:
-    """Places at metres `at` (2, N) around (0, 0) degrees; `pairs` and what joins separate parts, in both directions."""
+def lay_out(
+    name: str, at: NDArray[np.float64], pairs: list[tuple[int, int]], names: Sequence[str] | None = None
+) -> Topology:
+    """A topology of places on a plane; parts that no link joins are joined by their shortest gaps.
+
+    Args:
+        name: What `generated/` is put before.
+        at: Metres, (2, N); their mean comes to lie at (0, 0) degrees.
+        pairs: Places that are linked, in both directions.
+        names: Of the places; numbered ones when None.
+    """
     gap = _gaps(at)
     links = sorted({link for a, b in _joined(gap, pairs) for link in ((a, b), (b, a))})
     src, dst = (np.array(column, dtype=np.int32) for column in zip(*links, strict=True))
     longitude, latitude = (at - at.mean(axis=1, keepdims=True)) / _METRES_PER_DEGREE
     return Topology(
         name=f"generated/{name}",
-        names=tuple(f"place-{i:03d}" for i in range(at.shape[1])),
+        names=tuple(names or (f"place-{i:03d}" for i in range(at.shape[1]))),
         latitude=latitude,
         longitude=longitude,
         src=src,
