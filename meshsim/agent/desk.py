@@ -356,9 +356,9 @@ class Desk:
 
     def _testify(self, call: Call, leg: Leg, outcome: Outcome, now: Instant) -> None:
         """Signs how a route failed; the receipt is passed on with the end of the call, and by gossip."""
-        receipt = self._ledger.write(leg.setup, outcome, 1.0, poor=True, now=now)
-        call.receipts.append(receipt)
-        self._absorb([receipt], now)
+        self._router.learn(leg, now, connected=False)
+        call.receipts.append(self._ledger.write(leg.setup, outcome, 1.0, poor=True, now=now))
+        self._absorb(call.receipts[-1:], now)
 
     def despair(self, call_id: CallId, now: Instant) -> None:
         """No other route was found in time."""
@@ -449,8 +449,9 @@ class Desk:
         self._finish(call, now)
 
     def _say_goodbye(self, call: Call, leg: Leg, receipts: tuple[Receipt, ...], now: Instant, *, answer: bool) -> None:
-        mos, poor = leg.quality.verdict()
+        mos, (_, poor) = leg.quality.clarity(), leg.quality.verdict(leg.setup.media)
         mos = 1.0 if math.isnan(mos) else mos
+        self._router.learn(leg, now, connected=True)
         own = self._ledger.write(leg.setup, Outcome.COMPLETED, mos, poor=poor, now=now)
         self._absorb([own], now)
         whole = (*receipts, *call.receipts, own)[-RECEIPT_ENTRIES:]

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from meshsim.agent.messages import ATTEMPTS
 from meshsim.agent.samples import RouteSample
 from meshsim.mesh.errors import NoRoute
+from meshsim.routing.policies import Outcome
 from meshsim.routing.request import RouteRequest
 
 if TYPE_CHECKING:
-    from meshsim.agent.calls import Call
+    from meshsim.agent.calls import Call, Leg
     from meshsim.agent.core import Core
     from meshsim.agent.linktable import LinkTable
     from meshsim.agent.neighbours import Neighbourhood
@@ -54,6 +55,23 @@ class Router:
     def _may_start(self, path: tuple[NodeId, ...]) -> bool:
         """Whether the first hop is up, or not linked yet."""
         return path[1] not in self._neighbourhood or self._neighbourhood.is_up(path[1])
+
+    def learn(self, leg: Leg, now: Instant, *, connected: bool) -> None:
+        """A route has done its service: tells the policy how it fared, as this end measured it."""
+        if self._engine.learns:
+            rtt, jitter, loss = leg.quality.means()
+            self._engine.observe(
+                Outcome(
+                    path=leg.path if leg.is_first else leg.path[::-1],
+                    media=leg.setup.media,
+                    rtt=rtt,
+                    jitter=jitter,
+                    loss=loss,
+                    connected=connected,
+                    at=now.mono,
+                    observer=self._core.node,
+                )
+            )
 
     def _decide(self, call: Call, now: Instant) -> bool:
         request = RouteRequest(

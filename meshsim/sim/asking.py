@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.mesh.media import MediaType
+from meshsim.routing.policies import Outcome
 from meshsim.routing.request import RouteRequest
 from meshsim.sim.choice import await_calls
 from meshsim.sim.environment import BEFORE
@@ -112,6 +113,23 @@ class Asking:
         ends = calls.caller.item(number), calls.callee_node.item(number)
         view = self._control.view(*ends, self._env.now, number)
         return self._engine.rank(self._request(number, dead), view), view
+
+    def learn(self, call: LiveCall, lived: tuple[float, float, float], *, connected: bool) -> None:
+        """Both ends tell the area's controller how a path fared, at once: what learning policies learn from."""
+        if self._engine.learns:
+            rtt, jitter, loss = lived
+            path = tuple(self._ids[node] for node in call.path)
+            self._engine.observe(
+                Outcome(
+                    path=path,
+                    media=call.media,
+                    rtt=rtt,
+                    jitter=jitter,
+                    loss=loss,
+                    connected=connected,
+                    at=self._env.now,
+                )
+            )
 
     def _rank_ahead(self, step: int, _: Any) -> None:
         """Ranks all calls of the coming window together, on what is believed when it begins."""

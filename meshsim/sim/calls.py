@@ -293,6 +293,7 @@ class Switchboard:
 
     def _suspect(self, call: LiveCall, nodes: list[int], why: str) -> None:
         """Nothing came through: the relays in question are avoided and the ends' receipts say so."""
+        self._choice.learn(call, (NAN, NAN, NAN), connected=False)
         call.dead.update(nodes)
         for node in nodes:
             self._accuse(call, node, EventKind.CONNECTION_TIMEOUT, sharing=len(nodes))
@@ -321,7 +322,7 @@ class Switchboard:
             if node in (call.caller, call.callee):
                 self._break_off(call, f"{'caller' if node == call.caller else 'callee'} left")
             else:
-                self._close(call)
+                self._close(call, connected=False)
                 call.broken_at = self._env.now
                 call.dead.add(node)
                 self._accuse(call, node, EventKind.CALL_DROPPED)
@@ -354,11 +355,12 @@ class Switchboard:
         start = float(self._plan.calls.start[number])
         self._recorder.routes(number, start, view, ranking, chosen, truth)
 
-    def _close(self, call: LiveCall) -> None:
+    def _close(self, call: LiveCall, *, connected: bool = True) -> None:
         if self._media is not None:
             past = np.array([self._media.close(call.flow, self._env.now)])
             self._lived.restate(np.array([call.row]), past)
         self._lived.write_up(call.row, self._env.now)
+        self._choice.learn(call, self._lived.stretch(call.row), connected=connected)
         self._world.close_flow(call.flow)
         self._connections.close(call.path)
         call.flow = -1

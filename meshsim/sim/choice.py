@@ -49,6 +49,9 @@ class Choice(Protocol):
     def remember_direct(self, caller: int, callee: int, lived: tuple[float, float, float]) -> None:
         """How the direct path was: rtt, jitter and loss, as a call lived them."""
 
+    def learn(self, call: LiveCall, lived: tuple[float, float, float], *, connected: bool) -> None:
+        """A call is done with its path: rtt, jitter and loss as lived on it, and whether it carried to the end."""
+
 
 def await_calls(env: Environment, start: NDArray[np.float64], first: int) -> None:
     """Puts calls from number `first` on into the queue, at their `start` (seconds)."""

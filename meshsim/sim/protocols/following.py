@@ -133,9 +133,12 @@ class Following:
     def remember_direct(self, caller: int, callee: int, lived: tuple[float, float, float]) -> None:
         """Protocols learn nothing from calls."""
 
+    def learn(self, call: LiveCall, lived: tuple[float, float, float], *, connected: bool) -> None:
+        """Nor from how they fared."""
+
     def _waits(self, call: LiveCall) -> bool:
         since = call.start if math.isnan(call.broken_at) else call.broken_at
-        return self._env.now - since < PATIENCE
+        return self._env.now - since < PATIENCE and call.asked < MOST_ASKED
 
     def _walked(self, source: int, destination: int, call: int) -> tuple[tuple[int, ...], ...]:
         found = walk(self._mesh, self._world, source, destination)
