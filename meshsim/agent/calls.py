@@ -20,7 +20,7 @@ from meshsim.agent.samples import CallSample, Failover
 from meshsim.mesh.errors import IdentityError, LocalProtocolError
 from meshsim.mesh.ids import AuraID
 from meshsim.mesh.media import AicPolicy, MediaType
-from meshsim.mesh.quality import TARGET, poor, voice_mos
+from meshsim.mesh.quality import mos, poor, target, voice_mos
 
 if TYPE_CHECKING:
     from meshsim.agent.effects import MediaReport
@@ -166,16 +166,25 @@ class Quality:
             return rtt, *there
         return rtt, max(here[0], there[0]), max(here[1], there[1])
 
-    def verdict(self) -> tuple[float, bool]:
-        """MOS, and whether the target was missed; without media reports the round trip alone decides.
+    def verdict(self, media: MediaType) -> tuple[float, bool]:
+        """MOS, and whether the target of `media` was missed; without media reports the round trip alone decides.
 
         Where nothing was measured, for the call was too short, nothing is held against anybody: NaN, not poor.
         """
-        rtt, jitter, loss = self.means()
+        rtt, jitter, loss = self._measured()
         if math.isnan(rtt):
-            return math.nan, bool(loss > TARGET.loss)
-        jitter, loss = (0.0 if math.isnan(value) else value for value in (jitter, loss))
-        return float(voice_mos(rtt / 2, jitter, loss)), bool(poor(rtt, jitter, loss))
+            return math.nan, bool(loss > target(media).loss)
+        return float(mos(media, rtt / 2, jitter, loss)), bool(poor(rtt, jitter, loss, media))
+
+    def clarity(self) -> float:
+        """How a voice would have sounded, whatever the call carried: relays are praised by one scale; NaN likewise."""
+        rtt, jitter, loss = self._measured()
+        return math.nan if math.isnan(rtt) else float(voice_mos(rtt / 2, jitter, loss))
+
+    def _measured(self) -> tuple[float, float, float]:
+        """The means, with neither jitter nor loss where none was measured."""
+        rtt, jitter, loss = self.means()
+        return rtt, 0.0 if math.isnan(jitter) else jitter, 0.0 if math.isnan(loss) else loss
 
 
 @dataclass(slots=True, kw_only=True)
@@ -373,7 +382,7 @@ def summary(call: Call, caller: NodeId, now: Instant, *, outcome: str) -> CallSa
         outcome: How.
     """
     rtt, jitter, loss = call.quality.means()
-    mos, poor = call.quality.verdict()
+    opinion, spoilt = call.quality.verdict(call.request.media)
     paths = call.stood or call.tried or [()]
     failovers = list(call.failovers)
     if not math.isnan(call.lost):
@@ -394,8 +403,8 @@ def summary(call: Call, caller: NodeId, now: Instant, *, outcome: str) -> CallSa
         rtt=rtt,
         jitter=jitter,
         loss=loss,
-        mos=mos if call.stood else math.nan,
-        poor=poor or outcome in {"dropped", "failed"},
+        mos=opinion if call.stood else math.nan,
+        poor=spoilt or outcome in {"dropped", "failed"},
     )
 
 

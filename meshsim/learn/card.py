@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from meshsim.mesh import quality
+from meshsim.mesh.media import MediaType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +24,8 @@ _LIMITS = """\
   network is not in them.
 - Intervals rest on views (calls placed on one belief count as one cluster), and on a handful of seeds of one scenario.
 - Two-party calls of up to five hops; beliefs as `meshsim.routing.features` builds them.
-- The MOS is the E-model's, narrow band, also for calls with video.
+- MOS are those of three models, narrow-band E-model for voice, ITU-T G.1070 for video calls, durations for data: they
+  compare paths of one call, not calls.
 """
 
 
@@ -58,12 +61,12 @@ def card_text(
 
 
 def _head(config: TrainConfig, fitted: Fit) -> Iterator[str]:
-    target, shape = quality.TARGET, config.model
+    shape = config.model
     yield f"# {config.name}\n"
     yield (
         "Scores candidate paths of a call from what a node believes of the mesh.\n"
         "`ai_score` is 100 times the calibrated probability that the call meets its target\n"
-        f"(RTT <= {1e3 * target.rtt:g} ms, jitter <= {1e3 * target.jitter:g} ms, loss <= {100 * target.loss:g} %);\n"
+        f"({'; '.join(f'{media}: {_bounds(media)}' for media in MediaType)});\n"
         "`confidence` is the calibrated probability that the chosen path is within 0.2 MOS of the best feasible one,\n"
         "by its ai_score.\n"
     )
@@ -74,6 +77,17 @@ def _head(config: TrainConfig, fitted: Fit) -> Iterator[str]:
     )
     folder = f"models/{config.name}"
     yield f"Regenerate, from the root of the checkout: `meshsim train {folder}/train.yaml --out {folder}`\n"
+
+
+def _bounds(media: MediaType) -> str:
+    """The target of `media` in words."""
+    target = quality.target(media)
+    asked = (
+        ("RTT <= {:g} ms", 1e3 * target.rtt),
+        ("jitter <= {:g} ms", 1e3 * target.jitter),
+        ("loss <= {:g} %", 100.0 * target.loss),
+    )
+    return ", ".join(text.format(bound) for text, bound in asked if math.isfinite(bound))
 
 
 def _data(config: TrainConfig, calls: Mapping[str, int], topologies: Mapping[str, tuple[str, ...]]) -> Iterator[str]:

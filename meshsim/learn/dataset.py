@@ -53,7 +53,7 @@ class Labels:
     """The truth about P candidates; every array is (P,).
 
     Attributes:
-        ok: bool, the call would have met `mesh.quality.TARGET`.
+        ok: bool, the call would have met the target of its media (`mesh.quality`).
         connected: bool, it could have been carried at all; the measures below mean nothing otherwise.
         rtt, jitter: float64 seconds.
         loss: float64 probability.

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from meshsim.mesh import quality
+from meshsim.mesh.media import MediaType
 from meshsim.routing import features as columns
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ MOST_UNSEEN = 0.3
 UNSEEN_OFFSET = 8.0
 """Loss exponent that a hop may add though no belief shows it (a relay that drops): at most 0.3, hardly any at first."""
 MOST_LOGIT = 30.0
+UNBOUNDED = 1e6
+"""Bound of what a target does not bound: seconds, so far off that nothing exceeds it."""
+MEDIA = [columns.PATH.index(media) for media in MediaType]
+"""Columns of the path's features that say what the call carries, in the order of `MediaType`."""
 LEAST_RTT = 1e-4
 LEAST_JITTER = 1e-6
 LEAST_LOSS = 1e-4
@@ -42,7 +47,7 @@ class Prediction(NamedTuple):
     """What the head says of P candidates; each (P,) float32.
 
     Attributes:
-        logit_ok: Uncalibrated log-odds that the call meets `mesh.quality.TARGET`.
+        logit_ok: Uncalibrated log-odds that the call meets the target of its media (`mesh.quality`).
         log_rtt: Natural log of seconds.
         log_jitter: Natural log of seconds.
         logit_loss: Log-odds of a packet's loss.
@@ -79,6 +84,12 @@ def believed(hop: Tensor) -> Tensor:
     delay = columns.DELAY_REFERENCE * torch.exp(hop[:, _DELAY])
     jitter = columns.JITTER_REFERENCE * torch.exp(hop[:, _JITTER])
     return torch.stack([delay, jitter, hop[:, _LOSS]], dim=1)
+
+
+def log_targets() -> list[list[float]]:
+    """Logarithms of the bounds of each type of media: rtt, jitter and loss; what is not bounded gets a far bound."""
+    targets = (quality.target(media) for media in MediaType)
+    return [[math.log(min(bound, UNBOUNDED)) for bound in (t.rtt, t.jitter, t.loss)] for t in targets]
 
 
 def voice_mos(delay: Tensor, jitter: Tensor, loss: Tensor) -> Tensor:
@@ -181,7 +192,7 @@ class Head(nn.Module):
         # log(expm1(x)) as log(x) + x / 2 + x^2 / 24: ONNX has no expm1, and exp(x) - 1 loses all digits of a small x
         logit_loss = torch.log(survival) + survival / 2 + survival**2 / 24  # (P,)
         mos = voice_mos(0.5 * torch.exp(log_rtt), torch.exp(log_jitter), 1.0 - torch.exp(-survival))  # (P,)
-        within = self._within(log_rtt, log_jitter, torch.log(survival))  # (P,)
+        within = self._within(log_rtt, log_jitter, torch.log(survival), path[:, MEDIA])  # (P,)
         seen = torch.stack([log_rtt, log_jitter, 0.2 * torch.log(survival), mos], dim=1)  # (P, 4)
         last = self.judge(torch.cat([total[:, 3:], self.path_scale(path), seen], dim=1))  # (P, 2)
         logit_ok = (within + last[:, 0]).clamp(-MOST_LOGIT, MOST_LOGIT)  # (P,)
@@ -194,13 +205,10 @@ class Head(nn.Module):
         unseen = MOST_UNSEEN * torch.exp(-nn.functional.softplus(UNSEEN_OFFSET - correction[:, 3]))  # (S,)
         return torch.stack([part[:, 0], part[:, 1] ** 2, part[:, 2] + unseen], dim=1)
 
-    def _within(self, log_rtt: Tensor, log_jitter: Tensor, log_loss: Tensor) -> Tensor:
-        """Log-odds that all three measures are within the target: minus the soft maximum of the excesses; (P,)."""
-        target = quality.TARGET
-        excess = torch.stack(
-            [log_rtt - math.log(target.rtt), log_jitter - math.log(target.jitter), log_loss - math.log(target.loss)],
-            dim=1,
-        )  # (P, 3)
+    def _within(self, log_rtt: Tensor, log_jitter: Tensor, log_loss: Tensor, media: Tensor) -> Tensor:
+        """Log-odds that all three measures are within the target of the media, (P, 3): minus the soft maximum; (P,)."""
+        bounds = media @ torch.tensor(log_targets(), dtype=media.dtype)  # (P, 3)
+        excess = torch.stack([log_rtt, log_jitter, log_loss], dim=1) - bounds  # (P, 3)
         sharp = torch.exp(self.sharpness)
         return -torch.logsumexp(sharp * excess, dim=1)  # (P,)
 

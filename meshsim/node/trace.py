@@ -152,6 +152,9 @@ class NodeTrace:
             ring_seconds=[math.nan],
             resolve_seconds=[math.nan],
             borders=[-1],
+            rate_share=[1.0],
+            aic=[False],
+            saved_bytes=[0.0],
         )
 
     def _keep_trust(self, sample: TrustSample) -> None:

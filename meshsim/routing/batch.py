@@ -253,7 +253,8 @@ def build_many(
         "aic": batch.requests[0].aic,
         "media": tuple(batch.media[owner] == place for place in range(len(MediaType))),
     }
-    return features.described(candidates, hops, view, partial(features.Asked, **asked), batch.flow[owner])
+    told = partial(features.Asked, **asked)
+    return features.described(candidates, hops, view, told, batch.flow[owner], batch.media[owner])
 
 
 def _known_better(

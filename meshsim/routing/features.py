@@ -80,9 +80,9 @@ PATH = (
     "audio_video",
     "data",
 )
-"""Columns of `Features.path`: rtt, jitter and loss as bounds of `quality.TARGET` (0 = at the bound); headroom is the
-spare rate over the demand; `observed` is the share of hops that were measured; a direct path has reputations and
-evidence of 0."""
+"""Columns of `Features.path`: rtt, jitter and loss as bounds of `quality.TARGET` (0 = at the bound of voice) and the
+`mos` of a voice, whatever the call carries; `believed_good` goes by the call's own target; headroom is the spare rate
+over the demand; `observed` is the share of hops that were measured; a direct path has reputations and evidence of 0."""
 
 DELAY_REFERENCE = 0.050
 JITTER_REFERENCE = 0.002
@@ -110,7 +110,7 @@ class PathBelief:
         jitter: float64 seconds.
         loss: float64 probability.
         rate: float64 spare bits per second of the narrowest hop.
-        mos: float64 conversational MOS in [1, 4.5].
+        mos: float64, by the model of what the call carries, in [1, 4.5].
         hops: int64 number of links.
         min_reputation: float64, 0..100, the worst relay's; 100 for a direct path.
         max_load: float64, share of the call capacity in use at the busiest relay; 0 for a direct path.
@@ -369,7 +369,7 @@ def build(candidates: Candidates, request: RouteRequest, view: NetworkView) -> F
         view: What is believed.
     """
     hops = believed_hops(view, candidates.hop_src, candidates.hop_dst)
-    return described(candidates, hops, view, partial(_asked, request), request.flow)
+    return described(candidates, hops, view, partial(_asked, request), request.flow, request.media)
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,9 +397,13 @@ def described(
     view: NetworkView,
     asked: Callable[[], Asked],
     flow: int | NDArray[np.int64],
+    media: MediaType | NDArray[np.int64],
 ) -> Features:
-    """Features of `candidates` whose hops are believed to be `hops`; `asked` is told when somebody looks."""
-    belief = _compose(candidates, hops, view.nodes)
+    """Features of `candidates` whose hops are believed to be `hops`; `asked` is told when somebody looks.
+
+    `media` is what calls carry: one for all P paths, or (P,) places in `MediaType`.
+    """
+    belief = _compose(candidates, hops, view.nodes, media)
     return Features(
         graph=graph_of(view),
         version=(view.owner, view.version),
@@ -407,7 +411,7 @@ def described(
         hop_src=candidates.hop_src.astype(np.int64),
         hop_dst=candidates.hop_dst.astype(np.int64),
         hop_path=candidates.hop_path,
-        path=partial(_path_table, candidates, hops, belief, asked, view.nodes),
+        path=partial(_path_table, candidates, hops, belief, asked, view.nodes, media),
         belief=belief,
         hops=hops,
         flow=flow,
@@ -425,7 +429,9 @@ def _over_relays(
     return np.asarray(reduce.reduceat(padded, candidates.indptr[:-1]))
 
 
-def _compose(candidates: Candidates, hops: LinkBelief, nodes: NodeBelief) -> PathBelief:
+def _compose(
+    candidates: Candidates, hops: LinkBelief, nodes: NodeBelief, media: MediaType | NDArray[np.int64]
+) -> PathBelief:
     start = candidates.hop_indptr[:-1]
     delay = np.add.reduceat(hops.delay, start)
     jitter = np.sqrt(np.add.reduceat(np.square(hops.jitter), start))
@@ -436,7 +442,7 @@ def _compose(candidates: Candidates, hops: LinkBelief, nodes: NodeBelief) -> Pat
         jitter=jitter,
         loss=loss,
         rate=np.minimum.reduceat(hops.rate, start),
-        mos=quality.voice_mos(delay, jitter, loss),
+        mos=quality.mos(media, delay, jitter, loss),
         hops=candidates.hops,
         min_reputation=_over_relays(candidates, nodes.reputation, np.minimum, 100.0),
         max_load=_over_relays(candidates, nodes.load, np.maximum, 0.0),
@@ -449,7 +455,12 @@ def _compose(candidates: Candidates, hops: LinkBelief, nodes: NodeBelief) -> Pat
 
 
 def _path_table(
-    candidates: Candidates, hops: LinkBelief, belief: PathBelief, asking: Callable[[], Asked], nodes: NodeBelief
+    candidates: Candidates,
+    hops: LinkBelief,
+    belief: PathBelief,
+    asking: Callable[[], Asked],
+    nodes: NodeBelief,
+    media: MediaType | NDArray[np.int64],
 ) -> NDArray[np.float32]:
     asked = asking()
     start = candidates.hop_indptr[:-1]
@@ -463,8 +474,8 @@ def _path_table(
         _additive_loss(belief.loss),
         _log(belief.loss, _LEAST_LOSS, quality.TARGET.loss),
         _log(np.maximum.reduceat(hops.loss, start), _LEAST_LOSS, quality.TARGET.loss),
-        belief.mos - 4.0,
-        ~quality.poor(belief.rtt, belief.jitter, belief.loss),
+        quality.voice_mos(belief.rtt / 2, belief.jitter, belief.loss) - 4.0,
+        ~quality.poor(belief.rtt, belief.jitter, belief.loss, media),
         _log(belief.rate, _LEAST_RATE, asked.rate),
         candidates.hops / 5.0,
         direct,

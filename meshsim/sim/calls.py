@@ -312,7 +312,7 @@ class Switchboard:
             for number in numbers.tolist() if self._plan.scenario.media.adaptive else ():
                 self._media.pace(number, self._world.flow_share(number), self._env.now)
         if len(numbers):
-            self._lived.settle(rows, self._env.now, now)
+            self._lived.settle(rows, self._env.now, now, self._world.flow_shares(numbers))
 
     def node_down(self, node: int) -> None:
         """A node is gone: its own calls drop, those it relayed break until their ends notice and find another path."""
@@ -390,7 +390,8 @@ class Switchboard:
         """
         lived, relays, now = self._lived.stretch(call.row), call.path[1:-1], self._env.now
         for node in relays:
-            self._ledger.judge(node, lived, sharing=len(relays), happened=now, arrives=self._later(call, node))
+            arrives = self._later(call, node)
+            self._ledger.judge(node, lived, call.media, sharing=len(relays), happened=now, arrives=arrives)
 
     def _accuse(self, call: LiveCall, node: int, kind: EventKind, *, sharing: int = 1) -> None:
         arrives = self._later(call, node)
@@ -449,4 +450,5 @@ class Switchboard:
             rtt_seconds=rtt,
             jitter_seconds=jitter,
             loss=loss,
+            rate_share=self._lived.share(call.row),
         )

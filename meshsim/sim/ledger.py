@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from meshsim.mesh.media import MediaType
 from meshsim.mesh.quality import poor, voice_mos
 from meshsim.trust import Evidence, Reputation, ReputationTable, Status, events_from_outcome, make_model, status_of
 
@@ -40,6 +41,7 @@ class Receipt(NamedTuple):
         happened: When the call ended, seconds.
         kinds: Events, the telling one first; empty where `lived` decides.
         lived: Rtt, jitter and loss of the call on its last path.
+        media: What the call carried.
     """
 
     arrives: float
@@ -49,6 +51,7 @@ class Receipt(NamedTuple):
     happened: float
     kinds: tuple[EventKind, ...]
     lived: tuple[float, float, float]
+    media: MediaType
 
 
 _NOTHING = (float("nan"),) * 3
@@ -80,21 +83,32 @@ class Ledger:
             happened: When, seconds.
             arrives: When the receipt does, seconds.
         """
-        self._send(arrives, node, sharing, happened, (kind,), _NOTHING)
+        self._send(arrives, node, sharing, happened, (kind,), _NOTHING, MediaType.AUDIO)
 
     def judge(
-        self, node: int, lived: tuple[float, float, float], *, sharing: int, happened: float, arrives: float
+        self,
+        node: int,
+        lived: tuple[float, float, float],
+        media: MediaType,
+        *,
+        sharing: int,
+        happened: float,
+        arrives: float,
     ) -> None:
         """A call over `node` was completed: what it lived through on its last path is praise or blame.
+
+        Blame goes by the target of what the call carried. Praise goes by how a voice would have sounded on the path,
+        whatever it carried: opinions of several models are not comparable.
 
         Args:
             node: Index of the relay.
             lived: Rtt and jitter, seconds, and loss.
+            media: What the call carried.
             sharing: How many relays the path had.
             happened: When the call ended, seconds.
             arrives: When the receipt does, seconds.
         """
-        self._send(arrives, node, sharing, happened, (), lived)
+        self._send(arrives, node, sharing, happened, (), lived, media)
 
     def _send(
         self,
@@ -104,8 +118,9 @@ class Ledger:
         happened: float,
         kinds: tuple[EventKind, ...],
         lived: tuple[float, float, float],
+        media: MediaType,
     ) -> None:
-        heappush(self._waiting, Receipt(arrives, self._sent, node, sharing, happened, kinds, lived))
+        heappush(self._waiting, Receipt(arrives, self._sent, node, sharing, happened, kinds, lived, media))
         self._sent += 1
 
     def publish(self, t: float) -> ReputationTable:
@@ -125,7 +140,8 @@ class Ledger:
         if not due:
             return
         rtt, jitter, loss = np.array([receipt.lived for receipt in due]).T
-        mos, bad = voice_mos(rtt / 2, jitter, loss).tolist(), poor(rtt, jitter, loss).tolist()
+        mos = voice_mos(rtt / 2, jitter, loss).tolist()
+        bad = poor(rtt, jitter, loss, [receipt.media for receipt in due]).tolist()
         for receipt, heard, spoilt in zip(due, mos, bad, strict=True):
             self._report(receipt, heard, spoilt)
 

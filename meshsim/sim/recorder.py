@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from meshsim.measure.trace import Ragged
-from meshsim.mesh.quality import poor, voice_mos
+from meshsim.mesh.media import MediaType
+from meshsim.mesh.quality import mos, poor
 from meshsim.mesh.time import to_nanoseconds
 from meshsim.routing.features import believed_hops
 from meshsim.sim.control import single
@@ -51,7 +52,7 @@ _HOP_COLUMNS = {
 class CallRow:
     """One call as it went; columns as in `measure.records`, times in seconds.
 
-    Without `mos` and `poor`, rtt, jitter and loss say them.
+    Without `mos` and `poor`, rtt, jitter, loss and the share of the rate say them.
     """
 
     call: int
@@ -77,9 +78,13 @@ class CallRow:
     ring_seconds: float = math.nan
     resolve_seconds: float = math.nan
     borders: int = -1
+    rate_share: float = 1.0
+    aic: bool = False
+    saved_bytes: float = 0.0
 
 
 _WAITS = ("ring_seconds", "resolve_seconds")
+_MEASURES = ("rtt_seconds", "jitter_seconds", "loss", "rate_share")
 _CALL_COLUMNS = attrgetter(*CallRow.__slots__)
 
 
@@ -196,7 +201,7 @@ class Recorder:
         number = self.view(view)
         if not self._record.candidates:
             return
-        candidates = ranking.candidates
+        candidates, media = ranking.candidates, MediaType(self._plan.calls.media[call])
         count = len(candidates)
         self._pile(
             "routes",
@@ -215,8 +220,8 @@ class Recorder:
             rtt_seconds=single(truth.rtt),
             jitter_seconds=single(truth.jitter),
             loss=single(truth.loss),
-            mos=single(truth.mos),
-            poor=truth.poor,
+            mos=single(truth.mos(media)),
+            poor=truth.poor(media),
         )
 
     def trust(self, node: int, event: EventKind, reputation: Reputation, t: float, observer: int = -1) -> None:
@@ -301,18 +306,18 @@ class Recorder:
         told: dict[str, Any] = dict(zip(CallRow.__slots__, zip(*map(_CALL_COLUMNS, rows), strict=True), strict=True))
         for edge in ("start", "end"):
             told[f"{edge}_ns"] = [to_nanoseconds(t) for t in told.pop(edge)]
-        rtt, jitter, loss = (np.array(told[name]) for name in ("rtt_seconds", "jitter_seconds", "loss"))
-        for name, said in (("mos", voice_mos(rtt / 2, jitter, loss)), ("poor", poor(rtt, jitter, loss))):
+        media, (rtt, jitter, loss, share) = told["media"], (np.array(told[name]) for name in _MEASURES)
+        judged = mos(media, rtt / 2, jitter, loss, share), poor(rtt, jitter, loss, media, share=share)
+        for name, said in zip(("mos", "poor"), judged, strict=True):
             told[name] = np.array([y if x is None else x for x, y in zip(told[name], said.tolist(), strict=True)])
         for name in (
-            "rtt_seconds",
-            "jitter_seconds",
-            "loss",
+            *_MEASURES,
             "mos",
             "predicted_rtt_seconds",
             "ai_score",
             "confidence",
             *_WAITS,
+            "saved_bytes",
         ):
             told[name] = single(np.asarray(told[name], dtype=np.float64))
         self._append("calls", **told)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.mesh.quality import poor, voice_mos
+from meshsim.mesh import quality
 from meshsim.mesh.seeds import SeedTree
 from meshsim.sim import flow
 from meshsim.sim.adaptive import adapt
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from meshsim.mesh.media import Demand
+    from meshsim.mesh.media import Demand, MediaType
     from meshsim.scenario.plan import Plan
 
 PEER_UTILISATION, RELAY_UTILISATION = 0.10, 0.35
@@ -74,15 +74,13 @@ class PathTruth:
         row = slice(path, path + 1)
         return PathTruth(rtt=self.rtt[row], jitter=self.jitter[row], loss=self.loss[row], connected=self.connected[row])
 
-    @property
-    def mos(self) -> NDArray[np.float64]:
-        """Conversational MOS; 1 where not connected."""
-        return np.where(self.connected, voice_mos(self.rtt / 2, self.jitter, self.loss), 1.0)
+    def mos(self, media: MediaType) -> NDArray[np.float64]:
+        """MOS of a call of `media` at its full rate; 1 where not connected."""
+        return np.where(self.connected, quality.mos(media, self.rtt / 2, self.jitter, self.loss), 1.0)
 
-    @property
-    def poor(self) -> NDArray[np.bool_]:
-        """Beyond `mesh.quality.TARGET`, or not connected."""
-        return np.asarray(poor(self.rtt, self.jitter, self.loss) | ~self.connected)
+    def poor(self, media: MediaType) -> NDArray[np.bool_]:
+        """Beyond the target of `media` at its full rate, or not connected."""
+        return np.asarray(quality.poor(self.rtt, self.jitter, self.loss, media) | ~self.connected)
 
 
 class World:
@@ -185,6 +183,10 @@ class World:
         """Shares of its full rate that an open flow sends there and back; below one where it has adapted."""
         there, back = self._flows.share[number].tolist()
         return there, back
+
+    def flow_shares(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(K,) shares of their full rate that K open flows send, of each the worse direction."""
+        return np.asarray(self._flows.share[numbers].min(axis=1))
 
     def carried(self, node: int) -> float:
         """Calls that one node carries for others."""

@@ -93,21 +93,21 @@ def test_the_hop_behind_the_complainer_is_blamed_unless_it_is_an_end() -> None:
 def test_what_nobody_measured_is_held_against_nobody() -> None:
     quality = Quality()
     assert all(math.isnan(value) for value in quality.means())
-    mos, poor = quality.verdict()
+    mos, poor = quality.verdict(MediaType.AUDIO)
     assert math.isnan(mos)
     assert not poor
     quality.add(MediaReport(label=1, jitter=0.0, loss=1.0))
-    assert quality.verdict()[1]
+    assert quality.verdict(MediaType.AUDIO)[1]
 
 
 def test_a_call_without_media_reports_is_judged_by_its_round_trip() -> None:
     quality = Quality()
     quality.add_rtt(0.1)
-    mos, poor = quality.verdict()
+    mos, poor = quality.verdict(MediaType.AUDIO)
     assert mos > 4
     assert not poor
     quality.add_rtt(1.9)
-    assert quality.verdict()[1]
+    assert quality.verdict(MediaType.AUDIO)[1]
 
 
 def test_quality_takes_the_worse_direction() -> None:

@@ -234,6 +234,9 @@ def _write_outcome(rows: Rows, call: int, at: int, path: tuple[int, int], true: 
         ring_seconds=[float("nan")],
         resolve_seconds=[float("nan")],
         borders=[-1],
+        rate_share=[1.0],
+        aic=[False],
+        saved_bytes=[0.0],
     )
 
 

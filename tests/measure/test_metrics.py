@@ -20,7 +20,7 @@ def call(**changes: Any) -> dict[str, list[Any]]:
         "path": [0, 2, 1], "final_path": [0, 2, 1], "ai_score": math.nan, "confidence": math.nan,
         "predicted_rtt_seconds": 0.1, "outcome": "completed", "reason": "", "failovers": 0, "rtt_seconds": 0.2,
         "jitter_seconds": 0.003, "loss": 0.001, "mos": 4.0, "poor": False, "ring_seconds": math.nan,
-        "resolve_seconds": math.nan, "borders": -1,
+        "resolve_seconds": math.nan, "borders": -1, "rate_share": 1.0, "aic": False, "saved_bytes": 0.0,
     }  # fmt: skip
     return {name: [value] for name, value in (row | changes).items()}
 

@@ -13,10 +13,10 @@ import pytest
 from meshsim.measure.records import TABLES
 from meshsim.measure.trace import Trace
 from meshsim.mesh.errors import ConfigError, TraceError
-from meshsim.mesh.quality import poor, voice_mos
+from meshsim.mesh.quality import mos, poor
 from meshsim.sim import simulate
 
-GOLDEN = "f53c631bda4a42a076b846817ff3a3b4d18aa0356383f84f670e46f6c2acad52"
+GOLDEN = "46815ae90a4ce74863e82432dfc57d448fe84e2c8b96fa9c6520215fcf74b15a"
 """What the trace of the small scenario says, seed 1, schema version 1. It changes only when the simulator does."""
 
 
@@ -145,7 +145,8 @@ _NEWCOMER = {"names": "newcomer", "auras": "@newcomer.aura", "domains": "", "beh
 
 
 def test_routes_say_what_was_believed_chosen_and_true(small, run):
-    routes = Trace(run(small(), policy="exploring").trace).columns("routes")
+    trace = run(small(), policy="exploring").trace
+    routes = Trace(trace).columns("routes")
     assert len(routes["call"]) > 100
     for path, delay in zip(routes["path"], routes["hop_delay_seconds"], strict=True):
         assert len(delay) == len(path) - 1
@@ -154,12 +155,14 @@ def test_routes_say_what_was_believed_chosen_and_true(small, run):
     assert set(chosen.tolist()) <= {0.0, 1.0}
     propensity = np.bincount(per_call, weights=routes["propensity"])
     np.testing.assert_allclose(propensity[chosen == 1], 1.0, atol=1e-5)
-    judged = poor(routes["rtt_seconds"], routes["jitter_seconds"], routes["loss"]) | ~routes["connected"]
+    calls = Trace(trace).columns("calls")
+    media_of = dict(zip(calls["call"].tolist(), calls["media"], strict=True))
+    media = [media_of[call] for call in routes["call"].tolist()]
+    lived = routes["rtt_seconds"], routes["jitter_seconds"], routes["loss"]
+    judged = poor(*lived, media) | ~routes["connected"]
     assert (judged == routes["poor"]).all()
-    mos = np.where(
-        routes["connected"], voice_mos(routes["rtt_seconds"] / 2, routes["jitter_seconds"], routes["loss"]), 1.0
-    )
-    np.testing.assert_allclose(mos, routes["mos"], atol=1e-4)
+    said = np.where(routes["connected"], mos(media, lived[0] / 2, *lived[1:]), 1.0)
+    np.testing.assert_allclose(said, routes["mos"], atol=1e-4)
 
 
 def test_a_refused_candidate_says_why(small, run):

@@ -154,8 +154,8 @@ def test_offline_blocked_and_black_holes_do_not_connect(small, ends):
     world.online[b] = False
     truth = world.path_truth([(a, b)], AUDIO)
     assert not truth.connected[0]
-    assert truth.poor[0]
-    assert truth.mos[0] == 1.0
+    assert truth.poor(MediaType.AUDIO)[0]
+    assert truth.mos(MediaType.AUDIO)[0] == 1.0
 
 
 def test_a_gray_hole_adds_its_drop(small, ends):

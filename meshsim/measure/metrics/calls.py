@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.measure.records import ASIDE
+from meshsim.mesh.media import MediaType
 from meshsim.mesh.registry import Registry
 
 if TYPE_CHECKING:
@@ -107,7 +108,43 @@ def _column(name: str) -> Callable[[dict[str, Any]], NDArray[np.float64]]:
     return of
 
 
+def _opinion(media: str) -> Callable[[dict[str, Any]], NDArray[np.float64]]:
+    def of(calls: dict[str, Any]) -> NDArray[np.float64]:
+        mine: NDArray[np.bool_] = _connected(calls) & np.array([each == media for each in calls["media"]], dtype=bool)
+        return np.asarray(calls["mos"], dtype=np.float64)[mine]
+
+    return of
+
+
+def _with_aic(calls: dict[str, Any]) -> NDArray[np.float64]:
+    return np.asarray(calls["aic"], dtype=np.float64)[_connected(calls)]
+
+
+def _saved(calls: dict[str, Any]) -> NDArray[np.float64]:
+    return np.asarray(calls["saved_bytes"], dtype=np.float64)[_connected(calls)]
+
+
 for _metric in (
+    *(
+        Metric(
+            name=f"{media}_mos",
+            unit="MOS",
+            lower_is_better=False,
+            text=f"mean opinion score of connected {media} calls, on their own scale",
+            of=_opinion(media),
+        )
+        for media in MediaType
+    ),
+    Metric(
+        name="aic_call_rate", unit="1", lower_is_better=False, text="share of connected calls with AIC", of=_with_aic
+    ),
+    Metric(
+        name="saved_bytes",
+        unit="B",
+        lower_is_better=False,
+        text="media bytes that AIC took off all links together, by connected call",
+        of=_saved,
+    ),
     Metric(
         name="poor_call_rate", unit="1", lower_is_better=True, text="share of calls that were poor or failed", of=_poor
     ),
@@ -122,7 +159,7 @@ for _metric in (
         name="relayed_call_rate", unit="1", lower_is_better=True, text="share of routed calls over a relay", of=_relayed
     ),
     Metric(
-        name="mos", unit="MOS", lower_is_better=False, text="mean opinion score of connected calls", of=_column("mos")
+        name="mos", unit="MOS", lower_is_better=False, text="opinion of connected calls, by media", of=_column("mos")
     ),
     Metric(
         name="rtt_seconds",

@@ -11,8 +11,11 @@ from meshsim.mesh.quality.targets import TARGET, QualityTarget, mos, poor, targe
 from meshsim.mesh.quality.transfer import goodput_share, transfer_mos
 from meshsim.mesh.quality.video import video_call_mos, video_quality
 from meshsim.mesh.quality.voice import (
+    BUFFER_FLOOR,
+    BUFFER_PER_JITTER,
     OPUS_NB_BPL,
     OPUS_NB_IE,
+    PACKETISATION,
     R_DEFAULT,
     delay_impairment,
     loss_impairment,
@@ -21,8 +24,11 @@ from meshsim.mesh.quality.voice import (
 )
 
 __all__ = [
+    "BUFFER_FLOOR",
+    "BUFFER_PER_JITTER",
     "OPUS_NB_BPL",
     "OPUS_NB_IE",
+    "PACKETISATION",
     "R_DEFAULT",
     "TARGET",
     "QualityTarget",

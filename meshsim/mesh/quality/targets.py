@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    Media = MediaType | str | Sequence[str] | NDArray[np.str_]
+    Media = MediaType | str | Sequence[str] | NDArray[np.str_] | NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +58,8 @@ _TARGETS = {
     MediaType.DATA: QualityTarget(rtt=math.inf, jitter=math.inf, loss=0.05, rate=0.5),
 }
 
-_PLACE = {media: row for row, media in enumerate(_TARGETS)}
-_BOUNDS = np.array([(t.rtt, t.jitter, t.loss, t.rate) for t in _TARGETS.values()]).T
+_PLACE = {media: row for row, media in enumerate(MediaType)}
+_BOUNDS = np.array([(t.rtt, t.jitter, t.loss, t.rate) for t in map(_TARGETS.__getitem__, MediaType)]).T
 _DATA = _PLACE[MediaType.DATA]
 _ROUNDING = 1e-9
 
@@ -74,9 +74,11 @@ def target(media: MediaType) -> QualityTarget:
 
 
 def places(media: Media) -> NDArray[np.int64]:
-    """Places of types of media in `MediaType`; scalar for one, (K,) for K."""
+    """Places of types of media in `MediaType`; scalar for one, (K,) for K; places stay what they are."""
     if isinstance(media, str):
         return np.asarray(_PLACE[MediaType(media)])
+    if isinstance(media, np.ndarray) and media.dtype.kind == "i":
+        return media.astype(np.int64, copy=False)
     return np.array([_PLACE[MediaType(each)] for each in media], dtype=np.int64)
 
 
@@ -94,7 +96,7 @@ def poor(
         rtt: Round-trip time, seconds, any shape.
         jitter: Interarrival jitter, seconds, same shape.
         loss: Packet loss probability, same shape.
-        media: What the call carries; one for all, or as many as there are calls.
+        media: What the call carries; one for all, or as many as there are calls, by name or place in `MediaType`.
         share: Of its full rate that the call gets, same shape; data count what arrives of it (`goodput_share`).
     """
     rtt, jitter, loss = np.asarray(rtt), np.asarray(jitter), np.asarray(loss)
@@ -125,17 +127,17 @@ def mos(
     """Mean opinion score of a call, each type of media by its own model and on its own scale.
 
     Voice: the E-model, narrow band (`voice_mos`, 1 to 4.5). Voice and video: ITU-T G.1070 (`video_call_mos`, 1 to about
-    3.2 at full rate). Data: the time that transfers take (`transfer_mos`, 1 to 5).
+    3.2 at full rate). Data: the time that transfers take (`transfer_mos`, 1 to 4.5).
 
     Args:
-        media: What the call carries; one for all, or as many as there are calls.
+        media: What the call carries; one for all, or as many as there are calls, by name or place in `MediaType`.
         delay: One-way network delay, seconds, any shape.
         jitter: Seconds, same shape.
         loss: Probability, same shape.
         share: Of its full rate that the call gets, same shape.
 
     >>> mos([MediaType.AUDIO, MediaType.AUDIO_VIDEO, MediaType.DATA], 0.05, 0.002, 0.0).round(2).tolist()
-    [4.37, 3.02, 5.0]
+    [4.37, 3.02, 4.5]
     """
     if isinstance(media, str):
         return _MODELS[_PLACE[MediaType(media)]](delay, jitter, loss, share)
@@ -162,4 +164,4 @@ def _data(delay: ArrayLike, _: ArrayLike, loss: ArrayLike, share: ArrayLike) -> 
 
 
 _MODELS = (_voice, _video, _data)
-"""In the order of `_TARGETS`."""
+"""In the order of `MediaType`."""

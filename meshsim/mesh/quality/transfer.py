@@ -20,7 +20,10 @@ MATHIS = 1.22
 """sqrt(3/2): one loss halves the window, acknowledgements are not delayed."""
 
 SLOWEST = 10.0
-"""Times the planned duration at which a transfer is worth nothing; as fast as planned, it is perfect."""
+"""Times the planned duration at which a transfer is worth nothing; as fast as planned, nobody asks for more."""
+
+BEST = 4.5
+"""As high as mean opinions get, as in ITU-T G.107, Annex B."""
 
 _LEAST = 1e-12
 
@@ -46,10 +49,10 @@ def goodput_share(
 
 
 def transfer_mos(goodput: ArrayLike) -> NDArray[np.float64]:
-    """Opinion of a transfer that arrives at `goodput` of its full rate: 5 at full rate, 1 at a tenth.
+    """Opinion of a transfer that arrives at `goodput` of its full rate: 4.5 at full rate, 1 at a tenth.
 
     >>> transfer_mos([1.0, 0.5, 0.1]).round(2).tolist()
-    [5.0, 3.8, 1.0]
+    [4.5, 3.45, 1.0]
     """
     part = np.clip(np.asarray(goodput, dtype=np.float64), 1.0 / SLOWEST, 1.0)
-    return np.asarray(5.0 + 4.0 * np.log(part) / np.log(SLOWEST))
+    return np.asarray(BEST + (BEST - 1.0) * np.log(part) / np.log(SLOWEST))
