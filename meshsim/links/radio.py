@@ -162,6 +162,24 @@ def link_quality(distance: float, shadow: float, side: float, radio: Radio) -> f
     return faded_delivery(snr, RATES[0][1], 100.0, radio.fading_db)
 
 
+def mean_attempts(share: float, attempts: int) -> float:
+    """Times that a unicast frame is sent on average, when each arrives with probability `share`, `attempts` at most.
+
+    >>> mean_attempts(0.5, 3)
+    1.75
+    """
+    return sum((1.0 - share) ** failed for failed in range(attempts))
+
+
+def residual_loss(share: float, attempts: int) -> float:
+    """Share of unicast frames that none of `attempts` brings over, when each arrives with probability `share`.
+
+    >>> residual_loss(0.5, 3)
+    0.125
+    """
+    return (1.0 - share) ** attempts
+
+
 def radio_link(
     distance: float, shadow: float, side: float, radio: Radio, *, size_bytes: float = 1500.0
 ) -> LinkParameters:
@@ -185,9 +203,8 @@ def radio_link(
         if not getattr(radio, name) >= least:
             raise ConfigError(f"{getattr(radio, name)!r} is out of range", key=name, allowed=[f"{least:g} and above"])
     rate, share = best_rate(signal_to_noise(distance, shadow, side, radio), size_bytes, radio.fading_db)
-    attempts = sum((1.0 - share) ** failed for failed in range(radio.attempts))
     return LinkParameters(
-        rate_bps=8.0 * size_bytes / (attempts * airtime(rate, size_bytes)),
+        rate_bps=8.0 * size_bytes / (mean_attempts(share, radio.attempts) * airtime(rate, size_bytes)),
         propagation=distance / _LIGHT,
-        loss=(1.0 - share) ** radio.attempts,
+        loss=residual_loss(share, radio.attempts),
     )

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from meshsim.mesh.topology import Topology
     from meshsim.scenario.network import UnderlayConfig
 
-MOST_PLACES = 600
+MOST_PLACES = 1_500
 """Routes are kept for all pairs of places."""
+
+MOST_HOPS = 60_000_000
+"""Hops of all routes together; half a gigabyte where the simulator walks them."""
 
 _MOST_UTILISATION = 0.97
 _MOST_LOSS = 0.5
@@ -33,21 +36,39 @@ def build_underlay(config: UnderlayConfig, topology: Topology, seeds: SeedTree) 
     if len(topology) > MOST_PLACES:
         problem = f"{topology.name} has {len(topology)} places"
         raise ConfigError(problem, key="underlay.topology", allowed=[f"<= {MOST_PLACES}"])
-    indptr, route_edge = _routes(topology, _weights(config, topology, seeds))
+    if topology.is_complete and topology.delay is not None:
+        indptr, route_edge = _direct(topology)
+    else:
+        indptr, route_edge = _routes(topology, _weights(config, topology, seeds))
     edges = len(topology.src)
     return Underlay(
         topology=topology,
-        capacity=config.capacity * np.exp(config.capacity_spread * _normal(seeds, "underlay/capacity", edges)),
-        propagation=topology.length * config.fibre_stretch / geo.FIBRE_SPEED + config.hop_delay,
+        capacity=_unless_said(topology.rate, _capacity(config, seeds, edges)),
+        propagation=_said(topology.delay, topology.length * config.fibre_stretch / geo.FIBRE_SPEED + config.hop_delay),
+        jitter=_said(topology.jitter, np.zeros(edges)),
         utilisation=_utilisation(config, seeds, edges),
-        loss=_loss(config, seeds, edges),
+        loss=_unless_said(topology.loss, _loss(config, seeds, edges)),
         route_indptr=indptr,
         route_edge=route_edge,
     )
 
 
+def _unless_said(said: NDArray[np.float64] | None, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the topology says of each edge; `drawn` where it says nothing."""
+    return drawn if said is None else np.where(np.isnan(said), drawn, said)
+
+
+def _said(told: NDArray[np.float64] | None, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the source of the topology tells of each edge, and `otherwise` where it tells nothing."""
+    return otherwise if told is None else np.where(np.isnan(told), otherwise, told)
+
+
 def _normal(seeds: SeedTree, name: str, edges: int) -> NDArray[np.float64]:
     return seeds.generator(name).standard_normal(edges)
+
+
+def _capacity(config: UnderlayConfig, seeds: SeedTree, edges: int) -> NDArray[np.float64]:
+    return np.asarray(config.capacity * np.exp(config.capacity_spread * _normal(seeds, "underlay/capacity", edges)))
 
 
 def _utilisation(config: UnderlayConfig, seeds: SeedTree, edges: int) -> NDArray[np.float64]:
@@ -70,24 +91,49 @@ def _weights(config: UnderlayConfig, topology: Topology, seeds: SeedTree) -> NDA
     return np.asarray(topology.length * factor + config.hop_cost + 1.0)
 
 
+def _direct(topology: Topology) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Routes of a complete graph that was measured end to end: the one edge between any two places."""
+    places = len(topology)
+    steps = np.ones((places, places), dtype=np.int64)
+    np.fill_diagonal(steps, 0)
+    return np.concatenate([[0], np.cumsum(steps)]), np.arange(len(topology.src), dtype=np.int32)
+
+
 def _routes(topology: Topology, weight: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Least-weight routes between all places as CSR: `route_indptr` (U * U + 1,), `route_edge`."""
+    """Least-weight routes between all places as CSR: `route_indptr` (U * U + 1,), `route_edge`.
+
+    Raises:
+        ConfigError: If the graph is not in one part, or its routes take more hops than memory holds.
+    """
     places = len(topology)
     before = _predecessors(topology, weight)
     edge_of = np.full((places, places), -1, dtype=np.int32)
     edge_of[topology.src, topology.dst] = np.arange(len(topology.src), dtype=np.int32)
-    source = np.repeat(np.arange(places), places)
-    at = np.tile(np.arange(places), places)
+    hops, edges, total = [np.zeros(1, dtype=np.int64)], [], 0
+    for source in range(places):  # one source after the other, so that long routes of few pairs take no space of all
+        taken, of_each = _tree(before[source], edge_of, source)
+        hops.append(of_each)
+        edges.append(taken)
+        total += len(taken)
+        if total > MOST_HOPS:
+            problem = f"the routes of {topology.name} take more than {MOST_HOPS:,} hops"
+            raise ConfigError(problem, key="underlay.topology", allowed=["fewer places", "more links"])
+    return np.cumsum(np.concatenate(hops)), np.concatenate(edges)
+
+
+def _tree(
+    before: NDArray[np.int32], edge_of: NDArray[np.int32], source: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Edges of the routes from `source` to all U places, one after the other, and how many each takes, (U,)."""
+    at = np.arange(len(before))
     steps = []  # one array per step back from the target: the edge entered, -1 where the source is reached
     while (away := at != source).any():
-        previous = np.where(away, before[source, at], at)
+        previous = np.where(away, before[at], at)
         steps.append(np.where(away, edge_of[previous, at], -1))
         at = previous
-    backwards = np.stack(steps, axis=1) if steps else np.empty((places * places, 0), dtype=np.int32)
-    forwards = backwards[:, ::-1]
+    forwards = np.stack(steps, axis=1)[:, ::-1] if steps else np.empty((len(before), 0), dtype=np.int32)
     taken = forwards >= 0
-    indptr = np.concatenate([[0], np.cumsum(taken.sum(axis=1))]).astype(np.int64)
-    return indptr, forwards[taken].astype(np.int32)
+    return forwards[taken].astype(np.int32), taken.sum(axis=1)
 
 
 def _predecessors(topology: Topology, weight: NDArray[np.float64]) -> NDArray[np.int32]:

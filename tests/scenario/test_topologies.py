@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import string
 
 import networkx as nx
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 
 from meshsim import scenario
 from meshsim.mesh.errors import ConfigError
+from meshsim.mesh.seeds import SeedTree
 from meshsim.scenario import topologies
+from meshsim.scenario.network import UnderlayConfig
 from meshsim.scenario.topologies import GENERATORS, allowed_for
+from meshsim.scenario.underlay import build_underlay
 
 PUBLISHED = [name for name in topologies.names() if "/" in name]
 SNDLIB_TRAIN = frozenset(
@@ -30,7 +34,7 @@ def expected_use(name: str) -> str:
     if family == "topozoo":
         letters = {"ABCEFGHIJK": "train", "MNOPQR": "validate"}
         return next((use for initials, use in letters.items() if rest[0] in initials), "evaluate")
-    return "evaluate"
+    return "simulate" if family == "measured" else "evaluate"
 
 
 def test_every_published_graph_has_the_use_that_the_rule_gives():
@@ -55,6 +59,7 @@ def test_every_published_graph_has_the_use_that_the_rule_gives():
         ("freifunk/hamburg", "evaluate"),
         ("nycmesh/nycmesh_2025", "validate"),
         ("generated/waxman", "train"),
+        ("measured/wondernetwork", "simulate"),
         ("generated/", "evaluate"),
         ("gabriel/world", "evaluate"),
         ("", "evaluate"),
@@ -68,13 +73,13 @@ def test_the_use_of_single_graphs(name, use):
 
 @given(st.text(alphabet=string.ascii_letters + "/-0123456789", max_size=20))
 def test_a_graph_of_no_list_is_for_evaluation(name):
-    listed = name.split("/")[0] in {"gabriel", "sndlib", "topozoo", "freifunk", "nycmesh", "generated"}
+    listed = name.split("/")[0] in {"gabriel", "sndlib", "topozoo", "freifunk", "nycmesh", "generated", "measured"}
     assert listed or allowed_for(name) == "evaluate"
 
 
 @pytest.mark.parametrize("preset", scenario.presets())
 def test_no_preset_uses_a_graph_kept_for_evaluation(preset):
-    assert allowed_for(scenario.load(preset).topology(0).name) in {"train", "validate"}
+    assert allowed_for(scenario.load(preset).topology(0).name) in {"train", "validate", "simulate"}
 
 
 @pytest.mark.parametrize(
@@ -153,3 +158,15 @@ def test_an_unknown_name_or_parameter_is_told_with_the_nearest(name, parameters,
 def test_a_published_graph_takes_no_parameters():
     with pytest.raises(ConfigError, match="takes no parameters: places"):
         topologies.load("sndlib/geant", places=3)
+
+
+def test_what_a_topology_says_of_its_edges_takes_the_place_of_what_is_drawn():
+    ring = topologies.load("ring", places=4)
+    config = UnderlayConfig(loss=0.01, capacity=5e6)
+    drawn = build_underlay(config, ring, SeedTree(3))
+    rate, loss = np.full(8, np.nan), np.full(8, np.nan)
+    rate[2], loss[5] = 1e6, 0.25
+    said = build_underlay(config, dataclasses.replace(ring, rate=rate, loss=loss), SeedTree(3))
+    assert (said.capacity[2], said.loss[5]) == (1e6, 0.25)
+    assert np.array_equal(np.delete(said.capacity, 2), np.delete(drawn.capacity, 2))
+    assert np.array_equal(np.delete(said.loss, 5), np.delete(drawn.loss, 5))
