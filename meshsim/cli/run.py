@@ -9,8 +9,8 @@ from click.core import ParameterSource
 
 from meshsim.cli import options
 
-_RESUMED = ("scenario", "overrides", "policy", "out", "seed")
-_FORKED = ("scenario", "seed")
+_RESUMED = ("scenario", "overrides", "policy", "out", "seed", "pcap")
+_FORKED = ("scenario", "seed", "pcap")
 
 
 @click.command("run")
@@ -25,6 +25,13 @@ _FORKED = ("scenario", "seed")
 )
 @click.option("--resume", type=options.folder, metavar="DIR", help="Go on with a saved run that did not finish.")
 @click.option("--fork", type=options.folder, metavar="DIR", help="Go on from a saved run's checkpoint, changed by -o.")
+@click.option(
+    "--pcap",
+    type=click.IntRange(min=0),
+    multiple=True,
+    metavar="CALL",
+    help="Capture a call's packets to calls/CALL.pcapng in the trace's folder; may be repeated.",
+)
 @options.common(out_default=None, out_help="Folder for the trace; a new one under runs/ when not given.")
 @click.pass_context
 def command(ctx: click.Context, /, scenario: str | None, *, as_json: bool, **given: Any) -> None:
@@ -34,6 +41,7 @@ def command(ctx: click.Context, /, scenario: str | None, *, as_json: bool, **giv
     Example:
       meshsim run demo -o calls.rate=0.5 --seed 3 --out runs/demo-3 --json
       meshsim run demo --checkpoint-every 60 --out runs/warm
+      meshsim run demo --pcap 12 --pcap 40 --out runs/captured
       meshsim run --resume runs/warm
       meshsim run --fork runs/warm -o routing.policy=direct --out runs/what-if
     """

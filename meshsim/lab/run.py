@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ from meshsim.scenario.quantities import ORACLE, SHORTEST_PERIOD
 from meshsim.sim import begin, checkpoint
 from meshsim.sim.checkpoint import CHECKPOINT, describe
 from meshsim.sim.fork import fork as make_fork
+from meshsim.sim.rtc.capture import capture_call
+from meshsim.sim.rtc.tap import NoMedia
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,8 +35,12 @@ if TYPE_CHECKING:
     from meshsim.routing.policies import Policy
     from meshsim.scenario.plan import Plan
     from meshsim.sim import Episode
+    from meshsim.sim.rtc import SessionResult
 
 RUNS = Path("runs")
+
+CAPTURES = "calls"
+"""Folder of captured calls, beside the trace's tables."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +51,13 @@ class Result:
         plan: What was run.
         path: The folder of the trace.
         policy: Who chose the routes.
+        captures: Of calls whose packets were asked for, what they were like when lived through packet by packet.
     """
 
     plan: Plan
     path: Path
     policy: str
+    captures: dict[int, SessionResult] = field(default_factory=dict)
 
     @cached_property
     def trace(self) -> Trace:
@@ -107,6 +115,7 @@ class Result:
             "reputation_events": len(self.trust),
             "trace": str(self.path),
             "trace_sha256": self.trace_sha256,
+            **({"captures": self.captures} if self.captures else {}),
         }
 
     def plot_network(self, call: int | None = None) -> Figure:
@@ -152,6 +161,7 @@ def run(  # noqa: PLR0913 - the verb has as many options
     checkpoint_every: float | None = None,
     resume: Path | str | None = None,
     fork: Path | str | None = None,
+    pcap: Sequence[int] = (),
 ) -> Result:
     """Runs a scenario and returns its tables; or goes on with a run that was saved.
 
@@ -166,13 +176,18 @@ def run(  # noqa: PLR0913 - the verb has as many options
             can be forked. Saving changes nothing in the trace.
         resume: Folder of a run that was saved and did not finish; it goes on as if nothing had happened.
         fork: Folder of a run that was saved: its warm world goes on from there into a trace of its own.
+        pcap: Numbers of calls whose packets are captured into `calls/<number>.pcapng` in the folder of the trace; the
+            trace itself stays the same. Not with `resume` or `fork`, which go on with what the saved run captures.
 
     Raises:
         ConfigError: If the scenario is wrong, or `out` exists; nothing is left half-written but what can be resumed.
         TraceError: If there is no sound checkpoint of this version to go on with.
+        NoMedia: If a call to capture never connected; the trace is whole, and other calls are captured.
     """
     if sum(source is not None for source in (scenario, resume, fork)) != 1:
         raise ConfigError("one of a scenario, a run to resume and a run to fork is needed", key="scenario")
+    if pcap and scenario is None:
+        raise ConfigError("a saved run captures what it was started with", key="--pcap")
     if checkpoint_every is not None and not checkpoint_every >= SHORTEST_PERIOD:
         raise ConfigError(
             f"out of range: {checkpoint_every:g}",
@@ -188,7 +203,15 @@ def run(  # noqa: PLR0913 - the verb has as many options
     loaded = scenario if isinstance(scenario, Scenario) else load(scenario, overrides)
     plan = compile_plan(loaded, seed)
     folder = _fresh(out, f"{loaded.name}-seed{seed}")
-    return _complete(lambda unfinished: begin(plan, unfinished, policy=policy), folder, checkpoint_every, progress)
+
+
+    def start(unfinished: Path) -> Episode:
+        episode = begin(plan, unfinished, policy=policy)
+        if pcap:
+            episode.listen(pcap)
+        return episode
+
+    return _complete(start, folder, checkpoint_every, progress)
 
 
 def _check_policy(policy: str | Policy | None) -> None:
@@ -244,7 +267,20 @@ def _complete(
     finally:
         if not (unfinished / CHECKPOINT).exists():
             shutil.rmtree(unfinished, ignore_errors=True)
-    return Result(episode.plan, folder, episode.engine.policy.name)
+    return Result(episode.plan, folder, episode.engine.policy.name, _captured(episode, folder))
+
+
+def _captured(episode: Episode, folder: Path) -> dict[int, SessionResult]:
+    """Lives through the calls that were listened to; what could not be is said when all others are done."""
+    captures, refused = {}, []
+    for number, recording in (episode.tap.recordings if episode.tap is not None else {}).items():
+        try:
+            captures[number] = capture_call(recording, folder / CAPTURES, episode.plan.seed)
+        except NoMedia as error:
+            refused.append(str(error))
+    if refused:
+        raise NoMedia("; ".join(refused))
+    return captures
 
 
 def _unfinished(folder: Path) -> Path:

@@ -130,6 +130,10 @@ class Switchboard:
         """Puts all planned calls into the queue."""
         self._choice.schedule()
 
+    def flow_of(self, number: int) -> int:
+        """The world's flow of a call, -1 while its media do not flow."""
+        return self._live[number].flow if number in self._live else -1
+
     # --- set-up -------------------------------------------------------------------------------------------------------
 
     def _start(self, number: int, _: Any) -> None:

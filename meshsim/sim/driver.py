@@ -24,6 +24,7 @@ from meshsim.agent import (
     Undial,
 )
 from meshsim.agent.adversary import adversaries
+from meshsim.agent.calls import label_of
 from meshsim.agent.messages import Remembering, encode
 from meshsim.identity import Ed25519Signer, Ed25519Verifier, HashSigner, HashVerifier, NodeRecord, sign_record
 from meshsim.identity.directory import Directory
@@ -61,6 +62,9 @@ LOOKUP = 0.04
 """Seconds until the directory answers."""
 
 DIAL_TIMEOUT = 2.0
+
+MOST_ATTEMPTS = 16
+"""Paths of one call whose media are looked for."""
 
 
 class Input(NamedTuple):
@@ -163,6 +167,14 @@ class SimDriver:
     def _await(self, first: int) -> None:
         for number, start in enumerate(self._plan.calls.start[first:].tolist(), first):
             self._env.schedule_record(start, "call.start", number)
+
+    def flow_of(self, number: int) -> int:
+        """The world's flow of a call, on the newest of its paths; -1 while its media do not flow."""
+        call = self._log.call_of(number)
+        if call is None:
+            return -1
+        flows = (self._flows.flow(label_of(call, attempt)) for attempt in reversed(range(MOST_ATTEMPTS)))
+        return next((flow for flow in flows if flow is not None), -1)
 
     def settle(self) -> None:
         """The world has drifted: what was looked up of links holds no more."""

@@ -85,6 +85,10 @@ class Logbook:
         self._numbers[call] = number
         self._calls[number] = call
 
+    def call_of(self, number: int) -> CallId | None:
+        """What the agent calls it; None before it has begun."""
+        return self._calls.get(number)
+
     def calls_of(self, caller: int) -> list[int]:
         """The calls that `caller` has under way."""
         return [number for number, ends in self._running.items() if ends[0] == caller]

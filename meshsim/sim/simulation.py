@@ -27,10 +27,11 @@ from meshsim.sim.oracle import Oracle
 from meshsim.sim.overhead import Overhead
 from meshsim.sim.protocols import ProtocolBoard
 from meshsim.sim.recorder import Recorder
+from meshsim.sim.rtc.tap import Tap
 from meshsim.sim.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from meshsim.mesh.ids import NodeId
     from meshsim.scenario.plan import Plan
@@ -206,6 +207,9 @@ class Board(Protocol):
     def rank_anew(self) -> None:
         """What was ranked ahead holds no more."""
 
+    def flow_of(self, number: int) -> int:
+        """The world's flow of a call, -1 while its media do not flow."""
+
     def close(self) -> None:
         """The episode is over."""
 
@@ -229,6 +233,7 @@ class Episode:
         overhead: What control messages cost.
         board: The calls, and with them the belief.
         over: Whether the end of the episode is reached.
+        tap: Looks at calls whose packets are wanted, if there are any.
     """
 
     def __init__(
@@ -240,6 +245,7 @@ class Episode:
     ) -> None:
         self.plan, self.recorder, self.engine, self.progress = plan, recorder, engine, progress
         self.over = False
+        self.tap: Tap | None = None
         ids = node_ids(plan)
         recorder.mesh(ids)
         self.env = Environment()
@@ -258,6 +264,14 @@ class Episode:
     def __getstate__(self) -> dict[str, Any]:
         """All but whom to tell of progress."""
         return {**self.__dict__, "progress": None}
+
+    def listen(self, calls: Sequence[int]) -> None:
+        """Writes down what the paths of some calls are like, in `tap`; to be asked for before the episode begins.
+
+        Raises:
+            ConfigError: If there is no call of a number.
+        """
+        self.tap = Tap(self.env, self.world, self.board, calls)
 
     def advance(self, until: float) -> None:
         """Goes on to `until` seconds, at most to the end. The steps in which one goes change nothing."""

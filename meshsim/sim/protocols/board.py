@@ -53,6 +53,10 @@ class ProtocolBoard:
         """Calls by outcome."""
         return self._calls.counts
 
+    def flow_of(self, number: int) -> int:
+        """The world's flow of a call, -1 while its media do not flow."""
+        return self._calls.flow_of(number)
+
     def schedule(self) -> None:
         """Puts nodes and calls into the queue."""
         self.mesh.start()

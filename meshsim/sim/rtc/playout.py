@@ -6,7 +6,7 @@ No event is spent on playing: the buffer catches up with the clock whenever some
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from meshsim.sim.rtc.delays import Delays
 from meshsim.sim.rtc.opus import FRAME
@@ -15,7 +15,8 @@ SLIP = 0.15
 """Most by which speech is stretched or squeezed unheard, share of a frame: WSOLA takes out at most a pitch period."""
 
 
-class Heard(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Heard:
     """What became of speech; shares are of the frames that were sent and whose time to be played has come.
 
     Attributes:

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import xor
 from typing import TYPE_CHECKING, NamedTuple
 
-from meshsim.sim.rtc.packet import DATA_BYTES, EXTENSION_BYTES, FEC_BYTES, PAYLOAD_TYPE, RTP_BYTES, RTX_BYTES, Kind
+from meshsim.sim.rtc.packet import DATA_BYTES, EXTENSION_BYTES, FEC_BYTES, PAYLOAD_TYPE, RTP_BYTES, Kind
 from meshsim.sim.rtc.rtcp import Message, Nack, Pli, ReceiverReport, SenderReport, TransportFeedback
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ GENERIC_NACK, TRANSPORT_WIDE, PICTURE_LOSS = 1, 15, 1
 CNAME = 1
 TICK = 250e-6
 """Seconds of a tick of transport-wide feedback; its reference times count 256 of them."""
+
+OPUS_TOC = bytes([9 << 3])
+"""First byte of speech: SILK, wide band, one frame of 20 ms, mono (RFC 6716, section 3.1)."""
 
 _REFERENCE = 256
 _LARGEST_SMALL = 255
@@ -136,7 +139,7 @@ def _chunk(first: int, symbols: Sequence[int]) -> bytes:
 
 
 def rtp(packet: Packet) -> bytes:
-    """An RTP packet's bytes, without what SRTP adds. Media are zeros; headers, also those of repair, are true."""
+    """An RTP packet's bytes, without what SRTP adds: true headers, media of zeros."""
     return _header(packet) + _payload(packet)
 
 
@@ -157,11 +160,13 @@ def _extension(transport: int) -> bytes:
 
 def _payload(packet: Packet) -> bytes:
     if packet.kind == Kind.RTX:
-        return struct.pack("!H", packet.body.seq % _HALF) + bytes(packet.payload - RTX_BYTES)
+        return struct.pack("!H", packet.body.seq % _HALF) + _payload(packet.body)
     if packet.kind == Kind.FEC:
         return _repair(packet.body)
     if packet.kind == Kind.DATA:
         return struct.pack("!I", packet.body % _MANY) + bytes(packet.payload - DATA_BYTES)
+    if packet.kind == Kind.AUDIO:
+        return OPUS_TOC + bytes(packet.payload - 1)
     return bytes(packet.payload)
 
 
