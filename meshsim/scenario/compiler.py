@@ -42,7 +42,7 @@ def compile_plan(scenario: Scenario, seed: int) -> Plan:
         links=build_links(scenario.nodes, nodes, underlay, seeds),
         underlay=underlay,
         calls=build_calls(scenario, nodes, underlay.topology, seeds),
-        faults=build_faults(scenario, nodes, seeds),
+        faults=build_faults(scenario, nodes, underlay.topology, seeds),
         moves=build_moves(scenario.mobility, scenario.duration, nodes, underlay.topology, seeds),
     )
 

@@ -1,14 +1,17 @@
-"""What happens in an episode: who calls whom and when, and when nodes vanish and come back."""
+"""What happens in an episode: who calls whom and when, and when nodes and edges vanish and come back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from meshsim.mesh.view import Role
+from meshsim.scenario.outages import strikes
 from meshsim.scenario.people import People, callees
 from meshsim.scenario.plan import PlannedCalls, PlannedFaults
 
@@ -20,10 +23,12 @@ if TYPE_CHECKING:
     from meshsim.mesh.seeds import SeedTree
     from meshsim.mesh.topology import Topology
     from meshsim.scenario.arrivals import Crowd
+    from meshsim.scenario.outages import Strike
     from meshsim.scenario.plan import PlannedNodes
     from meshsim.scenario.schema import Churn, Scenario
 
 _CHUNK = 1024
+_KINDS = {"node": ("up", "down"), "edge": ("edge_up", "edge_down")}
 
 _Call = tuple[float, float, int, str, int, str]
 _Fault = tuple[float, int, str]
@@ -145,23 +150,53 @@ def _arrivals(rate: float, duration: float, seeds: SeedTree, name: str) -> NDArr
     return times[times < duration]
 
 
-def build_faults(scenario: Scenario, nodes: PlannedNodes, seeds: SeedTree) -> PlannedFaults:
-    """Listed faults and churn, in order of time; a node with listed faults does not churn on top."""
+def build_faults(scenario: Scenario, nodes: PlannedNodes, topology: Topology, seeds: SeedTree) -> PlannedFaults:
+    """Listed faults, churn and failing regions, in order of time; a node with listed faults does not churn on top."""
     index = {name: i for i, name in enumerate(nodes.names)}
     faults: list[_Fault] = [(fault.at, index[fault.node], fault.kind) for fault in scenario.faults]
     said = {node for _, node, _ in faults}
     for i, name in enumerate(nodes.names):
         if i not in said and _churns(scenario.churn, int(nodes.role[i])):
-            faults += [
-                (at, i, kind)
-                for at, kind in scenario.churn.renewals(seeds.generator(f"churn/{name}"), scenario.duration)
-            ]
+            renewals = scenario.churn.renewals(seeds.generator(f"churn/{name}"), scenario.duration)
+            faults += [(at, i, kind) for at, kind in renewals]
     faults.sort()
+    struck = list(strikes(scenario.outages, scenario.duration, nodes, topology, seeds))
+    if struck:
+        faults = sorted(_struck(faults, struck, scenario.duration))
     return PlannedFaults(
         at=np.array([fault[0] for fault in faults], dtype=np.float64),
         kind=tuple(fault[2] for fault in faults),
         node=np.array([fault[1] for fault in faults], dtype=np.int32),
     )
+
+
+def _struck(faults: list[_Fault], struck: list[Strike], until: float) -> Iterator[_Fault]:
+    """The faults of what no region takes down, and of the rest when the first cause begins and the last one ends."""
+    causes: dict[tuple[str, int], list[tuple[float, int, bool]]] = {}
+    for cause, strike in enumerate(struck, 1):
+        ends = (strike.start, cause, True), (strike.end, cause, False)
+        causes.setdefault((strike.what, strike.number), []).extend(ends)
+    for fault in faults:
+        own = causes.get(("node", fault[1]))
+        if own is None:
+            yield fault
+        else:
+            own.append((fault[0], 0, fault[2] == "down"))
+    for (what, number), changes in causes.items():
+        for at, down in _joint(changes):
+            if at < until:
+                yield at, number, _KINDS[what][down]
+
+
+def _joint(changes: list[tuple[float, int, bool]]) -> Iterator[tuple[float, bool]]:
+    """When something with several causes goes down and comes back: (seconds, cause, whether it begins), any order."""
+    holding: set[int] = set()
+    for at, group in groupby(sorted(changes, key=itemgetter(0)), key=itemgetter(0)):
+        before = bool(holding)
+        for _, cause, begins in group:
+            (holding.add if begins else holding.discard)(cause)
+        if bool(holding) != before:
+            yield at, bool(holding)
 
 
 def _churns(churn: Churn, role: int) -> bool:

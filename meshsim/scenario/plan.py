@@ -128,12 +128,13 @@ class PlannedCalls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedFaults:
-    """Things that happen to nodes, in order of time; arrays have shape (K,).
+    """Things that happen to nodes and edges of the underlay, in order of time; arrays have shape (K,).
 
     Attributes:
         at: float64 seconds.
-        kind: `down` (the node vanishes without a word) or `up`.
-        node: int32.
+        kind: `down` (the node vanishes without a word) or `up`; `edge_down` (the
+            directed edge carries nothing) or `edge_up`.
+        node: int32, the node's number, or the edge's.
     """
 
     at: NDArray[np.float64]

@@ -26,6 +26,8 @@ from meshsim.sim.recorder import CallRow
 from meshsim.trust import EventKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshsim.mesh.view import NetworkView
     from meshsim.routing.engine import Ranking, RoutingEngine
     from meshsim.sim.choice import Choice
@@ -326,11 +328,22 @@ class Switchboard:
             if node in (call.caller, call.callee):
                 self._break_off(call, f"{'caller' if node == call.caller else 'callee'} left")
             else:
-                self._close(call, connected=False)
-                call.broken_at = self._env.now
-                call.dead.add(node)
-                self._accuse(call, node, EventKind.CALL_DROPPED)
-                self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
+                self._break(call, (node,))
+
+    def routes_cut(self) -> None:
+        """Edges below have changed: calls over cut ones break; which of their relays is to blame nobody can tell."""
+        broken = self._world.cut_flows()
+        for call in [call for call in self._live.values() if call.flow in broken]:
+            self._break(call, call.path[1:-1])
+
+    def _break(self, call: LiveCall, suspects: Sequence[int]) -> None:
+        """Nothing comes through any more: the ends will notice, and find a path without the relays they suspect."""
+        self._close(call, connected=False)
+        call.broken_at = self._env.now
+        call.dead.update(suspects)
+        for node in suspects:
+            self._accuse(call, node, EventKind.CALL_DROPPED, sharing=len(suspects))
+        self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
 
     def node_up(self, node: int) -> None:
         """A node is back: calls find it again with the next digest."""

@@ -194,6 +194,10 @@ class SimDriver:
         self._armed[node] = float("inf")
         self._env.schedule_record(self._env.now + LINK_SPREAD, "agent.links", node)
 
+    def routes_cut(self) -> None:
+        """Edges below have changed: what was looked up of links holds no more."""
+        self._wires.settle()
+
     def replan(self, first: int) -> None:
         """Calls from number `first` on have changed: they wait instead of those that did."""
         self._env.cancel({"call.start"})

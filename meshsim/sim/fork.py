@@ -30,14 +30,17 @@ if TYPE_CHECKING:
     from meshsim.sim.simulation import Episode
 
 CHANGEABLE = (
+    "calls.arrivals",
     "calls.duration",
     "calls.listed",
+    "calls.locality",
     "calls.rate",
     "churn",
     "control.missing",
     "control.noise",
     "duration",
     "faults",
+    "outages",
     "routing.candidates",
     "routing.exploration",
     "routing.fallbacks",
@@ -48,7 +51,8 @@ CHANGEABLE = (
 """What a fork may change: what lies ahead of it, and how routes are chosen. The rest has shaped the world already."""
 
 _CALLS = ("calls", "duration")
-_FAULTS = ("churn", "faults", "duration")
+_FAULTS = ("churn", "faults", "outages", "duration")
+_KINDS = frozenset({"down", "up", "edge_down", "edge_up"})
 _POLICY = ("routing.exploration", "routing.model", "routing.policy")
 _RANKED = ("calls", "routing")
 
@@ -149,8 +153,8 @@ def _replan(episode: Episode, scenario: Scenario, changed: Sequence[str]) -> Non
         started = episode.board.counts["started"]
         parts["calls"] = _joined_calls(plan.calls, started, fresh.calls, env.now)
     if any(_within(key, _FAULTS) for key in changed):
-        ahead = [(at, record) for at, _, _, record in env.records() if record.kind in ("down", "up")]
-        env.cancel({"down", "up"})
+        ahead = [(at, record) for at, _, _, record in env.records() if record.kind in _KINDS]
+        env.cancel(set(_KINDS))
         parts["faults"] = _coherent_faults(fresh.faults, [(at, r.kind, r.entity) for at, r in ahead], episode)
         for at, kind, node in zip(*_columns(parts["faults"]), strict=True):
             env.schedule_record(at, kind, node, priority=BEFORE)
@@ -179,20 +183,22 @@ def _columns(faults: PlannedFaults) -> tuple[list[float], tuple[str, ...], list[
 
 
 def _coherent_faults(fresh: PlannedFaults, ahead: Sequence[tuple[float, str, int]], episode: Episode) -> PlannedFaults:
-    """What of `fresh` lies ahead and changes something; nodes that are down come back when they would have.
+    """What of `fresh` lies ahead and changes something; what is down comes back when it would have.
 
     Args:
         fresh: Of the changed scenario, from its start.
         ahead: Time, kind and node of what was planned so far, in order of time.
         episode: At the fork.
     """
-    up, now = episode.world.online, episode.env.now
+    now, world = episode.env.now, episode.world
+    up = {"node": world.online.copy(), "edge": ~world.cuts.cut}
     events = [event for event in zip(*_columns(fresh), strict=True) if event[0] >= now]
-    back: dict[int, tuple[float, str, int]] = {}
+    back: dict[tuple[str, int], tuple[float, str, int]] = {}
     for event in ahead:
-        if event[1] == "up" and not up[event[2]]:
-            back.setdefault(event[2], event)
-    kept = _changing(sorted([*events, *back.values()], key=lambda event: event[0]), up.copy())
+        what, rises = _sense(event[1])
+        if rises and not up[what][event[2]]:
+            back.setdefault((what, event[2]), event)
+    kept = _changing(sorted([*events, *back.values()], key=lambda event: event[0]), up)
     return PlannedFaults(
         at=np.array([event[0] for event in kept], dtype=np.float64),
         kind=tuple(event[1] for event in kept),
@@ -200,12 +206,19 @@ def _coherent_faults(fresh: PlannedFaults, ahead: Sequence[tuple[float, str, int
     )
 
 
-def _changing(events: Sequence[tuple[float, str, int]], up: NDArray[np.bool_]) -> list[tuple[float, str, int]]:
-    """Those of `events` that take a node down that is up, or bring one up that is down; `up` is used up."""
+def _sense(kind: str) -> tuple[str, bool]:
+    """What a fault happens to, and whether it brings it back."""
+    return "edge" if kind.startswith("edge") else "node", kind.endswith("up")
+
+
+def _changing(
+    events: Sequence[tuple[float, str, int]], up: Mapping[str, NDArray[np.bool_]]
+) -> list[tuple[float, str, int]]:
+    """Those of `events` that take something down that is up, or bring up what is down; `up` is used up."""
     kept = []
     for event in events:
-        _, kind, node = event
-        if bool(up[node]) != (kind == "up"):
-            up[node] = kind == "up"
+        what, rises = _sense(event[1])
+        if bool(up[what][event[2]]) != rises:
+            up[what][event[2]] = rises
             kept.append(event)
     return kept

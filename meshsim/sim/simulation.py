@@ -21,6 +21,7 @@ from meshsim.scenario.quantities import ORACLE, POLICY_NAMES
 from meshsim.sim.asking import Asking
 from meshsim.sim.calls import Switchboard
 from meshsim.sim.control import ControlPlane
+from meshsim.sim.cuts import EdgeFaults
 from meshsim.sim.environment import BEFORE, LATE, Environment
 from meshsim.sim.ledger import Ledger, model_of
 from meshsim.sim.oracle import Oracle
@@ -201,6 +202,9 @@ class Board(Protocol):
     def node_up(self, node: int) -> None:
         """A node is back."""
 
+    def routes_cut(self) -> None:
+        """Edges below have been cut, or mended."""
+
     def replan(self, first: int) -> None:
         """Calls from number `first` on have changed."""
 
@@ -232,6 +236,7 @@ class Episode:
         world: The truth.
         overhead: What control messages cost.
         board: The calls, and with them the belief.
+        edge_faults: What cuts and mends the edges below.
         over: Whether the end of the episode is reached.
         tap: Looks at calls whose packets are wanted, if there are any.
     """
@@ -253,6 +258,7 @@ class Episode:
         self.overhead = Overhead(self.env, self.world, recorder)
         show_truth(engine.policy, self.world)
         self.board = self._make_board(ids)
+        self.edge_faults = EdgeFaults(self.env, self.world, recorder, self.board)
         self._every_link = self.world.lay_links(plan.links.src, plan.links.dst)
         self._schedule()
 

@@ -93,7 +93,7 @@ class Wires:
         wire = self.wire(src, dst)
         delay, jitter, loss = self._truth[wire.row]
         lost = wire.draw() < loss
-        if lost and not reliable:
+        if lost and (not reliable or loss >= 1.0):  # nothing gets over a cut edge, however often it is sent
             return None
         # a mean delay of `delay` with exponential jitter around it
         arrival = transit(now, max(delay - jitter, 0.0), min(jitter, delay), wire.draw())

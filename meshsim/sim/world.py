@@ -15,6 +15,7 @@ from meshsim.mesh import quality
 from meshsim.mesh.seeds import SeedTree
 from meshsim.sim import flow
 from meshsim.sim.adaptive import adapt
+from meshsim.sim.cuts import Cuts
 from meshsim.sim.drift import Background
 from meshsim.sim.flows import Flows
 from meshsim.sim.resources import Hops, Paths, Resources, flatten, ground_of, lay_hops, lay_paths, passable, sums
@@ -95,6 +96,7 @@ class World:
         online: (N,) bool.
         down_since: (N,) when each node went offline, seconds; infinite while it is online.
         drop: (N,) share of the media packets that a node drops when it relays; 0 for the honest.
+        cuts: Edges that carry nothing.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -120,6 +122,7 @@ class World:
         self._period = drift.period
         self._steps = 0
         self._flows = Flows()
+        self.cuts = Cuts(len(self.resources))
         self._now = _nothing(len(self.resources))
         self._gather()
 
@@ -227,6 +230,8 @@ class World:
         out = np.empty((5, len(which)))
         flow.hops(self._fixed, self._now, hops.resource, hops.indptr, which, out)
         delay, variance, survival, rate, utilisation = out
+        if self.cuts:
+            survival[self.cuts.crossed(hops.resource, hops.indptr)[which]] = -np.inf
         return LinkTruth(
             delay=delay, jitter=np.sqrt(variance), loss=-np.expm1(survival), rate=rate, utilisation=utilisation
         )
@@ -300,7 +305,15 @@ class World:
         """(P,) whether media pass, and the log-survival at the relays."""
         connected, dropped = np.empty(paths.count, dtype=np.bool_), np.empty(paths.count)
         passable(paths.nodes, paths.indptr, paths.joined, self.online, self._mute, self._survival, connected, dropped)
+        if self.cuts:
+            connected &= ~self.cuts.crossed(paths.resource, paths.starts)
         return connected, dropped
+
+    def cut_flows(self) -> set[int]:
+        """Numbers of the open flows that cross a cut edge."""
+        numbers = self._flows.numbers()
+        rows, owner = self._flows.rows(numbers)
+        return set(numbers[owner[self.cuts.cut[self._flows.resource[rows]]]].tolist())
 
     def _gather(self) -> None:
         parts = (*(part.utilisation for part in self._drift), np.zeros(self.resources.nodes))

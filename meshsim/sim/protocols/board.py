@@ -79,6 +79,11 @@ class ProtocolBoard:
         self.mesh.restart(node)
         self._calls.node_up(node)
 
+    def routes_cut(self) -> None:
+        """Edges below have changed."""
+        self.mesh.settle()
+        self._calls.routes_cut()
+
     def replan(self, first: int) -> None:
         """Calls from number `first` on have changed."""
         self._calls.replan(first)
