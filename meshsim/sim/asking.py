@@ -103,6 +103,10 @@ class Asking:
         """A node has vanished: it is believed for a while."""
         self._control.node_down(node, self._env.now)
 
+    def relay(self) -> None:
+        """Nodes hang on other places: what is probed leads over other ways."""
+        self._control.relay()
+
     def remember_direct(self, caller: int, callee: int, lived: tuple[float, float, float]) -> None:
         """How the direct path was, for the callers' next rankings."""
         self._control.remember_direct(caller, callee, self._env.now, lived)

@@ -21,7 +21,7 @@ from meshsim.sim.connections import Connections
 from meshsim.sim.environment import BEFORE
 from meshsim.sim.lived import NAN, Lived
 from meshsim.sim.media import PacketMedia
-from meshsim.sim.oracle import SECOND_LOOK, GhostProbe, finish_probe, replay_probe, start_probe
+from meshsim.sim.oracle import SECOND_LOOK, GhostProbe, finish_probe, relay_probe, replay_probe, start_probe
 from meshsim.sim.recorder import CallRow
 from meshsim.trust import EventKind
 
@@ -345,6 +345,27 @@ class Switchboard:
             self._accuse(call, node, EventKind.CALL_DROPPED, sharing=len(suspects))
         self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
 
+    def moved(self, nodes: Sequence[int], handed: Sequence[int]) -> None:
+        """The last miles of `nodes` are others, some of them are `handed` over to another place: calls follow."""
+        if handed:
+            self._choice.relay()
+        away = self._plan.scenario.mobility.interruption
+        for number in sorted({number for node in nodes for number in self._using.get(node, ())}):
+            call = self._live[number]
+            if call.flow >= 0:
+                call.gap += away * ((call.caller in handed) + (call.callee in handed))
+                self._lay_anew(call)
+            if number in self._probes:
+                view, ranking, probe = self._probes[number]
+                self._probes[number] = view, ranking, relay_probe(self._world, probe, demand(call.media))
+        self.settle()
+
+    def _lay_anew(self, call: LiveCall) -> None:
+        """Media go on over the same nodes, by other ways."""
+        self._world.close_flow(call.flow)
+        call.flow = self._world.open(self._world.lay([call.path], demand(call.media)), demand(call.media).lowest)
+        self._row_of_flow[call.flow] = call.row
+
     def node_up(self, node: int) -> None:
         """A node is back: calls find it again with the next digest."""
 
@@ -407,8 +428,9 @@ class Switchboard:
         """
         lived, relays, now = self._lived.stretch(call.row), call.path[1:-1], self._env.now
         for node in relays:
-            arrives = self._later(call, node)
-            self._ledger.judge(node, lived, call.media, sharing=len(relays), happened=now, arrives=arrives)
+            self._ledger.judge(
+                node, lived, call.media, sharing=len(relays), happened=now, arrives=self._later(call, node)
+            )
 
     def _accuse(self, call: LiveCall, node: int, kind: EventKind, *, sharing: int = 1) -> None:
         arrives = self._later(call, node)

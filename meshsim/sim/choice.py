@@ -46,6 +46,9 @@ class Choice(Protocol):
     def node_down(self, node: int) -> None:
         """A node has vanished."""
 
+    def relay(self) -> None:
+        """Nodes hang on other places: links lead over other ways."""
+
     def remember_direct(self, caller: int, callee: int, lived: tuple[float, float, float]) -> None:
         """How the direct path was: rtt, jitter and loss, as a call lived them."""
 

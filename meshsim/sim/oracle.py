@@ -9,7 +9,7 @@ The policy `oracle` is the bound that believing policies are measured by: it ran
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +53,11 @@ def start_probe(world: World, candidates: Candidates, demand: Demand) -> GhostPr
     """Looks at P candidates for a call of `demand` that does not flow yet."""
     paths = world.lay_flat(candidates.nodes.astype("int64"), candidates.indptr, demand)
     return GhostProbe(paths=paths, first=world.probe(paths))
+
+
+def relay_probe(world: World, probe: GhostProbe, demand: Demand) -> GhostProbe:
+    """The same candidates, laid anew where nodes hang on other places now."""
+    return replace(probe, paths=world.lay_flat(probe.paths.nodes, probe.paths.indptr, demand))
 
 
 def finish_probe(world: World, probe: GhostProbe, flow: int | None = None) -> PathTruth:

@@ -26,6 +26,7 @@ from meshsim.sim.environment import BEFORE, LATE, Environment
 from meshsim.sim.ledger import Ledger, model_of
 from meshsim.sim.oracle import Oracle
 from meshsim.sim.overhead import Overhead
+from meshsim.sim.processes.mobility import Mobility
 from meshsim.sim.protocols import ProtocolBoard
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.rtc.tap import Tap
@@ -306,6 +307,12 @@ class Episode:
             from meshsim.sim.driver import SimDriver  # noqa: PLC0415 - as above
 
             return SimDriver(self.env, self.world, self.engine, self.recorder, ids, overhead=self.overhead)
+        board = self._make_modelled(ids)
+        if len(self.plan.moves):
+            Mobility(self.env, self.world, board, self.recorder).schedule()
+        return board
+
+    def _make_modelled(self, ids: tuple[NodeId, ...]) -> Switchboard | ProtocolBoard:
         ledger = Ledger(model_of(self.plan.scenario.trust), len(ids), self.recorder)
         if self.plan.scenario.routing.protocol:
             return ProtocolBoard(self.env, self.world, ledger, self.engine, self.recorder, self.overhead)
@@ -342,6 +349,8 @@ class Episode:
             self.progress(min(self.env.now / self.plan.scenario.duration, 1.0))
 
     def _sample(self, step: int, _: Any) -> None:
+        if len(self.plan.moves):
+            self._every_link = self.world.lay_links(self.plan.links.src, self.plan.links.dst)
         self.recorder.links(self.env.now, self.world.hop_truth(self._every_link))
         self.env.schedule_record((step + 1) * self.plan.scenario.record.link_period, "sample", step + 1, priority=LATE)
 

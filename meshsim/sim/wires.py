@@ -77,6 +77,11 @@ class Wires:
         """Mean one-way delay, seconds, when the world last drifted."""
         return self._truth[self.wire(src, dst).row][0]
 
+    def relay(self) -> None:
+        """Nodes hang on other places: all wires are laid anew."""
+        self._laid = self._world.lay_links([], [])
+        self.settle()
+
     def settle(self) -> None:
         """The world has drifted: what all wires are like is looked up, with the load there is."""
         laid = len(self._laid.indptr) - 1

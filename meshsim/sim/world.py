@@ -158,6 +158,33 @@ class World:
         """A node is back."""
         self.online[node], self.down_since[node] = True, np.inf
 
+    def move(
+        self,
+        nodes: NDArray[np.int64],
+        routers: NDArray[np.int64],
+        up: NDArray[np.float64],
+        down: NDArray[np.float64],
+        loss: NDArray[np.float64],
+    ) -> NDArray[np.int64]:
+        """Nodes hang on other places, or their access links change; what is laid out over them holds no more.
+
+        Args:
+            nodes: (K,) node indices, each once.
+            routers: (K,) places.
+            up: (K,) bits per second towards the network.
+            down: (K,) the same from it.
+            loss: (K,) probability each way.
+
+        Returns:
+            Those whose place has changed.
+        """
+        handed = nodes[self._ground.router[nodes] != routers]
+        self._ground.router[nodes] = routers
+        self.resources.give(self.resources.up + nodes, up, loss)
+        self.resources.give(self.resources.down + nodes, down, loss)
+        self._now.stale[:] = True
+        return handed
+
     def open_flow(self, path: Sequence[int], demand: Demand) -> int:
         """Puts a two-way call on `path` (node indices); returns the flow's number."""
         return self.open(self.lay([path], demand))

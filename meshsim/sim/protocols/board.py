@@ -10,6 +10,8 @@ from meshsim.sim.protocols.following import Following
 from meshsim.sim.protocols.mesh import ProtocolMesh
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshsim.routing.engine import RoutingEngine
     from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
@@ -67,6 +69,10 @@ class ProtocolBoard:
         """The world has drifted."""
         self.mesh.settle()
         self._calls.settle()
+
+    def moved(self, nodes: Sequence[int], handed: Sequence[int]) -> None:
+        """The last miles of `nodes` are others, some of them are `handed` over to another place."""
+        self._calls.moved(nodes, handed)
 
     def node_down(self, node: int) -> None:
         """A node has vanished."""

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 PATIENCE = 15.0
 """Seconds for which people wait for media, at the start and after a break."""
 
+MOST_ASKED = 30
+"""Times that a call looks for a path without media, however soon it is refused."""
+
 PAUSE = 0.5
 """Seconds after which a call without a route looks again."""
 
@@ -129,6 +132,10 @@ class Following:
 
     def node_down(self, node: int) -> None:
         """Nobody tells the protocol: its hellos do."""
+
+    def relay(self) -> None:
+        """Nodes hang on other places: packets go other ways."""
+        self._mesh.relay()
 
     def remember_direct(self, caller: int, callee: int, lived: tuple[float, float, float]) -> None:
         """Protocols learn nothing from calls."""

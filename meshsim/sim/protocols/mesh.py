@@ -75,6 +75,10 @@ class ProtocolMesh:
         """The world has drifted."""
         self._wires.settle()
 
+    def relay(self) -> None:
+        """Nodes hang on other places."""
+        self._wires.relay()
+
     def restart(self, node: int) -> None:
         """A node is back, and knows nothing."""
         self._epochs[node] += 1
@@ -106,8 +110,8 @@ class ProtocolMesh:
             self._pump(node)
 
     def _wake(self, node: int, epoch: int) -> None:
-        if epoch != self._epochs[node]:
-            return
+        if epoch != self._epochs[node] or self._env.now != self._armed[node]:
+            return  # of an earlier life, or put off: there is another record
         self._armed[node] = math.inf
         if self._world.online[node]:
             self.nodes[node].handle_timer(self._env.now)
