@@ -18,6 +18,7 @@ from meshsim.measure.stats import mean_interval
 from meshsim.measure.trace import HEADER, Trace, trace_sha256
 from meshsim.mesh.errors import ConfigError, TraceError, nearest
 from meshsim.routing.policies import POLICIES
+from meshsim.routing.protocols import PROTOCOLS
 from meshsim.scenario import Scenario, compile_plan, load
 from meshsim.scenario.quantities import ORACLE, SHORTEST_PERIOD
 from meshsim.sim import begin, checkpoint
@@ -170,7 +171,7 @@ def run(  # noqa: PLR0913 - the verb has as many options
         seed: Same scenario and seed, same trace.
         overrides: As on the command line: `calls.rate=2`. With `fork`, what is changed: keys of `sim.fork.CHANGEABLE`.
         out: Folder of the trace; by default a new one below `runs/`.
-        policy: Instead of the scenario's routing policy.
+        policy: Instead of the scenario's routing policy: a policy, or the name of one or of a routing protocol.
         progress: Whether a bar shows on a terminal when it takes longer than 2 s.
         checkpoint_every: Simulated seconds after which the run is saved again, so that it survives being killed and
             can be forked. Saving changes nothing in the trace.
@@ -204,7 +205,6 @@ def run(  # noqa: PLR0913 - the verb has as many options
     plan = compile_plan(loaded, seed)
     folder = _fresh(out, f"{loaded.name}-seed{seed}")
 
-
     def start(unfinished: Path) -> Episode:
         episode = begin(plan, unfinished, policy=policy)
         if pcap:
@@ -214,9 +214,13 @@ def run(  # noqa: PLR0913 - the verb has as many options
     return _complete(start, folder, checkpoint_every, progress)
 
 
+def choosers() -> list[str]:
+    """All that can choose the routes of a run, by name: policies, the oracle, routing protocols."""
+    return [*POLICIES, ORACLE, *PROTOCOLS]
+
+
 def _check_policy(policy: str | Policy | None) -> None:
-    if isinstance(policy, str) and policy not in POLICIES and policy != ORACLE:
-        known = [*POLICIES, ORACLE]
+    if isinstance(policy, str) and policy not in (known := choosers()):
         raise ConfigError(f"unknown policy {policy!r}", key="policy", allowed=known, nearest=nearest(policy, known))
 
 
