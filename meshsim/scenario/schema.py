@@ -36,6 +36,7 @@ from meshsim.scenario.quantities import (
     ReputationName,
     refuse,
 )
+from meshsim.scenario.ringing import Ringing
 from meshsim.scenario.sessions import Churn
 from meshsim.scenario.topologies import load
 
@@ -110,6 +111,8 @@ class CallsConfig(Part):
     """What calls carry."""
     listed: tuple[ListedCall, ...] = ()
     """Calls said one by one, added to the drawn ones."""
+    ringing: Ringing = Ringing()
+    """Whether and how people answer."""
 
 
 class Fault(Part):
@@ -282,6 +285,9 @@ class Scenario(Part):
             raise refuse(problem, allowed=["none"], at=("mobility", "model"))
         if self.mobility.model != "none" and self.nodes.links == "edges":
             raise refuse("nodes of a radio mesh stand still", allowed=["none"], at=("mobility", "model"))
+        if self.calls.ringing.enabled and self.routing.batch:
+            problem = "calls that ring are ranked when they are answered, not in batches"
+            raise refuse(problem, allowed=["0"], at=("routing", "batch"))
         if self.media.labels == "packet" and self.media.mode == "flow":
             raise refuse("labels from packets need media in packets", allowed=["flow"], at=("media", "labels"))
         total = sum(entry.share for entry in self.misbehaviour)
@@ -303,6 +309,9 @@ class Scenario(Part):
             raise refuse("the oracle needs the modelled control plane", allowed=POLICY_NAMES, at=("routing", "policy"))
         if self.routing.max_hops:
             raise refuse("a limit needs the modelled control plane", allowed=["0"], at=("routing", "max_hops"))
+        if self.calls.ringing.enabled:
+            problem, at = "people who answer need the modelled control plane", ("calls", "ringing", "enabled")
+            raise refuse(problem, allowed=["false"], at=at)
         if self.routing.protocol:
             raise refuse("a protocol takes the place of agents", allowed=["modelled"], at=("control", "mode"))
 

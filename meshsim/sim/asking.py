@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from meshsim.mesh.view import NetworkView
     from meshsim.routing.engine import Ranked, Ranking, RoutingEngine
     from meshsim.scenario.plan import Plan
-    from meshsim.sim.calls import LiveCall
     from meshsim.sim.control import ControlPlane
     from meshsim.sim.environment import Environment
+    from meshsim.sim.livecall import LiveCall
     from meshsim.sim.recorder import Recorder
 
 
@@ -80,13 +80,13 @@ class Asking:
         self._ranked.clear()
         self._ahead.clear()
 
-    def ranked(self, number: int) -> Ranked | None:
+    def ranked(self, call: LiveCall) -> Ranked | None:
         """What was ranked ahead for a call together with others, told once; None if it is to be ranked alone."""
-        return self._ranked.pop(number, None)
+        return self._ranked.pop(call.number, None)
 
-    def ranking(self, number: int) -> tuple[Ranking, NetworkView]:
+    def ranking(self, call: LiveCall) -> tuple[Ranking, NetworkView]:
         """The ranking of one call and the belief it was made on: from the beginning of its window, or of now."""
-        return self._ahead.pop(number) if number in self._ahead else self.rank(number)
+        return self._ahead.pop(call.number) if call.number in self._ahead else self._rank(call.number, call.callee)
 
     def best(self, ranking: Ranking) -> list[tuple[int, ...]]:
         """The paths of a ranking that are tried: the best and its fallbacks."""
@@ -94,7 +94,7 @@ class Asking:
 
     def again(self, call: LiveCall) -> Sequence[tuple[int, ...]]:
         """The best of one fresh ranking without the relays found dead; nothing if there are none or it was asked."""
-        return [] if call.asked or not call.dead else self.best(self.rank(call.number, call.dead)[0])
+        return [] if call.asked or not call.dead else self.best(self._rank(call.number, call.callee, call.dead)[0])
 
     def pause(self, call: LiveCall) -> None:
         """Another ranking would say the same: a call without a path gives up."""
@@ -111,12 +111,10 @@ class Asking:
         """How the direct path was, for the callers' next rankings."""
         self._control.remember_direct(caller, callee, self._env.now, lived)
 
-    def rank(self, number: int, dead: Iterable[int] = ()) -> tuple[Ranking, NetworkView]:
+    def _rank(self, number: int, callee: int, dead: Iterable[int] = ()) -> tuple[Ranking, NetworkView]:
         """A ranking on the belief of now, without the relays found dead."""
-        calls = self._plan.calls
-        ends = calls.caller.item(number), calls.callee_node.item(number)
-        view = self._control.view(*ends, self._env.now, number)
-        return self._engine.rank(self._request(number, dead), view), view
+        view = self._control.view(self._plan.calls.caller.item(number), callee, self._env.now, number)
+        return self._engine.rank(self._request(number, callee, dead), view), view
 
     def learn(self, call: LiveCall, lived: tuple[float, float, float], *, connected: bool) -> None:
         """Both ends tell the area's controller how a path fared, at once: what learning policies learn from."""
@@ -149,7 +147,7 @@ class Asking:
         logged = bool(calls.start[last - 1] >= self._plan.scenario.warmup)
         if self._plan.scenario.record.candidates and logged:
             for number in range(first, last):
-                self._ahead[number] = self.rank(number)
+                self._ahead[number] = self._rank(number, calls.callee_node.item(number))
         else:
             self._rank_together(first, last)
             if logged:
@@ -160,16 +158,16 @@ class Asking:
         calls, numbers = self._plan.calls, np.arange(first, last)
         ends = calls.caller[first:last], calls.callee_node[first:last]
         fresh = self._control.fresh_many(*ends, self._env.now, numbers)
-        requests = [self._request(number) for number in numbers.tolist()]
+        requests = [self._request(*call) for call in zip(numbers.tolist(), ends[1].tolist(), strict=True)]
         ranked = self._engine.rank_many(requests, self._control.shared, fresh)
         self._ranked.update(zip(numbers.tolist(), ranked, strict=True))
 
-    def _request(self, number: int, dead: Iterable[int] = ()) -> RouteRequest:
+    def _request(self, number: int, callee: int, dead: Iterable[int] = ()) -> RouteRequest:
         """What the engine is asked for one call."""
         calls = self._plan.calls
         return RouteRequest(
             source=self._ids[calls.caller.item(number)],
-            destinations=(self._ids[calls.callee_node.item(number)],),
+            destinations=(self._ids[callee],),
             media=MediaType(calls.media[number]),
             max_hops=self._plan.scenario.routing.max_hops or None,
             exclude=frozenset(self._ids[node] for node in dead),

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from meshsim.agent.core import AgentConfig
+from meshsim.measure.records import ASIDE
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.seeds import SeedTree
 from meshsim.sim.connections import Connections
 from meshsim.sim.environment import BEFORE
+from meshsim.sim.livecall import LiveCall
 from meshsim.sim.lived import NAN, Lived
 from meshsim.sim.media import PacketMedia
 from meshsim.sim.oracle import SECOND_LOOK, GhostProbe, finish_probe, relay_probe, replay_probe, start_probe
+from meshsim.sim.processes.greeting import Greeting
+from meshsim.sim.processes.steps import Ended, Wait
 from meshsim.sim.recorder import CallRow
 from meshsim.trust import EventKind
 
@@ -44,49 +47,6 @@ REFUSAL = 0.2
 """Seconds until a relay's refusal is heard."""
 
 
-@dataclass(slots=True, kw_only=True)
-class LiveCall:
-    """A call under way.
-
-    Attributes:
-        number: Row in the plan.
-        caller: Node index.
-        callee: Node index.
-        media: What it carries.
-        start: Seconds.
-        end: When it is to end, seconds.
-        first: The path first chosen, empty until then.
-        path: The path in use or tried last.
-        waiting: Paths to try next, best first.
-        dead: Relays found dead or mute.
-        asked: How often paths were asked for once more since media last flowed.
-        row: Where `Lived` keeps what it lives through.
-        flow: The open flow, or -1.
-        broken_at: Since when nothing has come through, or NaN.
-        gap: Seconds of outage after media first flowed.
-        failovers: Changes of path after media first flowed.
-        claims: ai_score, confidence and rtt that the policy claimed for its choice.
-    """
-
-    number: int
-    caller: int
-    callee: int
-    media: MediaType
-    start: float
-    end: float
-    first: tuple[int, ...] = ()
-    path: tuple[int, ...] = ()
-    waiting: list[tuple[int, ...]] = field(default_factory=list)
-    dead: set[int] = field(default_factory=set)
-    asked: int = 0
-    row: int = -1
-    flow: int = -1
-    broken_at: float = NAN
-    gap: float = 0.0
-    failovers: int = 0
-    claims: tuple[float, float, float] = (NAN, NAN, NAN)
-
-
 class Switchboard:
     """All calls of an episode.
 
@@ -99,7 +59,7 @@ class Switchboard:
         recorder: Where it is written.
 
     Attributes:
-        counts: Calls `started`, and of them `completed`, `dropped`, `failed`, `running` at the end.
+        counts: Calls `started`, and how many had each outcome; `running` are those at the end.
     """
 
     def __init__(
@@ -120,10 +80,13 @@ class Switchboard:
         self._using: dict[int, set[int]] = defaultdict(set)
         self._row_of_flow = np.zeros(0, dtype=np.int64)
         self._probes: dict[int, tuple[NetworkView, Ranking, GhostProbe]] = {}
+        self._noted: dict[int, float] = {}
+        self._greeting = Greeting(self._plan, world)
         self._connections = Connections(self._plan.scenario.nodes.max_connections)
         self._media = PacketMedia(world) if self._plan.scenario.media.mode == "packet" else None
-        self.counts = dict.fromkeys(("started", "completed", "dropped", "failed", "running"), 0)
+        self.counts = dict.fromkeys(("started", "completed", "dropped", "failed", "running", *ASIDE), 0)
         env.on("call.start", self._start)
+        env.on("call.greet", self._greet)
         env.on("call.retry", self._retry)
         env.on("call.probe", self._look_again)
         env.on("call.end", self._hang_up)
@@ -150,19 +113,40 @@ class Switchboard:
         )
         self._live[number] = call
         self._using[call.caller].add(number)
-        self._using[call.callee].add(number)
         call.row = self._lived.take()
         self.counts["started"] += 1
-        for node, who in ((call.caller, "caller"), (call.callee, "callee")):
-            if not self._world.online[node]:
-                self._finish(call, "failed", f"{who} offline")
-                return
-        self._env.schedule_record(call.end, "call.end", number)
-        self._choose(call)
+        if self._world.online[call.caller]:
+            self._greet(number, None)
+        else:
+            self._finish(call, "failed", "caller offline")
+
+    def _greet(self, number: int, _: Any) -> None:
+        """Looks what has become of the callee."""
+        call = self._live.get(number)
+        if call is None:
+            return
+        step = self._greeting.step(number, self._env.now)
+        if isinstance(step, Wait):
+            self._env.schedule_record(step.until, "call.greet", number)
+        elif isinstance(step, Ended):
+            self._finish(call, step.outcome, step.reason)
+        else:
+            self._pick_up(call, step.node)
+
+    def _pick_up(self, call: LiveCall, node: int) -> None:
+        """Somebody answers: a route is asked for, and media have the call's whole duration."""
+        call.callee, call.answered = node, self._env.now
+        call.end = call.answered + self._plan.calls.duration.item(call.number)
+        self._using[node].add(call.number)
+        if self._world.online[node]:
+            self._env.schedule_record(call.end, "call.end", call.number)
+            self._choose(call)
+        else:
+            self._finish(call, "failed", "callee offline")
 
     def _choose(self, call: LiveCall) -> None:
         """Takes what was ranked ahead, or asks the engine; probes the candidates for the record; takes the best."""
-        ahead = self._choice.ranked(call.number)
+        ahead = self._choice.ranked(call)
         if ahead is None:
             self._choose_alone(call)
         else:
@@ -173,7 +157,7 @@ class Switchboard:
             self._wait(call, "no feasible route")
 
     def _choose_alone(self, call: LiveCall) -> None:
-        ranking, view = self._choice.ranking(call.number)
+        ranking, view = self._choice.ranking(call)
         call.waiting = self._choice.best(ranking)
         if self._logged(call):
             self._note(call, view, ranking)
@@ -187,7 +171,7 @@ class Switchboard:
             self._recorder.view(view)
             return
         probe = start_probe(self._world, ranking.candidates, demand(call.media))
-        self._probes[call.number] = view, ranking, probe
+        self._probes[call.number], self._noted[call.number] = (view, ranking, probe), self._env.now
         if self._media is not None and self._plan.scenario.media.labels == "packet":
             self._media.mark(call.number, self._env.now)
         second = min(self._env.now + SECOND_LOOK, call.end)
@@ -293,7 +277,7 @@ class Switchboard:
                 row = ranking.candidates.paths.index(call.path)
                 paths = probe.paths.pick(row)
                 # the first attempt follows the probe at once: nothing has changed
-                return paths, probe.first.pick(row) if self._env.now == call.start else self._world.probe(paths)
+                return paths, probe.first.pick(row) if self._env.now == call.answered else self._world.probe(paths)
         paths = self._world.lay([call.path], demand(call.media))
         return paths, self._world.probe(paths)
 
@@ -390,8 +374,7 @@ class Switchboard:
 
     def _write_routes(self, number: int, view: NetworkView, ranking: Ranking, truth: Any) -> None:
         chosen = int(ranking.order[0]) if len(ranking.order) else -1
-        start = float(self._plan.calls.start[number])
-        self._recorder.routes(number, start, view, ranking, chosen, truth)
+        self._recorder.routes(number, self._noted.pop(number), view, ranking, chosen, truth)
 
     def _close(self, call: LiveCall, *, connected: bool = True) -> None:
         if self._media is not None:
@@ -442,7 +425,8 @@ class Switchboard:
         return self._env.now + late * self._plan.scenario.control.digest_period
 
     def _break_off(self, call: LiveCall, reason: str) -> None:
-        self._finish(call, "dropped" if self._has_flowed(call) else "failed", reason)
+        outcome = "unanswered" if math.isnan(call.answered) else "failed"
+        self._finish(call, "dropped" if self._has_flowed(call) else outcome, reason)
 
     def _finish(self, call: LiveCall, outcome: str, reason: str) -> None:
         if call.flow >= 0:
@@ -453,6 +437,7 @@ class Switchboard:
         self.counts[outcome] += 1
         if self._logged(call):
             self._recorder.call(self._row(call, outcome, reason))
+        self._greeting.forget(call.number, self._env.now)
         self._lived.release(call.row)
 
     def close(self) -> None:
@@ -470,6 +455,7 @@ class Switchboard:
     def _row(self, call: LiveCall, outcome: str, reason: str) -> CallRow:
         gap = call.gap if math.isnan(call.broken_at) else call.gap + self._env.now - call.broken_at
         rtt, jitter, loss = self._lived.means(call.row, gap)
+        waited = self._greeting.waited(call.number)
         return CallRow(
             call=call.number,
             start=call.start,
@@ -490,4 +476,7 @@ class Switchboard:
             jitter_seconds=jitter,
             loss=loss,
             rate_share=self._lived.share(call.row),
+            poor=False if outcome in ASIDE else None,
+            ring_seconds=waited.ring,
+            resolve_seconds=waited.resolve,
         )

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from meshsim.mesh.view import NetworkView
     from meshsim.routing.engine import Ranked, Ranking
-    from meshsim.sim.calls import LiveCall
     from meshsim.sim.environment import Environment
+    from meshsim.sim.livecall import LiveCall
 
 
 class Choice(Protocol):
@@ -28,10 +28,10 @@ class Choice(Protocol):
     def rank_anew(self) -> None:
         """What was ranked ahead holds no more."""
 
-    def ranked(self, number: int) -> Ranked | None:
+    def ranked(self, call: LiveCall) -> Ranked | None:
         """The paths of a call that are known without asking; None if `ranking` is to be asked."""
 
-    def ranking(self, number: int) -> tuple[Ranking, NetworkView]:
+    def ranking(self, call: LiveCall) -> tuple[Ranking, NetworkView]:
         """The ranking of one call and the belief it was made on."""
 
     def best(self, ranking: Ranking) -> list[tuple[int, ...]]:

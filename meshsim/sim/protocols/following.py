@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshsim.routing.engine import Ranking
-    from meshsim.sim.calls import LiveCall
     from meshsim.sim.environment import Environment
+    from meshsim.sim.livecall import LiveCall
     from meshsim.sim.protocols.mesh import ProtocolMesh
     from meshsim.sim.recorder import Recorder
     from meshsim.sim.world import World
@@ -93,20 +93,17 @@ class Following:
     def rank_anew(self) -> None:
         """Nothing is ranked ahead."""
 
-    def ranked(self, number: int) -> Ranked:
+    def ranked(self, call: LiveCall) -> Ranked:
         """The path that the set-up of a call walks now."""
-        calls = self._plan.calls
-        return Ranked(
-            paths=self._walked(calls.caller.item(number), calls.callee_node.item(number), number), claims=_NO_CLAIMS
-        )
+        return Ranked(paths=self._walked(call.caller, call.callee, call.number), claims=_NO_CLAIMS)
 
-    def ranking(self, number: int) -> NoReturn:
+    def ranking(self, call: LiveCall) -> NoReturn:
         """Never asked: `ranked` always answers.
 
         Raises:
             LocalProtocolError: Always.
         """
-        raise LocalProtocolError(f"call {number}: tables rank nothing")
+        raise LocalProtocolError(f"call {call.number}: tables rank nothing")
 
     def best(self, ranking: Ranking) -> NoReturn:
         """Never asked either.
@@ -144,7 +141,7 @@ class Following:
         """Nor from how they fared."""
 
     def _waits(self, call: LiveCall) -> bool:
-        since = call.start if math.isnan(call.broken_at) else call.broken_at
+        since = call.answered if math.isnan(call.broken_at) else call.broken_at
         return self._env.now - since < PATIENCE and call.asked < MOST_ASKED
 
     def _walked(self, source: int, destination: int, call: int) -> tuple[tuple[int, ...], ...]:
