@@ -84,6 +84,11 @@ class Topology:
         """CSR row starts by source, (N + 1,)."""
         return np.searchsorted(self.src, np.arange(len(self) + 1))
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether a link leads from each place to each other."""
+        return len(self.src) == len(self) * (len(self) - 1)
+
     def node(self, index: int) -> Node:
         """Place `index` as a value."""
         return Node(

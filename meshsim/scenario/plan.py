@@ -73,6 +73,7 @@ class Underlay:
         propagation: (M,) float64 seconds.
         utilisation: (M,) float64, mean background utilisation in [0, 1).
         loss: (M,) float64 base loss probability.
+        jitter: (M,) float64 seconds that packets stray without any load.
         route_indptr: (U * U + 1,) int64: the route from a to b is row a * U + b.
         route_edge: int32 edge indices, in order.
     """
@@ -82,6 +83,7 @@ class Underlay:
     propagation: NDArray[np.float64]
     utilisation: NDArray[np.float64]
     loss: NDArray[np.float64]
+    jitter: NDArray[np.float64]
     route_indptr: NDArray[np.int64]
     route_edge: NDArray[np.int32]
 

@@ -44,8 +44,8 @@ def build_underlay(config: UnderlayConfig, topology: Topology, seeds: SeedTree) 
     return Underlay(
         topology=topology,
         capacity=_unless_said(topology.rate, _capacity(config, seeds, edges)),
-        propagation=_said(topology.delay, topology.length * config.fibre_stretch / geo.FIBRE_SPEED + config.hop_delay),
-        jitter=_said(topology.jitter, np.zeros(edges)),
+        propagation=_unless_said(topology.delay, _propagation(config, topology)),
+        jitter=_unless_said(topology.jitter, np.zeros(edges)),
         utilisation=_utilisation(config, seeds, edges),
         loss=_unless_said(topology.loss, _loss(config, seeds, edges)),
         route_indptr=indptr,
@@ -58,17 +58,16 @@ def _unless_said(said: NDArray[np.float64] | None, drawn: NDArray[np.float64]) -
     return drawn if said is None else np.where(np.isnan(said), drawn, said)
 
 
-def _said(told: NDArray[np.float64] | None, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the source of the topology tells of each edge, and `otherwise` where it tells nothing."""
-    return otherwise if told is None else np.where(np.isnan(told), otherwise, told)
-
-
 def _normal(seeds: SeedTree, name: str, edges: int) -> NDArray[np.float64]:
     return seeds.generator(name).standard_normal(edges)
 
 
 def _capacity(config: UnderlayConfig, seeds: SeedTree, edges: int) -> NDArray[np.float64]:
     return np.asarray(config.capacity * np.exp(config.capacity_spread * _normal(seeds, "underlay/capacity", edges)))
+
+
+def _propagation(config: UnderlayConfig, topology: Topology) -> NDArray[np.float64]:
+    return topology.length * config.fibre_stretch / geo.FIBRE_SPEED + config.hop_delay
 
 
 def _utilisation(config: UnderlayConfig, seeds: SeedTree, edges: int) -> NDArray[np.float64]:

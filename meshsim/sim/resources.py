@@ -144,7 +144,7 @@ class Resources:
             nodes=n,
             capacity=capacity,
             delay=np.concatenate([underlay.propagation, *[nodes.access_delay] * 2, *[nothing] * 2, forwarding]),
-            jitter=np.concatenate([np.zeros(m), *[nodes.access_jitter] * 2, *[nothing] * 2, forwarding]),
+            jitter=np.concatenate([underlay.jitter, *[nodes.access_jitter] * 2, *[nothing] * 2, forwarding]),
             loss=np.concatenate([underlay.loss, *[nodes.access_loss] * 2, *[np.full(n, config.loss)] * 2, nothing]),
             utilisation=np.concatenate([underlay.utilisation, *shares]),
             service=np.concatenate([burst / capacity[: len(burst)], forwarding]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Use = Literal["train", "validate", "evaluate"]
+Use = Literal["train", "validate", "simulate", "evaluate"]
 
 _SNDLIB_TRAIN = frozenset(
     [
@@ -18,13 +18,15 @@ _TOPOZOO_TRAIN = frozenset("ABCEFGHIJK")
 _TOPOZOO_VALIDATE = frozenset("MNOPQR")
 _FREIFUNK_TRAIN = frozenset({"aachen", "altdorf", "cologne-bonn-area"})
 _FREIFUNK_VALIDATE = frozenset({"munich", "stuttgart", "berlin", "bielefeld", "ulm"})
+_FAMILY: dict[str, Use] = {"nycmesh": "validate", "measured": "simulate"}
 _GABRIEL = re.compile(r"\d+/\d+")
 
 
 def allowed_for(name: str) -> Use:
-    """The most that the topology `name` may be used for: `train` (and all else), `validate`, or `evaluate` alone.
+    """The most that the topology `name` may be used for.
 
-    Generated graphs may train; a graph that no list names is for evaluation.
+    `train`: all. `validate`: also choosing between models. `simulate`: simulations, benchmarks and presets, but no
+    model may see it; so it is with measured latency. `evaluate`: that alone; so it is with a graph that no list names.
 
     >>> allowed_for("topozoo/HurricaneElectric"), allowed_for("topozoo/Packetexchange"), allowed_for("backbone/world")
     ('train', 'validate', 'evaluate')
@@ -40,7 +42,7 @@ def allowed_for(name: str) -> Use:
         return _by_list(rest[:1], _TOPOZOO_TRAIN, _TOPOZOO_VALIDATE)
     if family == "freifunk":
         return _by_list(rest, _FREIFUNK_TRAIN, _FREIFUNK_VALIDATE)
-    return "validate" if family == "nycmesh" else "evaluate"
+    return _FAMILY.get(family, "evaluate")
 
 
 def _by_list(key: str, train: frozenset[str], validate: frozenset[str]) -> Use:
