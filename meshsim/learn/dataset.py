@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_USES = {"train": ("train",), "validate": ("train", "validate"), "evaluate": ("train", "validate", "evaluate")}
+_USES = {
+    "train": ("train",),
+    "validate": ("train", "validate"),
+    "evaluate": ("train", "validate", "simulate", "evaluate"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
