@@ -16,10 +16,11 @@ from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree
 from meshsim.scenario import topologies
 from meshsim.scenario.network import UnderlayConfig
-from meshsim.scenario.topologies import GENERATORS, allowed_for
+from meshsim.scenario.topologies import GENERATORS, allowed_for, community, published
+from meshsim.scenario.topologies.registry import data_folder
 from meshsim.scenario.underlay import build_underlay
 
-PUBLISHED = [name for name in topologies.names() if "/" in name]
+PUBLISHED = sorted(published.names())
 SNDLIB_TRAIN = frozenset(
     """abilene atlanta dfn-bwin dfn-gwin di-yuan france geant giul39 india35 janos-us janos-us-ca newyork nobel-eu
     nobel-germany nobel-us norway pdh pioro40 polska sun zib54""".split()  # noqa: SIM905 - as the rule is written
@@ -57,7 +58,8 @@ def test_every_published_graph_has_the_use_that_the_rule_gives():
         ("freifunk/munich", "validate"),
         ("freifunk/ulm", "validate"),
         ("freifunk/hamburg", "evaluate"),
-        ("nycmesh/nycmesh_2025", "validate"),
+        ("nycmesh/2025", "validate"),
+        ("file/waxman", "evaluate"),
         ("generated/waxman", "train"),
         ("measured/wondernetwork", "simulate"),
         ("generated/", "evaluate"),
@@ -170,3 +172,77 @@ def test_what_a_topology_says_of_its_edges_takes_the_place_of_what_is_drawn():
     assert (said.capacity[2], said.loss[5]) == (1e6, 0.25)
     assert np.array_equal(np.delete(said.capacity, 2), np.delete(drawn.capacity, 2))
     assert np.array_equal(np.delete(said.loss, 5), np.delete(drawn.loss, 5))
+
+
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.full)])
+def test_every_published_graph_can_be_loaded(step):
+    assert len(PUBLISHED) == 707
+    for name in PUBLISHED[::step]:
+        topology = topologies.load(name)
+        assert len(topology) > 1, name
+        assert np.isfinite([*topology.latitude, *topology.longitude, *topology.length]).all(), name
+
+
+# Community meshes -----------------------------------------------------------------------------------------------------
+
+
+def test_community_meshes_are_listed_even_without_their_data_and_the_error_says_how(monkeypatch):
+    monkeypatch.delenv("MESHSIM_DATA_DIR", raising=False)
+    assert {*community.NAMES} <= {*topologies.names()}
+    with pytest.raises(ConfigError, match="MESHSIM_DATA_DIR is not set") as caught:
+        topologies.load("freifunk/ulm")
+    assert "set MESHSIM_DATA_DIR to the folder" in str(caught.value)
+
+
+@pytest.fixture
+def data() -> None:
+    if data_folder() is None:
+        pytest.skip("MESHSIM_DATA_DIR is not set")
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize("name", community.NAMES)
+def test_a_community_mesh_is_in_one_part_and_what_is_said_of_links_is_possible(name):
+    read = topologies.read(name)
+    topology = read.topology
+    assert topology.name == name
+    assert allowed_for(name) in {"train", "validate"}
+    assert nx.is_strongly_connected(topology.to_networkx())
+    assert any("largest part" in note or "offline" in note for note in read.notes)
+    for values, most in ((topology.loss, 1.0), (topology.delay, 0.1), (topology.rate, 1e9)):
+        assert values is not None
+        assert np.nanmin(values, initial=0.0) >= 0.0
+        assert np.nanmax(values, initial=0.0) <= most
+
+
+@pytest.mark.usefixtures("data")
+def test_the_parts_of_community_meshes_are_as_large_as_their_readmes_say():
+    sizes = {"aachen": 1268, "altdorf": 662, "munich": 227, "stuttgart": 75, "bielefeld": 230, "berlin": 516}
+    for city, readme in sizes.items():  # theirs have the nodes that are offline and the links without quality, too
+        assert 0.9 * readme < len(topologies.load(f"freifunk/{city}")) <= readme
+    assert 0.9 * 936 < len(topologies.load("nycmesh/2025")) <= 936
+
+
+@pytest.mark.usefixtures("data")
+def test_the_link_table_of_the_data_folder_says_how_fast_radios_are():
+    quality, rate = community.radio_rates()
+    assert quality == [0.19, 0.59, 0.89, 0.94, 1.0]
+    assert rate == [1e6, 13e6, 39e6, 52e6, 65e6]
+    stuttgart = topologies.load("freifunk/stuttgart")
+    assert stuttgart.rate is not None
+    assert np.nanmax(stuttgart.rate) <= community.repeated(1.0, 65e6, 0.0).rate
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
+def test_repeats_trade_loss_for_rate_and_delay(share):
+    link = community.repeated(share, 39e6, 300.0)
+    assert link.loss == pytest.approx((1 - share) ** 7)
+    assert link.delay >= 1e-6
+    assert link.rate <= community.repeated(1.0, 39e6, 300.0).rate
+
+
+def test_a_60_ghz_link_too_long_for_it_is_one_of_5_ghz():
+    near, far = community.millimetre(300.0), community.millimetre(3000.0)
+    assert near.rate > 0.9e9
+    assert far == community.rooftop(3000.0)
+    assert far.rate < 54e6

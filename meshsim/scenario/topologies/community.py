@@ -74,8 +74,8 @@ class _Link:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Effect:
-    """What a link does to packets; NaN where the map does not say it."""
+class Effect:
+    """What a link does to packets: one-way seconds, share lost, bits per second; NaN where the map does not say it."""
 
     delay: float = np.nan
     loss: float = np.nan
@@ -192,59 +192,70 @@ def _only(edges: Iterable[RawEdge], links: _Links) -> list[RawEdge]:
 
 # What links do to packets ---------------------------------------------------------------------------------------------
 
-_Rates = tuple[list[float], list[float]]
+Rates = tuple[list[float], list[float]]
 """Link qualities, ascending, and the rates (bits per second) of radios whose links have them."""
 
 
 def _with_effects(topology: Topology, links: _Links) -> Topology:
-    names, rates = topology.names, _rates()
+    names, rates = topology.names, radio_rates()
     ends = zip(topology.src.tolist(), topology.dst.tolist(), topology.length.tolist(), strict=True)
     effects = [_effect(links[names[a], names[b]], metres, rates) for a, b, metres in ends]
     delay, loss, rate = np.array([dataclasses.astuple(effect) for effect in effects], dtype=np.float64).T
     return dataclasses.replace(topology, delay=delay.copy(), loss=loss.copy(), rate=rate.copy())
 
 
-def _rates() -> _Rates:
-    """The table of the data folder: medians of Freifunk Berlin by signal-to-noise ratio."""
+def radio_rates() -> Rates:
+    """The table of the data folder: medians of Freifunk Berlin by signal-to-noise ratio.
+
+    Raises:
+        ConfigError: If the data folder is not named or lacks the file.
+    """
     text = data_file("params", "parameters.json").read_text(encoding="utf-8")
     table = json.loads(text)["links"]["wifi_snr_to_lq"]
     return table["median_lq"], [1e3 * kbps for kbps in table["median_tx_rate_kbps"]]
 
 
-def _effect(link: _Link, metres: float, rates: _Rates) -> _Effect:
+def _effect(link: _Link, metres: float, rates: Rates) -> Effect:
     if link.kind == "tunnel":
-        return _Effect(delay=float(geo.predicted_rtt(metres)) / 2)
+        return Effect(delay=float(geo.predicted_rtt(metres)) / 2)
     if link.kind == "radio":
         rate = link.rate or float(np.interp(link.quality, *rates))
-        return _repeated(link.quality, rate, metres)
+        return repeated(link.quality, rate, metres)
     if link.kind == "60GHz":
-        return _millimetre(metres)
+        return millimetre(metres)
     if link.kind == "rooftop":
-        return _rooftop(metres)
-    return _Effect(rate=_GIGABIT) if link.kind == "fibre" else _Effect()
+        return rooftop(metres)
+    return Effect(rate=_GIGABIT) if link.kind == "fibre" else Effect()
 
 
-def _repeated(share: float, rate: float, metres: float) -> _Effect:
-    """A radio link each attempt over which arrives with probability `share`."""
+def repeated(share: float, rate: float, metres: float) -> Effect:
+    """A radio link of a Freifunk network.
+
+    Args:
+        share: Probability that an attempt arrives.
+        rate: Of the radio, bits per second.
+        metres: Length.
+    """
     attempts = mean_attempts(share, _FREIFUNK.attempts)
-    return _Effect(
+    return Effect(
         delay=metres / _LIGHT + (attempts - 1.0) * radio.airtime(rate, _MEDIA),
         loss=residual_loss(share, _FREIFUNK.attempts),
         rate=8.0 * _PACKET / (attempts * radio.airtime(rate, _PACKET)),
     )
 
 
-def _rooftop(metres: float) -> _Effect:
+def rooftop(metres: float) -> Effect:
+    """A link of `ROOFTOP` radios of that length in metres."""
     link = radio.radio_link(metres, 0.0, 0.0, ROOFTOP, size_bytes=_PACKET)
-    return _Effect(delay=link.propagation, loss=link.loss, rate=link.rate_bps)
+    return Effect(delay=link.propagation, loss=link.loss, rate=link.rate_bps)
 
 
-def _millimetre(metres: float) -> _Effect:
-    """A 60 GHz link; where half of the attempts would fail, its spare radio of 5 GHz."""
+def millimetre(metres: float) -> Effect:
+    """A 60 GHz link of that length in metres; where half of the attempts would fail, its spare radio of 5 GHz."""
     snr = radio.signal_to_noise(metres, 0.0, 0.0, MILLIMETRE) - _OXYGEN * metres
     share = radio.faded_delivery(snr, _MILLIMETRE_REQUIRED, _PACKET, MILLIMETRE.fading_db)
     if share < 0.5:  # noqa: PLR2004 - half
-        return _rooftop(metres)
+        return rooftop(metres)
     attempts = mean_attempts(share, MILLIMETRE.attempts)
     loss = residual_loss(share, MILLIMETRE.attempts)
-    return _Effect(delay=metres / _LIGHT, loss=loss, rate=_GIGABIT / attempts)
+    return Effect(delay=metres / _LIGHT, loss=loss, rate=_GIGABIT / attempts)

@@ -8,7 +8,7 @@ no list of `allowed` names: it is for evaluation alone.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +16,14 @@ import numpy as np
 
 from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.scenario.topologies.files import attributes, gml, graphml, nodelink, sndlib, table
-from meshsim.scenario.topologies.files.assemble import Imported, Options, Part, assemble
+from meshsim.scenario.topologies.files.assemble import PARTS, Imported, Options, Part, assemble
 from meshsim.scenario.topologies.files.raw import Place, Raw, RawEdge, RawNode
 from meshsim.scenario.topologies.files.stored import read_bytes, write_bytes
 
 if TYPE_CHECKING:
     from meshsim.mesh.topology import Topology
 
-__all__ = ["SUFFIXES", "Imported", "Options", "Part", "named_like_file", "read", "read_raw", "write"]
+__all__ = ["SUFFIXES", "Imported", "Options", "Part", "named_like_file", "options", "read", "read_raw", "write"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,6 +65,22 @@ def read(path: str | Path, options: Options | None = None) -> Imported:
         ConfigError: With the file and the line or element, if it cannot be read or used.
     """
     return assemble(read_raw(path), f"file/{_stem(Path(path))}", options or Options())
+
+
+def options(parameters: Mapping[str, object]) -> Options:
+    """The options that `parameters` name.
+
+    Raises:
+        ConfigError: If one is unknown, or cannot have its value.
+    """
+    known = [field.name for field in dataclasses.fields(Options)]
+    for name in parameters:
+        if name not in known:
+            raise ConfigError(f"files have no option {name!r}", allowed=known, nearest=nearest(name, known))
+    made = Options(**dict(parameters))  # type: ignore[arg-type]  # checked below
+    if made.component not in PARTS:
+        raise ConfigError(f"{made.component!r}", key="component", allowed=PARTS)
+    return made
 
 
 def read_raw(path: str | Path) -> Raw:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Part = Literal["all", "linked", "largest"]
 """Which places stay: all, those with an edge, or those of the largest part whose places can all reach each other."""
+
+PARTS: tuple[Part, ...] = get_args(Part)
 
 _SHOWN = 3
 
