@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from meshsim.scenario import census
-from meshsim.scenario.part import Part, Shares
+from meshsim.scenario.nat import MIXES, NatMix
+from meshsim.scenario.part import Part
 from meshsim.scenario.quantities import (
     Amount,
     Aura,
@@ -37,19 +38,6 @@ class Roles(Part):
     """Relays."""
     super_node: Amount = 0.05
     """Super nodes: relays with much capacity."""
-
-
-class NatMix(Shares):
-    """Shares of NAT types among peers and edges (they sum to 1); relays and super nodes are open."""
-
-    open: Probability = 0.0
-    """Reached from outside without help."""
-    cone: Probability = 0.0
-    """Full or address-restricted cone."""
-    port_restricted: Probability = 0.0
-    """Port-restricted cone."""
-    symmetric: Probability = 0.0
-    """Symmetric."""
 
 
 class Access(Part):
@@ -127,8 +115,10 @@ class NodesConfig(Part):
     """Number of nodes, the named ones included."""
     roles: Roles = Roles()
     """How many nodes of each role, named ones included."""
-    nat: NatMix = NatMix(open=0.15, cone=0.3, port_restricted=0.4, symmetric=0.15)
+    nat: NatMix = NatMix(**MIXES["default"])
     """NAT types of peers and edges."""
+    punch_success: Probability = 1.0
+    """Share of pairs behind NATs whose hole punching works, of those whose types allow it; nobody knows beforehand."""
     aic: Probability = 0.5
     """Share of nodes that support AIC."""
     access: AccessByRole = AccessByRole()

@@ -33,7 +33,7 @@ from meshsim.mesh.ids import AuraID, CallId, NodeId
 from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.time import Instant
-from meshsim.mesh.view import Nat, Role, connectable
+from meshsim.mesh.view import Nat, Role
 from meshsim.routing.protocols.packet import wire_bytes
 from meshsim.scenario.quantities import LONGEST
 from meshsim.sim.environment import Record
@@ -345,8 +345,7 @@ class SimDriver:
                 self._tell(peer, "link_up", self._ids[node])
 
     def _dial(self, node: int, peer: int) -> None:
-        nat = self._plan.nodes.nat
-        if not (self._world.online[peer] and bool(connectable(int(nat[node]), int(nat[peer])))):
+        if not (self._world.online[peer] and self._world.meet(node, peer)):
             self._env.schedule_record(self._env.now + DIAL_TIMEOUT, "agent.dialled", node, (peer, False))
             return
         # offer, answer, connectivity check: two round trips

@@ -13,6 +13,8 @@ import numpy as np
 
 from meshsim.mesh import quality
 from meshsim.mesh.seeds import SeedTree
+from meshsim.mesh.view import connectable
+from meshsim.scenario.nat import punched
 from meshsim.sim import flow
 from meshsim.sim.adaptive import adapt
 from meshsim.sim.cuts import Cuts
@@ -123,6 +125,7 @@ class World:
         self._steps = 0
         self._flows = Flows()
         self.cuts = Cuts(len(self.resources))
+        self._seeds, self._punch = seeds, plan.scenario.nodes.punch_success
         self._now = _nothing(len(self.resources))
         self._gather()
 
@@ -271,7 +274,25 @@ class World:
 
     def lay_flat(self, nodes: NDArray[np.int64], indptr: NDArray[np.int64], demand: Demand) -> Paths:
         """The same for paths given as one array and its row starts."""
-        return lay_paths(self._ground, nodes, indptr, demand)
+        paths = lay_paths(self._ground, nodes, indptr, demand)
+        if self._punch < 1.0:
+            self._punch_holes(paths)
+        return paths
+
+    def meet(self, a: int, b: int) -> bool:
+        """Whether the NATs of two nodes let them talk to each other."""
+        nodes = self.plan.nodes
+        nats = int(nodes.nat[a]), int(nodes.nat[b])
+        if self._punch == 1.0 or not connectable(*nats):
+            return bool(connectable(*nats))
+        return punched(self._seeds, self._punch, (nodes.names[a], nats[0]), (nodes.names[b], nats[1]))
+
+    def _punch_holes(self, paths: Paths) -> None:
+        """Some hops that NATs allow do not come about; the last node of a path has none."""
+        last = np.zeros(len(paths.nodes), dtype=np.bool_)
+        last[paths.indptr[1:] - 1] = True
+        for k in np.flatnonzero(paths.joined & ~last).tolist():
+            paths.joined[k] = self.meet(int(paths.nodes[k]), int(paths.nodes[k + 1]))
 
     def path_truth(self, paths: Sequence[Sequence[int]], demand: Demand, *, extra_load: bool = True) -> PathTruth:
         """What a call of `demand` would live through on each of `paths`, were it alone to choose it.
