@@ -1,8 +1,9 @@
 """Many requests on one shared belief at once: what `candidates` and `features` do for one, in the same few operations.
 
-A batch is C requests with one destination each, of at most three hops, of one AIC policy, none excluding anybody. Each
-may know links better than all others do, its own (`Fresh`). Paths of all requests stand one after the other; candidates
-are proposed, described and refused by the same rules as one by one, so that the decisions are the same.
+A batch is C requests with one destination each, of at most three hops, of one AIC policy, barring the same nodes and
+excluding nobody. Each may know links better than all others do, its own (`Fresh`). Paths of all requests stand one
+after the other; candidates are proposed, described and refused by the same rules as one by one, so that the decisions
+are the same.
 """
 
 from __future__ import annotations
@@ -108,14 +109,15 @@ def batch_of(requests: Sequence[RouteRequest], view: NetworkView) -> Batch:
 
 def batchable(requests: Sequence[RouteRequest], view: NetworkView, fresh: Fresh | None) -> NDArray[np.bool_]:
     """(C,) which requests can be ranked together; the others are ranked one by one."""
-    index, first = view.index, requests[0].aic
+    index, first = view.index, requests[0]
     able = np.array(
         [
             not view.confined
             and len(request.destinations) == 1
             and not request.exclude
             and request.hop_limit <= MOST_ENUMERATED
-            and request.aic is first
+            and request.aic is first.aic
+            and request.barred == first.barred
             and request.source in index
             and request.destinations[0] in index
             and request.destinations[0] != request.source

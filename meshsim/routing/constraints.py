@@ -102,7 +102,7 @@ def relay_refusals(request: RouteRequest, view: NetworkView, limits: Limits) -> 
     if request.exclude or limits.permits is not None:
         return _refusals(request, view, limits)
     known = graph_of(view).refusals
-    key = limits.trust_floor, limits.newcomer_evidence, request.aic is AicPolicy.REQUIRE
+    key = limits.trust_floor, limits.newcomer_evidence, request.aic is AicPolicy.REQUIRE, request.barred
     if key not in known:
         known[key] = _refusals(request, view, limits)
     return known[key]
@@ -113,7 +113,8 @@ def _refusals(request: RouteRequest, view: NetworkView, limits: Limits) -> Relay
     rules: list[tuple[str, NDArray[np.bool_]]] = [
         ("not a relay", nodes.role == 0),
         ("relay offline", ~nodes.online),
-        ("relay excluded by the request", _excluded(request, view)),
+        ("relay excluded by the request", _among(request.exclude, view)),
+        *((reason, _among(barred, view)) for reason, barred in request.barred),
         (f"relay below trust floor {limits.trust_floor:g}", _distrusted(nodes, limits)),
         ("relay at capacity", (nodes.load >= 1.0) | (nodes.max_calls < 1)),
         ("relay without AIC", ~nodes.aic & (request.aic is AicPolicy.REQUIRE)),
@@ -133,10 +134,11 @@ def _distrusted(nodes: NodeBelief, limits: Limits) -> NDArray[np.bool_]:
     return ~(nodes.reputation >= limits.trust_floor) & (nodes.evidence >= limits.newcomer_evidence)
 
 
-def _excluded(request: RouteRequest, view: NetworkView) -> NDArray[np.bool_]:
-    excluded = np.zeros(len(view.nodes), dtype=np.bool_)
-    excluded[[view.index[node] for node in request.exclude if node in view.index]] = True
-    return excluded
+def _among(some: frozenset[NodeId], view: NetworkView) -> NDArray[np.bool_]:
+    """(N,) which nodes are `some`."""
+    among = np.zeros(len(view.nodes), dtype=np.bool_)
+    among[[view.index[node] for node in some if node in view.index]] = True
+    return among
 
 
 def apply(

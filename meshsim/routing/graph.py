@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from meshsim.mesh.view import LinkBelief, NetworkView, NodeBelief
     from meshsim.routing.constraints import RelayRefusals
+    from meshsim.routing.request import Barred
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ class Graph:
     def __init__(self, nodes: NodeBelief, links: LinkBelief) -> None:
         self.nodes = nodes
         self.links = links
-        self.refusals: dict[tuple[float, float, bool], RelayRefusals] = {}
+        self.refusals: dict[tuple[float, float, bool, Barred], RelayRefusals] = {}
         self._among: tuple[bytes, tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]] | None = None
 
     @cached_property

@@ -10,6 +10,9 @@ from meshsim.mesh.media import AicPolicy, Demand, MediaType, demand
 if TYPE_CHECKING:
     from meshsim.mesh.ids import NodeId
 
+Barred = tuple[tuple[str, frozenset["NodeId"]], ...]
+"""Nodes that must not relay, by the reason in words."""
+
 _FLOWS = 2**63
 
 
@@ -24,6 +27,7 @@ class RouteRequest:
         aic: How AIC is treated.
         max_hops: Most links of a path; None takes the medium's own limit.
         exclude: Nodes that must not relay (found dead by a failover, say).
+        barred: Nodes that must not relay by a rule of who asks (domains that do not federate, say), with the reason.
         flow: What tells the call from others between the same ends, below 2**63; policies that spread calls hash it.
     """
 
@@ -33,6 +37,7 @@ class RouteRequest:
     aic: AicPolicy = AicPolicy.OFF
     max_hops: int | None = None
     exclude: frozenset[NodeId] = frozenset()
+    barred: Barred = ()
     flow: int = 0
 
     def __post_init__(self) -> None:

@@ -62,6 +62,16 @@ def test_an_excluded_relay_is_refused() -> None:
     )
 
 
+def test_a_barred_relay_is_refused_with_the_reason_that_the_request_gives() -> None:
+    barred = replace(REQUEST, barred=(("of a rival", frozenset({OTHER})), ("of a stranger", frozenset({RELAY}))))
+    assert reason(GOOD, barred) == "of a stranger"
+    view = view_with(GOOD)
+    refusals = relay_refusals(barred, view, LIMITS)
+    assert refusals.counts() == ("of a rival (1 node)", "of a stranger (1 node)")
+    assert relay_refusals(replace(barred), view, LIMITS) is refusals
+    assert relay_refusals(REQUEST, view, LIMITS).ok.tolist() == [False, False, True, True]
+
+
 def test_a_relay_without_aic_is_refused_only_when_aic_is_required() -> None:
     plain = replace(GOOD, aic=False)
     assert reason(plain, replace(REQUEST, aic=AicPolicy.REQUIRE)) == "a node of the path lacks AIC"
