@@ -16,14 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from meshsim.lab import figures, report
 from meshsim.lab.progress import bar
-from meshsim.lab.run import make_folder, run
+from meshsim.lab.run import choosers, make_folder, run
 from meshsim.measure.metrics import METRICS
 from meshsim.measure.stats import Interval, mean_interval, paired_difference
 from meshsim.mesh.errors import ConfigError, MeshSimError, nearest
-from meshsim.routing.policies import POLICIES
 from meshsim.scenario import load
 from meshsim.scenario.problems import explain
-from meshsim.scenario.quantities import ORACLE
 from meshsim.scenario.text import Text, dotted, parse
 
 if TYPE_CHECKING:
@@ -116,7 +114,7 @@ def _check_names(experiment: Experiment, text: Text, file: str) -> None:
 def _names(experiment: Experiment) -> Iterator[tuple[tuple[str | int, ...], str, Iterable[str]]]:
     """Every name of a policy or metric: where it stands, and what it may be."""
     for i, policy in enumerate(experiment.policies):
-        yield ("policies", i), policy, [*POLICIES, ORACLE]
+        yield ("policies", i), policy, choosers()
     for i, compare in enumerate(experiment.compare):
         yield ("compare", i, "better"), compare.better, experiment.policies
         yield ("compare", i, "worse"), compare.worse, experiment.policies

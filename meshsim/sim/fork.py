@@ -69,7 +69,8 @@ def fork(folder: Path, out: Path, changes: Sequence[str] = (), *, policy: str | 
 
     Raises:
         TraceError: If there is no sound checkpoint of this version in `folder`, or a trace in `out`.
-        ConfigError: If a key may not be changed, or something new lies in the past of the fork.
+        ConfigError: If a key may not be changed, something new lies in the past of the fork, or a policy is to take the
+            place of a routing protocol or the other way round.
     """
     refuse_whole(Path(out))
     episode = load(Path(folder))
@@ -128,6 +129,9 @@ def _check(episode: Episode, scenario: Scenario, changed: Sequence[str]) -> None
 def _reroute(episode: Episode, changed: Sequence[str], policy: str | Policy | None) -> None:
     """All that chooses routes shares one engine, so it is changed in place."""
     engine, anew = episode.engine, any(_within(key, _POLICY) for key in changed)
+    protocol = episode.plan.scenario.routing.protocol
+    if protocol and (anew or policy is not None):
+        raise ConfigError(f"calls follow the tables of {protocol}, which a fork cannot exchange", key="policy")
     chosen = policy if policy is not None else None if anew else engine.policy
     wanted = make_engine(episode.plan, chosen)
     show_truth(wanted.policy, episode.world)

@@ -6,5 +6,9 @@ Add a metric: one function here or in a module beside, one line of `METRICS.add`
 from __future__ import annotations
 
 from meshsim.measure.metrics.calls import METRICS, Metric
+from meshsim.measure.metrics.control import OF_CONTROL
+
+for _metric in OF_CONTROL:
+    METRICS.add(_metric.name, _metric)
 
 __all__ = ["METRICS", "Metric"]

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A number per call.
+    """A number per call, or per row of another table.
 
     Attributes:
         name: With its unit where it has one.
         unit: `1` for a probability or a score, else `s`, `MOS` ...
         lower_is_better: Which way is good.
         text: What it says.
-        of: From the columns of the table `calls` to one value per call that has one, (K,) float64.
+        of: From the columns of the table to one value per call (row) that has one, (K,) float64.
+        table: Of the trace.
     """
 
     name: str
@@ -35,10 +36,11 @@ class Metric:
     lower_is_better: bool
     text: str
     of: Callable[[dict[str, Any]], NDArray[np.float64]]
+    table: str = "calls"
 
     def samples(self, trace: Trace) -> NDArray[np.float64]:
-        """One value per call that has one, (K,)."""
-        return self.of(trace.columns("calls"))
+        """One value per call (or row) that has one, (K,)."""
+        return self.of(trace.columns(self.table))
 
     def value(self, trace: Trace) -> float:
         """The mean over calls; NaN for an empty trace."""

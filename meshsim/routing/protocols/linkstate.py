@@ -64,8 +64,8 @@ class LinkStateConfig:
     hello: float = 2.0
     dead: float = 7.0
     spacing: float = 5.0
-    refresh: float = 60.0
-    lifetime: float = 200.0
+    refresh: float = 300.0
+    lifetime: float = 900.0
     change: float = 0.25
     pace: float = 0.5
     spf_initial: float = 0.05
