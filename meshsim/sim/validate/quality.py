@@ -15,6 +15,7 @@ from meshsim.mesh.quality import (
     loss_impairment,
     mos_of,
 )
+from meshsim.mesh.quality.emodel import Connection, narrowband
 from meshsim.sim.fluid import max_min
 from meshsim.sim.validate.case import Case, Computed
 
@@ -136,35 +137,36 @@ def _published(folder: Path) -> Case:
 
 
 def _vectors(folder: Path) -> Case:
-    """Vectors with delay Ta alone: an echo-free path, as in `mesh.quality`."""
-    rows = [row for row in _rows(folder / "vectors.csv") if row["mode"] == "delay_only"]
+    """All vectors, echo-free and symmetric paths with echo, through the whole model."""
+    rows = _rows(folder / "vectors.csv")
     return _anchor(
         "emodel_vectors",
-        f"{len(rows)} vectors of Ta, loss and burst ratio: Idd, Ie,eff and MOS(R) as tabled",
+        f"{len(rows)} vectors of delay, echo, loss and burst ratio: every part of R, R and its MOS as tabled",
         "emodel_g107/vectors.csv, from the full formulas of G.107",
-        {f"largest error of {name}": 0.0 for name in ("Idd", "Ie_eff", "MOS")},
+        {f"largest error of {name}": 0.0 for name in ("R", "Idd", "Idte", "Idle", "Ie_eff", "MOS")},
         6e-4,
         lambda: _largest_errors(rows),
     )
 
 
 def _largest_errors(rows: list[dict[str, str]]) -> dict[str, float]:
-    worst = {"Idd": 0.0, "Ie_eff": 0.0, "MOS": 0.0}
-    for row in rows:
-        value = {name: float(row[name]) for name in ("Ie", "Bpl", "Ta_ms", "Ppl_pct", "BurstR", "R")}
-        computed = {
-            "Idd": delay_impairment(value["Ta_ms"] / 1e3),
-            "Ie_eff": loss_impairment(
-                value["Ppl_pct"] / 100.0, ie=value["Ie"], bpl=value["Bpl"], burst_ratio=value["BurstR"]
-            ),
-            "MOS": mos_of(value["R"]),
-        }
-        for name, found in computed.items():
-            tabled = max(
-                float(row[name]), 1.0 if name == "MOS" else 0.0
-            )  # the cubic dips below the scale where R < 6.5
-            worst[name] = max(worst[name], abs(float(found) - tabled))
-    return {f"largest error of {name}": error for name, error in worst.items()}
+    tabled = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name not in {"codec", "mode"}}
+    delay, echo = tabled["Ta_ms"], np.array([row["mode"] == "symmetric_path" for row in rows])
+    said = narrowband(
+        Connection(
+            ta=delay,
+            t=np.where(echo, delay, 0.0),
+            tr=np.where(echo, 2.0 * delay, 0.0),
+            ie=tabled["Ie"],
+            bpl=tabled["Bpl"],
+            ppl=tabled["Ppl_pct"],
+            burst_ratio=tabled["BurstR"],
+        )
+    )
+    tabled["MOS"] = np.maximum(tabled["MOS"], 1.0)  # the cubic dips below the scale where R < 6.5
+    parts = {"Idd": said.delay, "Idte": said.talker_echo, "Idle": said.listener_echo, "Ie_eff": said.equipment}
+    computed = parts | {"R": said.rating.value, "MOS": said.rating.mos}
+    return {f"largest error of {name}": float(np.abs(value - tabled[name]).max()) for name, value in computed.items()}
 
 
 def _opus(folder: Path) -> Case:
