@@ -149,6 +149,8 @@ def topology_of(header: dict[str, Any]) -> str:
     topology = said.get("underlay", {}).get("topology") if isinstance(said, dict) else None
     if isinstance(topology, dict) and "generator" in topology:
         return f"generated/{topology['generator']}"
+    if isinstance(topology, dict) and "file" in topology:
+        return f"file/{topology['file']}"
     if not isinstance(topology, str):
         raise TraceError("the trace's header names no scenario.underlay.topology")
     return topology

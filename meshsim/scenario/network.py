@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from meshsim.mesh.errors import ConfigError, nearest
+from meshsim.scenario.graph_file import GraphFile
 from meshsim.scenario.part import Part
 from meshsim.scenario.quantities import (
     Count,
@@ -22,6 +23,7 @@ from meshsim.scenario.quantities import (
     refuse,
 )
 from meshsim.scenario.topologies import GENERATORS, check_name
+from meshsim.scenario.topologies.files import named_like_file
 from meshsim.scenario.topologies.library import draw_graph
 
 if TYPE_CHECKING:
@@ -165,18 +167,22 @@ class Networkx(Generated):
 def _topology_tag(value: object) -> str:
     if isinstance(value, Generated):
         return value.generator
+    if isinstance(value, GraphFile) or (isinstance(value, Mapping) and "generator" not in value):
+        return "graph file"
     return str(value["generator"]) if isinstance(value, Mapping) else "name"
 
 
 def _check_generator(value: object) -> object:
-    if not isinstance(value, Mapping):
+    if isinstance(value, str) and named_like_file(value):
+        return {"file": value}
+    if not isinstance(value, Mapping) or ("file" in value and "generator" not in value):
         return value
     known = sorted(GENERATORS)
     given = value.get("generator")
     if isinstance(given, str) and given.startswith("networkx/") and "name" not in value:
         return {**value, "generator": "networkx", "name": given.removeprefix("networkx/")}
     if "generator" not in value:
-        raise refuse("the key 'generator' is missing", allowed=known)
+        raise refuse("the key 'generator' is missing (or 'file')", allowed=known)
     if given not in known:
         near = nearest(given, known) if isinstance(given, str) else None
         raise refuse(f"unknown generator {given!r}", allowed=known, near=near, at=("underlay", "topology", "generator"))
@@ -185,6 +191,7 @@ def _check_generator(value: object) -> object:
 
 TopologySource = Annotated[
     Annotated[str, AfterValidator(check_name), Tag("name")]
+    | Annotated[GraphFile, Tag("graph file")]
     | Annotated[Grid, Tag("grid")]
     | Annotated[Ring, Tag("ring")]
     | Annotated[Waxman, Tag("waxman")]
@@ -195,7 +202,7 @@ TopologySource = Annotated[
     Discriminator(_topology_tag),
     BeforeValidator(_check_generator),
 ]
-"""A name such as `topozoo/HurricaneElectric`, or a mapping `{generator: waxman, places: 30}`."""
+"""A name such as `topozoo/HurricaneElectric`, a mapping `{generator: waxman, places: 30}`, or a graph file."""
 
 
 class Congestion(Part):
@@ -226,7 +233,7 @@ class UnderlayConfig(Part):
     """The real network below the overlay."""
 
     topology: TopologySource = "topozoo/HurricaneElectric"
-    """Places and edges: a name, or a generator."""
+    """Places and edges: a name, a generator, or a graph file."""
     capacity: Rate = 1e9
     """Capacity of an edge, bits per second (the median, when `capacity_spread` is set)."""
     capacity_spread: Annotated[Number, Field(ge=0, le=3)] = 0.0

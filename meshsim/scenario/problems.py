@@ -146,7 +146,9 @@ def _fields(model: type[BaseModel], path: Path, value: Any) -> tuple[str, ...]:
 
 
 def _meant(kinds: list[type[BaseModel]], value: Any) -> list[type[BaseModel]]:
-    """Of the members of a union, the one whose generator `value` names."""
+    """Of the members of a union, the one whose generator `value` names, or that for files."""
+    if isinstance(value, Mapping) and "file" in value and "generator" not in value:
+        return [kind for kind in kinds if "file" in kind.model_fields] or kinds
     generator = value.get("generator") if isinstance(value, Mapping) else None
     return [kind for kind in kinds if generator in _generators(kind)] or kinds
 

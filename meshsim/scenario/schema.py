@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from meshsim.mesh.errors import nearest
 from meshsim.scenario import census
 from meshsim.scenario.arrivals import Arrivals, CallDuration, Locality
+from meshsim.scenario.graph_file import GraphFile
 from meshsim.scenario.mobility import MobilityConfig
 from meshsim.scenario.network import Congestion, Drift, Generated, UnderlayConfig
 from meshsim.scenario.nodes import Access, NamedNode, NodesConfig
@@ -270,7 +271,7 @@ class Scenario(Part):
         if isinstance(source, Generated):
             own = seed if source.seed is None else source.seed
             return load(source.generator, own, **source.parameters())
-        return load(source)
+        return source.topology() if isinstance(source, GraphFile) else load(source)
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from meshsim.mesh.errors import ConfigError, nearest
+from meshsim.scenario.graph_file import FOLDER
 from meshsim.scenario.problems import explain
 from meshsim.scenario.schema import Scenario
 from meshsim.scenario.text import Path, Text, dotted, parse
@@ -42,7 +43,7 @@ def load(source: str | FilePath, overrides: Sequence[str] = ()) -> Scenario:
         text = Text({})
     if not isinstance(text.value, dict):
         raise ConfigError("a scenario is a mapping of keys to values", file=str(path), line=1, allowed=_keys())
-    return _validated(text, overrides, file=str(path))
+    return _validated(text, overrides, file=str(path), folder=path.parent)
 
 
 def change(scenario: Scenario, overrides: Sequence[str]) -> Scenario:
@@ -57,10 +58,10 @@ def change(scenario: Scenario, overrides: Sequence[str]) -> Scenario:
     return _validated(Text(json.loads(canonical(scenario))), overrides, file=f"scenario {scenario.name}")
 
 
-def _validated(text: Text, overrides: Sequence[str], *, file: str) -> Scenario:
+def _validated(text: Text, overrides: Sequence[str], *, file: str, folder: FilePath | None = None) -> Scenario:
     changed = {_override(text.value, override): override for override in overrides}
     try:
-        return Scenario.model_validate(text.value)
+        return Scenario.model_validate(text.value, context={FOLDER: None if folder is None else str(folder)})
     except ValidationError as error:
         raise explain(error, Scenario, text, file=file, overrides=changed) from error
 

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meshsim import scenario
 from meshsim.mesh import geo
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.topology import MEASURES, Topology
 from meshsim.scenario import topologies
-from meshsim.scenario.topologies import files
+from meshsim.scenario.topologies import allowed_for, files
 from meshsim.scenario.topologies.files import attributes, elements, layout, raw, stored
 
 WHOLE = files.Options(component="all")
@@ -525,3 +526,81 @@ def either(path) -> files.Imported | ConfigError:
         return files.read(path)
     except ConfigError as error:
         return error
+
+
+# In a scenario --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def town(tmp_path):
+    (tmp_path / "town.csv").write_text(TOWN)
+    (tmp_path / "scenario.yaml").write_text("name: mine\nunderlay:\n  topology: town.csv\n")
+    return tmp_path / "scenario.yaml"
+
+
+def test_a_scenario_finds_a_graph_file_beside_itself(town):
+    found = scenario.load(town)
+    assert found.underlay.topology.file == (town.parent / "town.csv").as_posix()
+    assert scenario.compile(found, 1).underlay.topology.names == ("a", "b", "c")
+    assert allowed_for(found.topology(1).name) == "evaluate"
+    assert scenario.change(found, ["calls.rate=2"]).topology(1).name == "file/town"
+
+
+def test_a_graph_file_is_found_from_where_meshsim_was_started(town, monkeypatch):
+    monkeypatch.chdir(town.parent)
+    found = scenario.load("demo", ["underlay.topology={file: town.csv, component: largest}"])
+    assert found.underlay.topology.file == "town.csv"
+
+
+def test_a_graph_file_that_has_changed_is_told(town):
+    found = scenario.load(town)
+    (town.parent / "town.csv").write_text(TOWN + "a,c,,,50\n")
+    with pytest.raises(ConfigError, match="is not the one that is meant") as caught:
+        scenario.change(found, ["calls.rate=2"])
+    assert caught.value.key == "underlay.topology.file"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem", "allowed"),
+    [
+        (TOWN + "x,y,,,-5\n", "town.csv:7: length_km: out of range: '-5'", "0 to 1e+06"),
+        (TOWN + "x,y,,,5\n", "is in parts: the largest has 3 of 5 places", "component: largest"),
+        ("", "town.csv:1: the file is empty", None),
+    ],
+)
+def test_a_scenario_tells_what_is_wrong_in_its_graph_file(town, content, problem, allowed):
+    (town.parent / "town.csv").write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        scenario.load(town)
+    assert problem in caught.value.message
+    assert (caught.value.file, caught.value.line) == (str(town), 3)
+    assert allowed is None or allowed in caught.value.allowed
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "near"),
+    [
+        ("{file: town.csv, compnent: all}", "underlay.topology.compnent", "component"),
+        ("{file: town.csv, component: larges}", "underlay.topology.component", "largest"),
+        ("{file: 5}", "underlay.topology.file", None),
+        ("{file: other.csv}", "underlay.topology.file", None),
+        ("other.csv", "underlay.topology.file", None),
+        ('"\\0.csv"', "underlay.topology.file", None),
+        ("{}", "underlay.topology", None),
+        ("{file: scenario.yaml}", "underlay.topology.file", ".xml"),
+    ],
+)
+def test_what_a_scenario_says_of_a_file_is_checked(town, value, key, near):
+    town.write_text(f"underlay:\n  topology: {value}\n")
+    with pytest.raises(ConfigError) as caught:
+        scenario.load(town)
+    assert (caught.value.key, caught.value.nearest, caught.value.line) == (key, near, 2)
+
+
+def test_options_of_a_file_are_checked_by_name(town):
+    path = str(town.parent / "town.csv")
+    assert len(topologies.load(path, component="all")) == 3
+    with pytest.raises(ConfigError, match="files have no option 'part'"):
+        topologies.load(path, part="all")
+    with pytest.raises(ConfigError, match="'most'"):
+        topologies.load(path, component="most")

@@ -1,4 +1,4 @@
-"""Topologies by name: those of topohub and those of the generators."""
+"""Topologies by name: those of topohub, of the data folder, of the generators, and those in graph files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from meshsim.mesh.errors import ConfigError
 from meshsim.scenario.quantities import refuse
-from meshsim.scenario.topologies import published
+from meshsim.scenario.topologies import community, files, measured, published
 from meshsim.scenario.topologies.generators import GENERATORS, Parameter
 
 if TYPE_CHECKING:
@@ -17,29 +17,48 @@ if TYPE_CHECKING:
 
 
 def names() -> tuple[str, ...]:
-    """Every topology that `load` knows, sorted: published ones (`sndlib/geant`) and generators (`waxman`)."""
-    return tuple(sorted((*published.names(), *GENERATORS)))
+    """Every topology that `load` knows, sorted: by name (`sndlib/geant`, `measured/wondernetwork`), and generators."""
+    return tuple(sorted((*_named(), *GENERATORS)))
+
+
+@cache
+def _named() -> frozenset[str]:
+    return published.names() | {*measured.names(), *community.NAMES}
 
 
 def load(name: str, /, seed: int = 0, **parameters: Parameter) -> Topology:
     """The topology `name`; the same arguments give the same arrays.
 
     Args:
-        name: As `names` lists it.
-        seed: Of a generator's draws; published topologies have none.
-        parameters: Of a generator; lengths in metres.
+        name: As `names` lists it, or the path of a graph file (`files.SUFFIXES`).
+        seed: Of a generator's draws; others have none.
+        parameters: Of a generator, or of a file (`files.Options`); lengths in metres.
 
     Raises:
-        ConfigError: If the name or a parameter is unknown.
+        ConfigError: If the name or a parameter is unknown, or a file cannot be used.
+    """
+    return read(name, seed, **parameters).topology
+
+
+def read(name: str, /, seed: int = 0, **parameters: Parameter) -> files.Imported:
+    """The same, with what was mended or left out to make it.
+
+    Raises:
+        ConfigError: If the name or a parameter is unknown, or a file cannot be used.
     """
     if name in GENERATORS:
-        return GENERATORS[name](seed, parameters)
+        return files.Imported(topology=GENERATORS[name](seed, parameters), notes=())
+    if files.named_like_file(name):
+        return files.read(name, files.options(parameters))
     problem, near = _unknown(name)
     if problem:
         raise ConfigError(problem, key="topology", allowed=_families(), nearest=near)
     if parameters:
         raise ConfigError(f"{name} takes no parameters: {', '.join(sorted(parameters))}", key="topology")
-    return published.load(name)
+    if name in community.NAMES:
+        return community.read(name)
+    found = measured.load(name) if name in measured.names() else published.load(name)
+    return files.Imported(topology=found, notes=())
 
 
 def check_name(name: str) -> str:
@@ -55,7 +74,7 @@ def check_name(name: str) -> str:
 
 
 def _unknown(name: str) -> tuple[str, str | None]:
-    known = published.names()
+    known = _named()
     if name in known:
         return "", None
     if name in GENERATORS:
@@ -75,6 +94,7 @@ def _nearest(name: str, known: frozenset[str]) -> str | None:
 
 @cache
 def _families() -> tuple[str, ...]:
-    counts = Counter(name.partition("/")[0] for name in published.names())
+    counts = Counter(name.partition("/")[0] for name in _named())
     generators = (f"{{generator: {name}}}" for name in sorted(GENERATORS))
-    return (*(f"{family}/<one of {number}>" for family, number in sorted(counts.items())), *generators)
+    stored = (f"{family}/<one of {number}>" for family, number in sorted(counts.items()))
+    return (*stored, *generators, f"<file>{'|'.join(files.SUFFIXES)}")

@@ -16,14 +16,25 @@ import numpy as np
 
 from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.scenario.topologies.files import attributes, gml, graphml, nodelink, sndlib, table
-from meshsim.scenario.topologies.files.assemble import PARTS, Imported, Options, Part, assemble
+from meshsim.scenario.topologies.files.assemble import PARTS, Imported, Options, Part, assemble, largest_part
 from meshsim.scenario.topologies.files.raw import Place, Raw, RawEdge, RawNode
 from meshsim.scenario.topologies.files.stored import read_bytes, write_bytes
 
 if TYPE_CHECKING:
     from meshsim.mesh.topology import Topology
 
-__all__ = ["SUFFIXES", "Imported", "Options", "Part", "named_like_file", "options", "read", "read_raw", "write"]
+__all__ = [
+    "SUFFIXES",
+    "Imported",
+    "Options",
+    "Part",
+    "largest_part",
+    "named_like_file",
+    "options",
+    "read",
+    "read_raw",
+    "write",
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ def _kept(places: int, links: _Links, part: Part, raw: Raw, notes: list[str]) ->
     if part == "all":
         return list(range(places))
     linked = {end for pair in links for end in pair}
-    kept = linked if part == "linked" else _largest(places, links)
+    kept = linked if part == "linked" else _largest(places, np.array(list(links)))
     alone = [node.id for i, node in enumerate(raw.nodes) if i not in linked]
     apart = [node.id for i, node in enumerate(raw.nodes) if i in linked and i not in kept]
     if alone:
@@ -179,13 +179,17 @@ def _kept(places: int, links: _Links, part: Part, raw: Raw, notes: list[str]) ->
     return sorted(kept)
 
 
-def _largest(places: int, links: _Links) -> set[int]:
+def largest_part(topology: Topology) -> list[int]:
+    """Places of the largest part of `topology` whose places can all reach each other, ascending."""
+    return sorted(_largest(len(topology), np.stack([topology.src, topology.dst], axis=1)))
+
+
+def _largest(places: int, ends: NDArray[np.int32] | NDArray[np.int64]) -> set[int]:
     try:
         from scipy.sparse import csr_array  # noqa: PLC0415 - an extra; only this asks for it
         from scipy.sparse.csgraph import connected_components  # noqa: PLC0415 - as above
     except ImportError as error:
         raise MissingExtra("scipy", "sim") from error
-    ends = np.array(list(links))
     graph = csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(places, places))
     _, part = connected_components(graph, connection="strong")
     return set(np.flatnonzero(part == np.bincount(part).argmax()).tolist())
