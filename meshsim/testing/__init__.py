@@ -6,6 +6,18 @@ Needs `hypothesis` (and `networkx` for the path tests), which come with `pip ins
 from __future__ import annotations
 
 from meshsim.testing.policies import PolicyContract
+from meshsim.testing.processes import ProcessContract
+from meshsim.testing.protocols import ProtocolContract, Wiring, check_loops, meshes
 from meshsim.testing.strategies import Case, cases, network_views, relabelled
 
-__all__ = ["Case", "PolicyContract", "cases", "network_views", "relabelled"]
+__all__ = [
+    "Case",
+    "PolicyContract",
+    "ProtocolContract",
+    "Wiring",
+    "cases",
+    "check_loops",
+    "meshes",
+    "network_views",
+    "relabelled",
+]
