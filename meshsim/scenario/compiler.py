@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from meshsim.mesh.seeds import SeedTree
 from meshsim.scenario.events import build_calls, build_faults
 from meshsim.scenario.mobility import build_moves
+from meshsim.scenario.federation import border_nodes
 from meshsim.scenario.overlay import build_links
 from meshsim.scenario.plan import Plan
 from meshsim.scenario.population import build_nodes
@@ -35,11 +36,12 @@ def compile_plan(scenario: Scenario, seed: int) -> Plan:
     seeds = SeedTree(seed)
     underlay = build_underlay(_below(scenario), scenario.topology(seed), seeds)
     nodes = build_nodes(scenario, underlay.topology, seeds)
+    border = border_nodes(scenario.federation, nodes) if scenario.federation.divided else None
     return Plan(
         scenario=scenario,
         seed=seed,
         nodes=nodes,
-        links=build_links(scenario.nodes, nodes, underlay, seeds),
+        links=build_links(scenario.nodes, nodes, underlay, seeds, border),
         underlay=underlay,
         calls=build_calls(scenario, nodes, underlay.topology, seeds),
         faults=build_faults(scenario, nodes, underlay.topology, seeds),

@@ -22,22 +22,55 @@ FULL_MESH = 40
 _RELAY_NEAREST, _RELAY_RANDOM = 16, 8
 
 
-def build_links(config: NodesConfig, nodes: PlannedNodes, underlay: Underlay, seeds: SeedTree) -> PlannedLinks:
-    """The overlay's links, each in both directions and none between NATs that hole punching does not join."""
+def build_links(
+    config: NodesConfig,
+    nodes: PlannedNodes,
+    underlay: Underlay,
+    seeds: SeedTree,
+    border: NDArray[np.bool_] | None = None,
+) -> PlannedLinks:
+    """The overlay's links, each in both directions and none between NATs that hole punching does not join.
+
+    Args:
+        config: How many links nodes keep.
+        nodes: N nodes.
+        underlay: The network below.
+        seeds: One stream for each node.
+        border: (N,) which relays other domains see: nodes keep links with the relays of their own domain and the
+            nearest of these of each other domain, these among each other; None sees no domains.
+    """
     if config.links == "edges":
         return _along_edges(nodes, underlay)
-    relays = np.flatnonzero(nodes.role != Role.PEER)
+    every, domains = np.flatnonzero(nodes.role != Role.PEER), np.array(nodes.domains)
     between, pairs = _between(underlay), []
     for i, name in enumerate(nodes.names):  # one node after the other: a table of all nodes by all relays would be huge
+        relays = every if border is None else every[domains[every] == domains[i]]
         near, drawn = _degrees(config, nodes.role[i] != Role.PEER, len(relays))
         able = connectable(nodes.nat[i], nodes.nat[relays]) & (relays != i)
         round_trip = _round_trip(nodes, between, np.array([i]), relays)[0]
         chosen = _choose(round_trip, seeds.stream(f"overlay/{name}").uniform(0, len(relays)), able, near, drawn)
         linked = relays[chosen]
+        if border is not None:
+            linked = np.concatenate([linked, _abroad(nodes, between, border, i)])
         pairs.append(np.stack([np.full(len(linked), i), linked], axis=1))
     one_way = np.concatenate(pairs)
     src, dst = np.unique(np.concatenate([one_way, one_way[:, ::-1]]), axis=0).astype(np.int32).T
     return PlannedLinks(src=src.copy(), dst=dst.copy())
+
+
+def _abroad(
+    nodes: PlannedNodes, between: NDArray[np.float64], border: NDArray[np.bool_], node: int
+) -> NDArray[np.int64]:
+    """Border relays of other domains that `node` keeps links with: all if it is one, else the nearest of each."""
+    foreign = [i for i in np.flatnonzero(border).tolist() if nodes.domains[i] != nodes.domains[node]]
+    able = np.array([i for i in foreign if connectable(nodes.nat[node], nodes.nat[i])], dtype=np.int64)
+    if border[node] or not len(able):
+        return able
+    by_distance = able[np.argsort(_round_trip(nodes, between, np.array([node]), able)[0], kind="stable")]
+    nearest: dict[str, int] = {}
+    for i in by_distance.tolist():
+        nearest.setdefault(nodes.domains[i], i)
+    return np.array(sorted(nearest.values()), dtype=np.int64)
 
 
 def _along_edges(nodes: PlannedNodes, underlay: Underlay) -> PlannedLinks:

@@ -13,6 +13,7 @@ from meshsim.mesh import geo
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.view import Nat, Role
 from meshsim.scenario import census
+from meshsim.scenario.federation import domains_of
 from meshsim.scenario.plan import PlannedNodes
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def build_nodes(scenario: Scenario, topology: Topology, seeds: SeedTree) -> Plan
     return PlannedNodes(
         names=tuple(member.name for member in members),
         auras=tuple(member.aura for member in members),
-        domains=tuple(member.named.domain if member.named else "" for member in members),
+        domains=domains_of(scenario, members, seeds),
         key_seed=np.stack([_key_seed(seeds.seed, i) for i in range(len(members))]),
         router=np.array([node.router for node in drawn], dtype=np.int32),
         role=np.array([Role[member.role.upper()] for member in members], dtype=np.int8),

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from meshsim.mesh.errors import nearest
-from meshsim.scenario import census
+from meshsim.scenario import census, federation
 from meshsim.scenario.arrivals import Arrivals, CallDuration, Locality
 from meshsim.scenario.graph_file import GraphFile
+from meshsim.scenario.federation import FederationConfig
 from meshsim.scenario.mobility import MobilityConfig
 from meshsim.scenario.network import Congestion, Drift, Generated, UnderlayConfig
 from meshsim.scenario.nodes import Access, NamedNode, NodesConfig
@@ -244,6 +245,8 @@ class Scenario(Part):
     """The nodes of the overlay."""
     calls: CallsConfig = CallsConfig()
     """Who calls whom."""
+    federation: FederationConfig = FederationConfig()
+    """Domains, and what they let each other do."""
     churn: Churn = Churn()
     """Nodes that come and go."""
     faults: tuple[Fault, ...] = ()
@@ -296,6 +299,7 @@ class Scenario(Part):
             raise refuse(f"the shares of misbehaving nodes sum to {total:g}, more than 1", at=("misbehaviour",))
         self._check_people()
         self._check_places()
+        federation.check(self)
         return self
 
     def _check_agents(self) -> None:
