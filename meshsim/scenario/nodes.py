@@ -24,6 +24,7 @@ from meshsim.scenario.quantities import (
     Rate,
     refuse,
 )
+from meshsim.scenario.topologies.placement import Placement
 
 RoleName = Literal["peer", "edge", "relay", "super_node"]
 NatName = Literal["open", "cone", "port_restricted", "symmetric"]
@@ -127,6 +128,8 @@ class NodesConfig(Part):
     """Call capacity of relaying nodes."""
     max_connections: Annotated[Count, Field(le=20_000)] = 0
     """Most nodes that a node has media links with at a time; 0 sets no limit."""
+    placement: Placement = Placement()
+    """Where nodes are that are not said to be at a place."""
     scatter: Distance = 50e3
     """How far nodes lie from their underlay place, metres (one standard deviation)."""
     relays_per_node: Annotated[Count, Field(ge=1, le=64)] = 3

@@ -96,9 +96,17 @@ def _choose(
 ) -> NDArray[np.bool_]:
     """The `near` nearest of the `able`, and the `drawn` others with the lowest draws; shapes (R,)."""
     chosen = np.zeros(len(able), dtype=np.bool_)
-    chosen[np.argsort(np.where(able, round_trip, np.inf), kind="stable")[:near]] = True
-    chosen[np.argsort(np.where(able & ~chosen, draws, np.inf), kind="stable")[:drawn]] = True
+    chosen[_lowest(np.where(able, round_trip, np.inf), near)] = True
+    chosen[_lowest(np.where(able & ~chosen, draws, np.inf), drawn)] = True
     return chosen & able
+
+
+def _lowest(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Where the `count` lowest of (R,) `values` stand, the first of equal ones: without putting all in order."""
+    if count >= len(values):
+        return np.arange(len(values))
+    few = np.flatnonzero(values <= np.partition(values, count)[count])
+    return few[np.argsort(values[few], kind="stable")[:count]]
 
 
 def round_trips(nodes: PlannedNodes, underlay: Underlay, relays: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from meshsim.mesh.view import Nat, Role
 from meshsim.scenario import census
 from meshsim.scenario.federation import domains_of
 from meshsim.scenario.plan import PlannedNodes
+from meshsim.scenario.topologies.placement import spots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.topology import Topology
     from meshsim.scenario.nodes import Access, NodesConfig
     from meshsim.scenario.schema import MisbehaviourConfig, Scenario
+    from meshsim.scenario.topologies.placement import Spots
 
 _METRES_PER_DEGREE = geo.EARTH_RADIUS * np.pi / 180
 _MOST_LATITUDE = 89.0
@@ -49,7 +51,10 @@ def build_nodes(scenario: Scenario, topology: Topology, seeds: SeedTree) -> Plan
     config = scenario.nodes
     members = census.members(config)
     stands = _stands(config, members, topology)
-    drawn = [_draw(config, member, topology, seeds, stands.get(i)) for i, member in enumerate(members)]
+    where = {role: spots(config.placement, topology, role) for role in sorted({member.role for member in members})}
+    drawn = [
+        _draw(config, member, topology, seeds, where[member.role], stands.get(i)) for i, member in enumerate(members)
+    ]
     behaviour, strength = _behaviours(scenario.misbehaviour, members, seeds)
     access = np.stack([node.access for node in drawn])
     return PlannedNodes(
@@ -98,26 +103,38 @@ def _stands(config: NodesConfig, members: tuple[census.Member, ...], topology: T
 
 
 def _draw(
-    config: NodesConfig, member: census.Member, topology: Topology, seeds: SeedTree, stands: int | None
+    config: NodesConfig, member: census.Member, topology: Topology, seeds: SeedTree, where: Spots, stands: int | None
 ) -> _Drawn:
     # Streams go by name: a relay more leaves the peers where they are.
     named = member.named
     place, nat, aic = seeds.stream(f"node/{member.name}").uniform(0, 3)
-    shift = seeds.generator(f"node/{member.name}/scatter").standard_normal(2) * config.scatter / _METRES_PER_DEGREE
-    router = _router(named.at, topology) if named and named.at is not None else int(place * len(topology))
-    router = router if stands is None else stands
-    latitude = float(np.clip(topology.latitude[router] + shift[0], -_MOST_LATITUDE, _MOST_LATITUDE))
-    longitude = float(topology.longitude[router] + shift[1] / np.cos(np.radians(latitude)))
+    said = _router(named.at, topology) if named and named.at is not None else None
+    said = said if stands is None else stands
+    spot = where.pick(float(place)) if said is None else None
+    router = int(where.router[spot]) if said is None else said
+    own = None if spot is None or where.at is None else where.at[spot]
+    scatter = seeds.generator(f"node/{member.name}/scatter").standard_normal(2) * config.scatter
+    latitude, longitude = _near(topology, router, scatter) if own is None else own.tolist()
     access = named.access if named and named.access else getattr(config.access, member.role)
     return _Drawn(
         router=router,
         nat=_nat(config, member, float(nat)),
         latitude=latitude,
-        longitude=(longitude + 180.0) % 360.0 - 180.0,
+        longitude=longitude,
         aic=named.aic if named and named.aic is not None else bool(aic < config.aic),
-        access=_access(access, seeds.generator(f"node/{member.name}/access")),
+        access=_access(
+            access, seeds.generator(f"node/{member.name}/access"), 0.0 if spot is None else where.delay[spot]
+        ),
         max_calls=_max_calls(config, member),
     )
+
+
+def _near(topology: Topology, router: int, shift: NDArray[np.float64]) -> tuple[float, float]:
+    """Latitude and longitude `shift` metres north and east of a place."""
+    north, east = shift / _METRES_PER_DEGREE
+    latitude = float(np.clip(topology.latitude[router] + north, -_MOST_LATITUDE, _MOST_LATITUDE))
+    longitude = float(topology.longitude[router] + east / np.cos(np.radians(latitude)))
+    return latitude, (longitude + 180.0) % 360.0 - 180.0
 
 
 def _router(at: str | int, topology: Topology) -> int:
@@ -135,9 +152,12 @@ def _nat(config: NodesConfig, member: census.Member, u: float) -> int:
     return Nat[list(shares)[drawn].upper()]
 
 
-def _access(access: Access, generator: np.random.Generator) -> NDArray[np.float64]:
+def _access(access: Access, generator: np.random.Generator, way: float) -> NDArray[np.float64]:
+    """Rates up and down, delay with that of the `way` to the place, jitter, and loss."""
     median = np.array([access.up, access.down, access.delay, access.jitter, access.loss])
-    return np.asarray(median * np.exp(access.spread * generator.standard_normal(len(median))))
+    drawn = np.asarray(median * np.exp(access.spread * generator.standard_normal(len(median))))
+    drawn[2] += way
+    return drawn
 
 
 def _max_calls(config: NodesConfig, member: census.Member) -> int:

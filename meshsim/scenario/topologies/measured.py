@@ -84,13 +84,13 @@ def gaps(name: str) -> int:
 
 def cities() -> tuple[tuple[str, ...], Array, Array]:
     """Names of C cities of `wondernetwork`, their degrees (C, 2: latitude, longitude), and their inhabitants (C,)."""
-    rows = _table(data_file("wondernetwork", "cities.csv"))
+    rows = table(data_file("wondernetwork", "cities.csv"))
     at = np.array([(float(row["lat"]), float(row["lon"])) for row in rows])
     return tuple(row["city"] for row in rows), at, np.array([float(row["population"] or 0) for row in rows])
 
 
-def _table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, packed or not.
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header, packed or not.
 
     Raises:
         ConfigError: If it cannot be read.
@@ -135,7 +135,7 @@ def _wondernetwork() -> Topology:
     """Average round trips of pings; a pair's jitter is what its deviation leaves to each direction, mdev / sqrt(2)."""
     known, located, _ = cities()
     path = data_file("wondernetwork", "rtt_pairs.csv.gz")
-    rows = _table(path)
+    rows = table(path)
     places = sorted({row["src"] for row in rows} | set(known))
     index = {place: i for i, place in enumerate(places)}
     round_trip, deviation = np.full((2, len(places), len(places)), np.nan)
