@@ -55,11 +55,16 @@ class Fixed:
         return self._rate
 
 
+RESPONSE = 0.1
+"""Seconds that feedback takes beyond a round trip, about."""
+
+
 class Aimd:
-    """Additive increase, multiplicative decrease: one packet more each round trip, half after a loss.
+    """Additive increase, multiplicative decrease: one packet more each response time, half after a loss.
 
     Source: D.-M. Chiu, R. Jain, Computer Networks and ISDN Systems 17(1), 1989; a window's packet and half, as in
-    RFC 5681, said as a rate. Losses within one round trip count once.
+    RFC 5681, said as a rate. The response time is a round trip and the wait for feedback; losses of packets that were
+    sent before the last decrease count with it.
 
     Args:
         start_bps: First rate, bits per second on the wire.
@@ -86,7 +91,7 @@ class Aimd:
             self._rate, self._halved_at = self._rate / 2.0, now
         elif not lost.any():
             packet = 8.0 * float(size.mean()) if len(size) else 0.0
-            self._rate += packet * (now - self._asked_at) / max(rtt, 1e-3) ** 2
+            self._rate += packet * (now - self._asked_at) / (rtt + RESPONSE) ** 2
         self._asked_at = now
         self._rate = min(max(self._rate, self._least), self._most)
         return self._rate

@@ -32,9 +32,16 @@ class Delays:
 
     As in NetEq: a histogram of delays relative to the quickest arrival of the last two seconds, that forgets, and of
     it a quantile. Finer buckets and a higher quantile, because late packets are lost here and not stretched for.
+
+    Args:
+        floor: Least that is held, seconds.
+
+    Attributes:
+        quantile: Seconds beyond the quickest within which nearly all came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, floor: float = FLOOR) -> None:
+        self._floor = floor
         self._quickest: deque[tuple[float, float]] = deque()
         self._shares = np.zeros(BUCKETS)
         self._shares[START_BUCKET] = 1.0
@@ -49,7 +56,7 @@ class Delays:
     @property
     def target(self) -> float:
         """Delay at which nearly all would come in time, seconds by both clocks."""
-        return self.base + max(self.quantile, FLOOR)
+        return self.base + max(self.quantile, self._floor)
 
     def add(self, delay: float, now: float) -> None:
         """Something arrived now, `delay` seconds after it was taken."""

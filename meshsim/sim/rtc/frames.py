@@ -19,8 +19,8 @@ PATIENCE = 0.200
 KEY_PERIOD = 0.300
 """Seconds between two requests for a key frame, at least."""
 
-LOSSY = 10.0
-"""Seconds after a loss for which the buffer leaves time to have packets sent again."""
+LOSSY, LONGEST_WAIT = 10.0, 0.200
+"""Seconds after a loss for which the buffer leaves time to have packets sent again, and how much at most (WebRTC)."""
 
 FREEZE_FACTOR, FREEZE_EXTRA = 3.0, 0.150
 """A pause is a freeze if it is three times, or 150 ms, longer than the mean of the last thirty (W3C webrtc-stats)."""
@@ -126,7 +126,8 @@ class Frames:
         held = self._delays.target
         if math.isnan(held):
             held = self._first_delay + self._delays.quantile
-        return captured + held + (rtt if self._again and now < self._lossy_until else 0.0)
+        waits = self._again and now < self._lossy_until
+        return captured + held + (min(rtt, LONGEST_WAIT) if waits else 0.0)
 
     def deadline(self, piece: Piece, now: float, rtt: float) -> float:
         """Until when a packet of this frame is of use, seconds."""
@@ -147,10 +148,14 @@ class Frames:
         return wanted
 
     def _overdue(self, now: float, rtt: float) -> bool:
-        later = min((number for number in self._open if number >= self._next), default=-1)
-        if later < 0 or (later == self._next and self._open[later].complete):
+        later = min(self._open, default=-1)
+        if later < 0:
             return False
-        return now > self.play_at(self._open[later].captured, now, rtt) + PATIENCE
+        captured = self._open[later].captured
+        if later > self._next and self.shown:  # when the missing one was taken: between the frames around it
+            before = self.shown[-1][0]
+            captured = before + (captured - before) / (later - self._next + 1)
+        return now > self.play_at(captured, now, rtt) + PATIENCE
 
     def _decode(self, now: float, rtt: float) -> None:
         """Shows all that can be decoded."""

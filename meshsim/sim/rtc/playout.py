@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from meshsim.sim.rtc.delays import Delays
+from meshsim.sim.rtc.delays import FLOOR, Delays
 from meshsim.sim.rtc.opus import FRAME
 
 SLIP = 0.15
@@ -52,7 +52,8 @@ class Playout:
 
     def __init__(self, *, redundant: bool = False) -> None:
         self._redundant = redundant
-        self._delays = Delays()
+        # a frame is made up from the packet after it only if that is here when the frame is due
+        self._delays = Delays(FLOOR + FRAME / 2.0 if redundant else FLOOR)
         self._arrived: dict[int, float] = {}
         self._spurts: set[int] = set()
         self._next = -1

@@ -140,18 +140,23 @@ class Receiver:
     def tick(self, name: int, now: float, rtt: float) -> list[Message]:
         """What is to be asked for now, in the name of source `name`: packets again, and a key frame."""
         asked: list[Message] = []
+        if self._spec.video is not None and self.frames.tick(now, rtt):
+            asked += self._ask_for_key(name)
         for ssrc, nacks in self._nacks.items():
             missing = nacks.due(now, rtt)
             if missing:
                 self.frames.noticed(now)
                 self.asked += len(missing)
                 asked.append(Nack(name, ssrc, missing))
-        if self._spec.video is not None and self.frames.tick(now, rtt):
-            video = [ssrc for ssrc, kind in self.kinds.items() if kind == Kind.VIDEO]
-            if video:
-                self.key_requests += 1
-                asked.append(Pli(name, video[-1]))
         return asked
+
+    def _ask_for_key(self, name: int) -> list[Message]:
+        """Asks for a key frame; what is missing before it is of no use any more."""
+        for nacks in self._nacks.values():
+            nacks.clear()
+        video = [ssrc for ssrc, kind in self.kinds.items() if kind == Kind.VIDEO]
+        self.key_requests += len(video) > 0
+        return [Pli(name, ssrc) for ssrc in video[-1:]]
 
     def feedback(self, name: int) -> list[Message]:
         """What arrived since the last feedback, by transport-wide number; nothing if nothing did."""

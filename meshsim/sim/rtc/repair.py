@@ -71,6 +71,10 @@ class Nacks:
         self._highest = max(self._highest, seq)
         return self._missing.pop(seq, None) is not None
 
+    def clear(self) -> None:
+        """Nothing that is missing is of use any more."""
+        self._missing.clear()
+
     def due(self, now: float, rtt: float) -> tuple[int, ...]:
         """Numbers to ask for now, ascending; those for which it is too late are given up.
 
