@@ -31,7 +31,7 @@ VERBS = {
     "node": "Make a node's key, run one real node, place a call.",
     "registry": "Serve the control plane's registry and rendezvous.",
     "run": "Simulate a scenario and write its trace.",
-    "topo": "List and show topologies.",
+    "topo": "List and show topologies, and convert graph files.",
     "train": "Train a route scorer and export it to ONNX.",
     "validate": "Hold the simulator to queueing theory and published samples.",
 }

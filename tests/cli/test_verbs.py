@@ -19,24 +19,6 @@ def answer(capture: Capture, *words: str) -> Any:
     return json.loads(capture.readouterr().out)
 
 
-def test_topo_list_keeps_to_the_family(capsys: Capture) -> None:
-    names = answer(capsys, "topo", "list", "--family", "sndlib/", "--json")["topologies"]
-    assert "sndlib/geant" in names
-    assert all(name.startswith("sndlib/") for name in names)
-
-
-def test_topo_show_counts_places_and_links(capsys: Capture) -> None:
-    shown = answer(capsys, "topo", "show", "sndlib/polska", "--json")
-    assert shown["nodes"] == len(shown["places"]) == 12
-    assert shown["links"] == 36
-    assert 0 < shown["link_length_mean_km"] <= shown["link_length_max_km"]
-
-
-def test_an_unknown_topology_is_answered_with_the_nearest(capsys: Capture) -> None:
-    assert main(["topo", "show", "sndlib/polskaa"]) == 2
-    assert "sndlib/polska" in capsys.readouterr().err
-
-
 def test_config_schema_is_a_json_schema(capsys: Capture) -> None:
     schema = answer(capsys, "config", "schema")
     assert schema["type"] == "object"

@@ -16,7 +16,7 @@ import numpy as np
 
 from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.scenario.topologies.files import attributes, gml, graphml, nodelink, sndlib, table
-from meshsim.scenario.topologies.files.assemble import PARTS, Imported, Options, Part, assemble, largest_part
+from meshsim.scenario.topologies.files.assemble import Imported, Options, Part, assemble, largest_part
 from meshsim.scenario.topologies.files.raw import Place, Raw, RawEdge, RawNode
 from meshsim.scenario.topologies.files.stored import read_bytes, write_bytes
 
@@ -88,10 +88,7 @@ def options(parameters: Mapping[str, object]) -> Options:
     for name in parameters:
         if name not in known:
             raise ConfigError(f"files have no option {name!r}", allowed=known, nearest=nearest(name, known))
-    made = Options(**dict(parameters))  # type: ignore[arg-type]  # checked below
-    if made.component not in PARTS:
-        raise ConfigError(f"{made.component!r}", key="component", allowed=PARTS)
-    return made
+    return Options(**dict(parameters))  # type: ignore[arg-type]  # it checks them itself
 
 
 def read_raw(path: str | Path) -> Raw:

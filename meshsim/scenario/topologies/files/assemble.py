@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from meshsim.mesh import geo
-from meshsim.mesh.errors import MissingExtra, nearest
+from meshsim.mesh.errors import ConfigError, MissingExtra, nearest
 from meshsim.mesh.topology import MEASURES, Topology, measures
+from meshsim.scenario.quantities import LONGEST
 from meshsim.scenario.topologies.files import attributes, layout
 
 if TYPE_CHECKING:
@@ -59,6 +60,14 @@ class Options:
     component: Part = "linked"
     directed: bool | None = None
     length: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.component not in PARTS:
+            raise ConfigError(f"{self.component!r}", key="component", allowed=PARTS)
+        if self.directed not in (None, True, False):
+            raise ConfigError(f"{self.directed!r}", key="directed", allowed=["true", "false"])
+        if self.length is not None and not 0.0 < self.length <= LONGEST:
+            raise ConfigError(f"{self.length!r}", key="length", allowed=[f"> 0 and <= {LONGEST:g} metres"])
 
 
 @dataclass(slots=True, kw_only=True)
