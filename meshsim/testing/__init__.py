@@ -13,6 +13,7 @@ from meshsim.testing.strategies import Case, cases, network_views, relabelled
 __all__ = [
     "Case",
     "PolicyContract",
+    "ProcessContract",
     "ProtocolContract",
     "Wiring",
     "cases",
