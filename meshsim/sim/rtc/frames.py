@@ -106,7 +106,7 @@ class Frames:
         """
         if math.isnan(self._first_delay):
             self._first_delay = now - piece.captured
-        if piece.frame < self._next:
+        if piece.frame < self._next or (repaired and self._in_vain(piece, now, rtt)):
             return False
         frame = self._open.setdefault(piece.frame, Frame(piece.captured, piece.parts, piece.key))
         if piece.part in frame.here:
@@ -120,6 +120,11 @@ class Frames:
             self._delays.add(now - frame.captured, now)
         self._decode(now, rtt)
         return True
+
+    def _in_vain(self, piece: Piece, now: float, rtt: float) -> bool:
+        """Whether a repair comes when its frame is given up, or cannot be decoded any more."""
+        follows_key = piece.key or any(frame.key for n, frame in self._open.items() if n < piece.frame)
+        return now > self.deadline(piece, now, rtt) or (self._broken and not follows_key)
 
     def play_at(self, captured: float, now: float, rtt: float) -> float:
         """When a frame is to be shown that was taken at `captured`, seconds."""
