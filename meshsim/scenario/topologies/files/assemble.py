@@ -25,6 +25,7 @@ from meshsim.mesh.errors import ConfigError, MissingExtra, nearest
 from meshsim.mesh.topology import MEASURES, Topology, measures
 from meshsim.scenario.quantities import LONGEST
 from meshsim.scenario.topologies.files import attributes, layout
+from meshsim.scenario.topologies.files.raw import short
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,7 +93,8 @@ def assemble(raw: Raw, name: str, options: Options) -> Imported:
     number = _numbers(raw)
     links = _links(raw, number, options, notes)
     if not links:
-        raise raw.place.error("no edge between two nodes", allowed=("two nodes with an edge, at least",))
+        allowed = ("two nodes with an edge, at least",)
+        raise raw.place.error("no edge between two nodes", allowed=allowed, attribute="edges")
     kept = _kept(len(raw.nodes), links, options.component, raw, notes)
     nodes = [raw.nodes[i] for i in kept]
     links = _renumbered(links, kept)
@@ -110,7 +112,7 @@ def assemble(raw: Raw, name: str, options: Options) -> Imported:
         length=_lengths(ordered, pairs, where, options),
         **measures([link.measured for link in ordered]),
     )
-    return Imported(topology=topology, notes=tuple(notes))
+    return Imported(topology=topology, notes=tuple(short(note) for note in notes))
 
 
 def _numbers(raw: Raw) -> dict[str, int]:
@@ -296,10 +298,11 @@ def _laid_out(pairs: NDArray[np.int64], places: int, links: _Links, options: Opt
     length = [_first_number(link.length, options.length) for link in either]
     for link, metres in zip(either, length, strict=True):
         if metres is None:
-            allowed = ("latitude and longitude of nodes", "a length of every edge", "an assumed length of edges")
-            raise link.edge.place.error("neither nodes have coordinates nor this edge a length", allowed=allowed)
+            ways = ("latitude and longitude of nodes", "a length of every edge", "an assumed length of edges")
+            raise link.edge.place.error("neither nodes have coordinates nor this edge a length", allowed=ways)
     if places > layout.MOST_UNPLACED:
-        raise raw.place.error(f"{places} nodes without coordinates", allowed=(f"<= {layout.MOST_UNPLACED}",))
+        allowed = (f"<= {layout.MOST_UNPLACED}",)
+        raise raw.place.error(f"{places} nodes without coordinates", allowed=allowed, attribute="nodes")
     return layout.by_lengths(places, pairs, np.array(length, dtype=np.float64))
 
 

@@ -117,8 +117,8 @@ def number(value: object, place: Place, name: str) -> float:
 
 
 def _shown(value: object) -> str:
-    text = repr(value) if not isinstance(value, int) else "a whole number too large"
-    return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004 - part of a line
+    """`value` as written; Python writes no whole numbers of thousands of digits."""
+    return "a whole number too large" if isinstance(value, int) and not isinstance(value, bool) else repr(value)
 
 
 def on_plane(position: object) -> bool:

@@ -63,21 +63,16 @@ def _list(graph: dict[str, Any], names: tuple[str, ...], file: str) -> tuple[str
     for name in names:
         if name in graph:
             if not isinstance(graph[name], list):
-                raise Place(file=file, element=name).error(f"not a list: {_shown(graph[name])}")
+                raise Place(file=file, element=name).error(f"not a list: {graph[name]!r}")
             return name, graph[name]
     raise Place(file=file, line=1).error(
         f"the key {names[0]!r} is missing", allowed=names, near=nearest(names[0], graph)
     )
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004 - part of a line
-
-
 def _object(value: object, place: Place) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise place.error(f"not an object: {_shown(value)}")
+        raise place.error(f"not an object: {value!r}")
     return dict(value)
 
 
@@ -96,7 +91,7 @@ def _edge(value: object, place: Place) -> RawEdge:
 def _identity(said: dict[str, Any], key: str, place: Place) -> str:
     value = said.pop(key, None)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        problem = f"no {key}" if value is None else f"{key} is {_shown(value)}"
+        problem = f"no {key}" if value is None else f"{key} is {value!r}"
         raise place.error(problem, allowed=("text", "a number"), near=nearest(key, said) if value is None else None)
     return str(value)
 

@@ -11,6 +11,9 @@ MOST_NODES = 100_000
 MOST_EDGES = 1_000_000
 """Of a file; more is refused."""
 
+_LONGEST = 200
+_MOST_SHOWN = 12
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -24,8 +27,14 @@ class Place:
         self, problem: str, *, allowed: tuple[str, ...] = (), near: str | None = None, attribute: str | None = None
     ) -> ConfigError:
         """The error of what stands here, or of one of its attributes."""
-        key = ".".join(part for part in (self.element, attribute) if part) or None
-        return ConfigError(problem, file=self.file, line=self.line, key=key, allowed=allowed, nearest=near)
+        key = short(".".join(part for part in (self.element, attribute) if part)) or None
+        allowed = (*allowed[:_MOST_SHOWN], "...") if len(allowed) > _MOST_SHOWN else allowed
+        return ConfigError(short(problem), file=self.file, line=self.line, key=key, allowed=allowed, nearest=near)
+
+
+def short(text: str) -> str:
+    """`text`, which may quote anything from a file, as a few lines of a terminal."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 40]} ... {text[-35:]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
