@@ -227,6 +227,8 @@ class Drift(Part):
     """Stationary standard deviation on the logit scale."""
     congestion: Congestion = Congestion()
     """Episodes of congestion."""
+    hours: Annotated[Number, Field(ge=0, le=2)] = 0.0
+    """How far background load follows the hours of `calls.arrivals.diurnal`: 0 not at all, 1 its odds in proportion."""
 
 
 class UnderlayConfig(Part):

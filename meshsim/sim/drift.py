@@ -6,6 +6,7 @@ end shifts no other's draws, and the state at a step depends on nothing but seed
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +16,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from meshsim.mesh.seeds import SeedTree
+    from meshsim.scenario.arrivals import Diurnal
     from meshsim.scenario.schema import Drift
 
 TINY = 1e-12
 HOUR = 3600.0
+
+QUIETEST = 1e-3
+"""Factor of an hour in which nobody does anything; its logarithm is finite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hours:
+    """How background load follows the hours that people keep.
+
+    Attributes:
+        diurnal: The factor on calls.
+        strength: 1: the odds of a busy moment follow it in proportion; 0: not at all.
+        longitude: (K,) degrees, of each resource.
+    """
+
+    diurnal: Diurnal
+    strength: float
+    longitude: NDArray[np.float64]
+
+    def shift(self, t: float) -> NDArray[np.float64] | float:
+        """(K,) what is added on the logit scale at t seconds; 0 where all hours are alike."""
+        if self.strength == 0.0 or self.diurnal.flat:
+            return 0.0
+        return self.strength * np.log(np.maximum(self.diurnal.factor(t, self.longitude), QUIETEST))
 
 
 class Background:
@@ -30,11 +56,19 @@ class Background:
         seeds: Root of the draws.
         name: Name of the streams.
         congested: (K,) bool: which resources have episodes of congestion.
+        hours: What the load follows beside.
     """
 
     def __init__(
-        self, mean: NDArray[np.float64], config: Drift, seeds: SeedTree, name: str, congested: NDArray[np.bool_]
+        self,
+        mean: NDArray[np.float64],
+        config: Drift,
+        seeds: SeedTree,
+        name: str,
+        congested: NDArray[np.bool_],
+        hours: Hours | None = None,
     ) -> None:
+        self._hours = hours
         self._centre = logit(np.clip(mean, TINY, 1.0 - TINY))
         self._config = config
         self._seeds = seeds
@@ -49,8 +83,10 @@ class Background:
     @property
     def utilisation(self) -> NDArray[np.float64]:
         """(K,) utilisation now; above 1 where congestion asks for more than there is."""
-        extra = np.where(self._until > self._step * self._config.period, self._config.congestion.extra_utilisation, 0.0)
-        return np.asarray(expit(self._centre + self._offset) + extra)
+        now = self._step * self._config.period
+        extra = np.where(self._until > now, self._config.congestion.extra_utilisation, 0.0)
+        shift = 0.0 if self._hours is None else self._hours.shift(now)
+        return np.asarray(expit(self._centre + self._offset + shift) + extra)
 
     def step(self) -> None:
         """Goes on by one period."""

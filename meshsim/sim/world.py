@@ -7,6 +7,7 @@ A `world` is truth, a `view` is belief: nothing here is seen by a policy. Formul
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from meshsim.scenario.nat import punched
 from meshsim.sim import flow
 from meshsim.sim.adaptive import adapt
 from meshsim.sim.cuts import Cuts
-from meshsim.sim.drift import Background
+from meshsim.sim.drift import Background, Hours
 from meshsim.sim.flows import Flows
 from meshsim.sim.resources import Hops, Paths, Resources, flatten, ground_of, lay_hops, lay_paths, passable, sums
 
@@ -117,9 +118,12 @@ class World:
         seeds, drift = SeedTree(plan.seed), plan.scenario.underlay.drift
         means = self.resources.utilisation
         first, n = self.resources.edges, len(nodes)
-        self._drift = [Background(means[:first], drift, seeds, "drift.edge", np.ones(first, dtype=bool))]
+        hours = partial(Hours, diurnal=plan.scenario.calls.arrivals.diurnal, strength=drift.hours)
+        place, home = plan.underlay.topology, hours(longitude=nodes.longitude)
+        edge, every = hours(longitude=place.longitude[place.src]), np.ones(first, dtype=bool)
+        self._drift = [Background(means[:first], drift, seeds, "drift.edge", every, edge)]
         for name, congested in (("up", relays), ("down", relays), ("out", ~relays), ("in", ~relays)):
-            self._drift.append(Background(means[first : first + n], drift, seeds, f"drift.{name}", congested))
+            self._drift.append(Background(means[first : first + n], drift, seeds, f"drift.{name}", congested, home))
             first += n
         self._period = drift.period
         self._steps = 0
