@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from meshsim.sim.control import ControlPlane
     from meshsim.sim.environment import Environment
     from meshsim.sim.livecall import LiveCall
+    from meshsim.sim.processes.federation import Domains
     from meshsim.sim.recorder import Recorder
 
 
@@ -40,6 +41,7 @@ class Asking:
         engine: Who is asked.
         recorder: Where the belief of a window is written.
         ids: Node ids, in index order.
+        domains: What each domain knows of the others; None where all believe the same.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class Asking:
         engine: RoutingEngine,
         recorder: Recorder,
         ids: Sequence[NodeId],
+        domains: Domains | None = None,
     ) -> None:
+        self._domains = domains
         self._env, self._plan, self._control, self._engine = env, plan, control, engine
         self._recorder, self._ids = recorder, tuple(ids)
         self._ranked: dict[int, Ranked] = {}
@@ -113,7 +117,10 @@ class Asking:
 
     def _rank(self, number: int, callee: int, dead: Iterable[int] = ()) -> tuple[Ranking, NetworkView]:
         """A ranking on the belief of now, without the relays found dead."""
-        view = self._control.view(self._plan.calls.caller.item(number), callee, self._env.now, number)
+        caller = self._plan.calls.caller.item(number)
+        view = self._control.view(caller, callee, self._env.now, number)
+        if self._domains is not None:
+            view = self._domains.seen(view, caller)
         return self._engine.rank(self._request(number, callee, dead), view), view
 
     def learn(self, call: LiveCall, lived: tuple[float, float, float], *, connected: bool) -> None:
@@ -172,4 +179,5 @@ class Asking:
             max_hops=self._plan.scenario.routing.max_hops or None,
             exclude=frozenset(self._ids[node] for node in dead),
             flow=number,
+            barred=() if self._domains is None else self._domains.barred(calls.caller.item(number), callee),
         )

@@ -24,7 +24,7 @@ from meshsim.sim.lived import NAN, Lived
 from meshsim.sim.media import PacketMedia
 from meshsim.sim.oracle import SECOND_LOOK, GhostProbe, finish_probe, relay_probe, replay_probe, start_probe
 from meshsim.sim.processes.greeting import Greeting
-from meshsim.sim.processes.steps import Ended, Wait
+from meshsim.sim.processes.steps import CLOSED, Ended, Wait
 from meshsim.sim.recorder import CallRow
 from meshsim.trust import EventKind
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from meshsim.sim.choice import Choice
     from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
+    from meshsim.sim.processes.federation import Domains
     from meshsim.sim.recorder import Recorder
     from meshsim.sim.resources import Paths
     from meshsim.sim.world import PathTruth, World
@@ -57,6 +58,7 @@ class Switchboard:
         ledger: Reputations.
         engine: Who chooses paths.
         recorder: Where it is written.
+        domains: Who is told of whom, and may relay for whom; None where all are at home.
 
     Attributes:
         counts: Calls `started`, and how many had each outcome; `running` are those at the end.
@@ -70,6 +72,7 @@ class Switchboard:
         ledger: Ledger,
         engine: RoutingEngine,
         recorder: Recorder,
+        domains: Domains | None = None,
     ) -> None:
         self._env, self._world, self._choice, self._ledger = env, world, choice, ledger
         self._engine, self._recorder = engine, recorder
@@ -81,11 +84,12 @@ class Switchboard:
         self._row_of_flow = np.zeros(0, dtype=np.int64)
         self._probes: dict[int, tuple[NetworkView, Ranking, GhostProbe]] = {}
         self._noted: dict[int, float] = {}
-        self._greeting = Greeting(self._plan, world)
+        self._greeting = Greeting(self._plan, world, domains)
         self._connections = Connections(self._plan.scenario.nodes.max_connections)
         self._media = PacketMedia(world) if self._plan.scenario.media.mode == "packet" else None
         self.counts = dict.fromkeys(("started", "completed", "dropped", "failed", "running", *ASIDE), 0)
         env.on("call.start", self._start)
+        self._greeting.start(env, recorder, self._cut)
         env.on("call.greet", self._greet)
         env.on("call.retry", self._retry)
         env.on("call.probe", self._look_again)
@@ -228,7 +232,7 @@ class Switchboard:
         while True:
             while call.waiting:
                 path = call.waiting.pop(0)
-                if not call.dead.intersection(path):
+                if not call.dead.intersection(path) and self._greeting.passes(path):
                     return path
             call.waiting = list(self._choice.again(call))
             call.asked += 1
@@ -349,6 +353,13 @@ class Switchboard:
         self._world.close_flow(call.flow)
         call.flow = self._world.open(self._world.lay([call.path], demand(call.media)), demand(call.media).lowest)
         self._row_of_flow[call.flow] = call.row
+
+    def _cut(self) -> None:
+        """Domains have closed a border: calls under way over it end."""
+        for number in sorted(self._live):
+            call = self._live[number]
+            if call.flow >= 0 and not self._greeting.passes(call.path):
+                self._finish(call, "refused", CLOSED)
 
     def node_up(self, node: int) -> None:
         """A node is back: calls find it again with the next digest."""
@@ -479,4 +490,5 @@ class Switchboard:
             poor=False if outcome in ASIDE else None,
             ring_seconds=waited.ring,
             resolve_seconds=waited.resolve,
+            borders=self._greeting.borders(call.first),
         )

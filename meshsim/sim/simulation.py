@@ -28,6 +28,7 @@ from meshsim.sim.oracle import Oracle
 from meshsim.sim.overhead import Overhead
 from meshsim.sim.processes.mobility import Mobility
 from meshsim.sim.protocols import ProtocolBoard
+from meshsim.sim.processes.federation import Domains
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.rtc.tap import Tap
 from meshsim.sim.world import World
@@ -318,8 +319,9 @@ class Episode:
             return ProtocolBoard(self.env, self.world, ledger, self.engine, self.recorder, self.overhead)
         control = ControlPlane(self.world, ids, ledger)
         control.start(self.env)
-        asking = Asking(self.env, self.plan, control, self.engine, self.recorder, ids)
-        return Switchboard(self.env, self.world, asking, ledger, self.engine, self.recorder)
+        domains = Domains(self.plan, control.shared) if self.plan.scenario.federation.divided else None
+        asking = Asking(self.env, self.plan, control, self.engine, self.recorder, ids, domains)
+        return Switchboard(self.env, self.world, asking, ledger, self.engine, self.recorder, domains)
 
     def _schedule(self) -> None:
         env, scenario, faults = self.env, self.plan.scenario, self.plan.faults

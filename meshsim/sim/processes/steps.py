@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CLOSED = "domains on the way no longer federate"
+"""Why a call ends whose border closes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
