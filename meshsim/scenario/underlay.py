@@ -23,6 +23,9 @@ MOST_PLACES = 1_500
 MOST_HOPS = 60_000_000
 """Hops of all routes together; half a gigabyte where the simulator walks them."""
 
+_PERCENT_LOST, _WORST_LOSS = 200e3, 0.99
+"""Metres: as `UnderlayConfig.hop_cost` is by default; and the loss from which all are the same."""
+
 _MOST_UTILISATION = 0.97
 _MOST_LOSS = 0.5
 
@@ -85,9 +88,16 @@ def _loss(config: UnderlayConfig, seeds: SeedTree, edges: int) -> NDArray[np.flo
 
 
 def _weights(config: UnderlayConfig, topology: Topology, seeds: SeedTree) -> NDArray[np.float64]:
-    """Routing weight of each edge, metres; positive, for Dijkstra takes zeros for absent edges."""
+    """Routing weight of each edge, metres; positive, for Dijkstra takes zeros for absent edges.
+
+    Networks route around edges that are known to be bad: each percent that one loses counts as `_PERCENT_LOST` more.
+    """
     factor = np.exp(config.routing_inflation * _normal(seeds, "underlay/routing", len(topology.src)))
-    return np.asarray(topology.length * factor + config.hop_cost + 1.0)
+    weight = topology.length * factor + config.hop_cost + 1.0
+    if topology.loss is None:
+        return np.asarray(weight)
+    kept = np.maximum(1.0 - np.nan_to_num(topology.loss), 1.0 - _WORST_LOSS)
+    return np.asarray(weight - np.log(kept) * 100.0 * _PERCENT_LOST)
 
 
 def _direct(topology: Topology) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
