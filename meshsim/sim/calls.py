@@ -16,7 +16,6 @@ import numpy as np
 from meshsim.agent.core import AgentConfig
 from meshsim.measure.records import ASIDE
 from meshsim.mesh.media import MediaType, demand
-from meshsim.mesh.seeds import SeedTree
 from meshsim.sim.connections import Connections
 from meshsim.sim.environment import BEFORE
 from meshsim.sim.livecall import LiveCall
@@ -25,6 +24,7 @@ from meshsim.sim.media import PacketMedia
 from meshsim.sim.oracle import SECOND_LOOK, GhostProbe, finish_probe, relay_probe, replay_probe, start_probe
 from meshsim.sim.processes.greeting import Greeting
 from meshsim.sim.processes.steps import CLOSED, Ended, Wait
+from meshsim.sim.receipts import Receipts
 from meshsim.sim.recorder import CallRow
 from meshsim.trust import EventKind
 
@@ -77,7 +77,7 @@ class Switchboard:
         self._env, self._world, self._choice, self._ledger = env, world, choice, ledger
         self._engine, self._recorder = engine, recorder
         self._plan = world.plan
-        self._seeds = SeedTree(world.plan.seed)
+        self._receipts = Receipts(env, world.plan, ledger)
         self._live: dict[int, LiveCall] = {}
         self._lived = Lived()
         self._using: dict[int, set[int]] = defaultdict(set)
@@ -290,7 +290,7 @@ class Switchboard:
         self._choice.learn(call, (NAN, NAN, NAN), connected=False)
         call.dead.update(nodes)
         for node in nodes:
-            self._accuse(call, node, EventKind.CONNECTION_TIMEOUT, sharing=len(nodes))
+            self._receipts.accuse(call, node, EventKind.CONNECTION_TIMEOUT, sharing=len(nodes))
             self._recorder.event(self._env.now, "timeout", node=node, call=call.number, detail=why)
         self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
 
@@ -330,7 +330,7 @@ class Switchboard:
         call.broken_at = self._env.now
         call.dead.update(suspects)
         for node in suspects:
-            self._accuse(call, node, EventKind.CALL_DROPPED, sharing=len(suspects))
+            self._receipts.accuse(call, node, EventKind.CALL_DROPPED, sharing=len(suspects))
         self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
 
     def moved(self, nodes: Sequence[int], handed: Sequence[int]) -> None:
@@ -412,28 +412,8 @@ class Switchboard:
             lived = self._world.measure_flow(call.flow)
             self._choice.remember_direct(call.caller, call.callee, lived)
         self._close(call)
-        self._judge(call)
+        self._receipts.judge(call, self._lived.stretch(call.row))
         self._finish(call, "completed", "")
-
-    def _judge(self, call: LiveCall) -> None:
-        """Both ends' receipts on the relays of the last path, by what it was like.
-
-        Nobody can tell which of several relays spoilt a call, so they share the blame.
-        """
-        lived, relays, now = self._lived.stretch(call.row), call.path[1:-1], self._env.now
-        for node in relays:
-            self._ledger.judge(
-                node, lived, call.media, sharing=len(relays), happened=now, arrives=self._later(call, node)
-            )
-
-    def _accuse(self, call: LiveCall, node: int, kind: EventKind, *, sharing: int = 1) -> None:
-        arrives = self._later(call, node)
-        self._ledger.accuse(node, kind, sharing=sharing, happened=self._env.now, arrives=arrives)
-
-    def _later(self, call: LiveCall, node: int) -> float:
-        """When a receipt arrives that is sent now: it travels with one of the next digests."""
-        late = self._seeds.stream("receipt", call.number).at(node)
-        return self._env.now + late * self._plan.scenario.control.digest_period
 
     def _break_off(self, call: LiveCall, reason: str) -> None:
         outcome = "unanswered" if math.isnan(call.answered) else "failed"
