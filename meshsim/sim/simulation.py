@@ -26,6 +26,7 @@ from meshsim.sim.environment import BEFORE, LATE, Environment
 from meshsim.sim.ledger import Ledger, model_of
 from meshsim.sim.oracle import Oracle
 from meshsim.sim.overhead import Overhead
+from meshsim.sim.processes.federation import Domains
 from meshsim.sim.processes.mobility import Mobility
 from meshsim.sim.protocols import ProtocolBoard
 from meshsim.sim.processes.federation import Domains
@@ -92,7 +93,7 @@ def begin(
     progress: Callable[[float], None] | None = None,
 ) -> Episode:
     """The episode `plan` at its first instant, to be advanced step by step; arguments and errors as of `simulate`."""
-    plan, policy = settle(plan, policy)
+    plan, policy = reconcile(plan, policy)
     engine = make_engine(plan, policy)
     recorder = Recorder(TraceWriter(out, header(plan, engine.policy.name)), plan)
     return Episode(plan, recorder, engine, progress)
@@ -109,12 +110,12 @@ def header(plan: Plan, policy: str) -> dict[str, Any]:
     }
 
 
-def settle(plan: Plan, policy: str | Policy | None) -> tuple[Plan, str | Policy | None]:
+def reconcile(plan: Plan, policy: str | Policy | None) -> tuple[Plan, str | Policy | None]:
     """The plan with the routing protocol that `policy` names, or without its own when another policy is to choose."""
     protocol = policy if isinstance(policy, str) and policy in PROTOCOLS else ""
     if policy is None or protocol == plan.scenario.routing.protocol:
         return plan, None if protocol else policy
-    changed = change(plan.scenario, [f"routing.protocol={protocol}"])
+    changed = change(plan.scenario, [f"routing.protocol={json.dumps(protocol)}"])
     return replace(plan, scenario=changed), None if protocol else policy
 
 

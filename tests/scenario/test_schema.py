@@ -12,6 +12,7 @@ from meshsim.agent.adversary import adversaries
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.registry import group_of
 from meshsim.routing.policies import POLICIES
+from meshsim.routing.protocols import PROTOCOLS
 from meshsim.scenario import census, quantities
 from meshsim.scenario.nodes import NodesConfig
 from meshsim.trust import models
@@ -43,8 +44,9 @@ def test_every_key_of_the_json_schema_is_described_and_no_other_is_allowed():
         (POLICIES, quantities.POLICY_NAMES),
         (models, quantities.REPUTATION_NAMES),
         (adversaries, quantities.MISBEHAVIOUR_NAMES),
+        (PROTOCOLS, quantities.PROTOCOL_NAMES),
     ],
-    ids=["policies", "reputation models", "misbehaviours"],
+    ids=["policies", "reputation models", "misbehaviours", "protocols"],
 )
 def test_the_names_that_a_scenario_knows_are_those_of_the_registries(registry, names):
     assert sorted(names) == sorted(registry)
@@ -52,8 +54,13 @@ def test_the_names_that_a_scenario_knows_are_those_of_the_registries(registry, n
 
 @pytest.mark.parametrize(
     ("registry", "override"),
-    [(POLICIES, "routing.policy"), (models, "trust.model"), (adversaries, "nodes.named.alice.behaviour")],
-    ids=["policies", "reputation models", "misbehaviours"],
+    [
+        (POLICIES, "routing.policy"),
+        (models, "trust.model"),
+        (adversaries, "nodes.named.alice.behaviour"),
+        (PROTOCOLS, "routing.protocol"),
+    ],
+    ids=["policies", "reputation models", "misbehaviours", "protocols"],
 )
 def test_a_part_that_a_registry_finds_outside_may_be_named_in_a_scenario(registry, override, tmp_path, monkeypatch):
     info = tmp_path / "plugged-1.0.dist-info"
@@ -61,9 +68,9 @@ def test_a_part_that_a_registry_finds_outside_may_be_named_in_a_scenario(registr
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[{group_of(registry.kind)}]\nmine = plugged:Mine\n")
     with pytest.raises(ConfigError, match=f"unknown {registry.kind} 'mine'"):
-        scenario.load("tiny", [f"{override}=mine"])
+        scenario.load("tiny", ["control.mode=modelled", f"{override}=mine"])
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert "mine" in scenario.canonical(scenario.load("tiny", [f"{override}=mine"]))
+    assert "mine" in scenario.canonical(scenario.load("tiny", ["control.mode=modelled", f"{override}=mine"]))
 
 
 def test_a_scenario_cannot_be_changed():

@@ -18,7 +18,7 @@ def test_rankings_of_calls_that_failed_at_once_are_not_kept(small, tmp_path, can
     )
     episode = begin(plan, tmp_path / "run")
     episode.advance(100.0)  # what happens at 100 s is left
-    asking, starts = episode.board._asking, plan.calls.start
+    asking, starts = episode.board._choice, plan.calls.start
     kept = [*asking._ranked, *asking._ahead]
     assert all(starts[number] >= 90.0 for number in kept)
     assert kept, "in the last window callers were offline, too"
