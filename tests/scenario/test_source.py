@@ -120,6 +120,7 @@ def test_an_unknown_key_lists_the_keys_of_its_own_place_only(write):
         "reversion",
         "volatility",
         "congestion",
+        "hours",
     )
     ring = refused(write("underlay:\n  topology: {generator: ring, rows: 3}\n")).allowed
     assert ring == ("generator", "seed", "places", "spacing")
