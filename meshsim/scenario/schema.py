@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from meshsim.mesh.errors import nearest
 from meshsim.scenario import census, federation
+from meshsim.scenario.aic import AicConfig, AicShares
 from meshsim.scenario.arrivals import Arrivals, CallDuration, Locality
 from meshsim.scenario.graph_file import GraphFile
 from meshsim.scenario.federation import FederationConfig
@@ -115,6 +116,8 @@ class CallsConfig(Part):
     """Calls said one by one, added to the drawn ones."""
     ringing: Ringing = Ringing()
     """Whether and how people answer."""
+    aic: AicShares = AicShares(off=1.0)
+    """Who asks for AIC."""
 
 
 class Fault(Part):
@@ -265,6 +268,8 @@ class Scenario(Part):
     """How nodes come to know the network."""
     media: MediaConfig = MediaConfig()
     """How media load the network."""
+    aic: AicConfig = AicConfig()
+    """The codec behind AIC."""
     record: RecordConfig = RecordConfig()
     """What is recorded."""
 

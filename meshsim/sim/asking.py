@@ -15,6 +15,7 @@ from meshsim.mesh.media import MediaType
 from meshsim.routing.policies import Outcome
 from meshsim.routing.request import RouteRequest
 from meshsim.sim.choice import await_calls
+from meshsim.sim.compression import AicWishes
 from meshsim.sim.environment import BEFORE
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Asking:
     ) -> None:
         self._domains = domains
         self._env, self._plan, self._control, self._engine = env, plan, control, engine
-        self._recorder, self._ids = recorder, tuple(ids)
+        self._recorder, self._ids, self._wishes = recorder, tuple(ids), AicWishes(plan)
         self._ranked: dict[int, Ranked] = {}
         self._ahead: dict[int, tuple[Ranking, NetworkView]] = {}
         # when the window ends whose calls stand in the queue each by itself
@@ -172,10 +173,12 @@ class Asking:
     def _request(self, number: int, callee: int, dead: Iterable[int] = ()) -> RouteRequest:
         """What the engine is asked for one call."""
         calls = self._plan.calls
+        media = MediaType(calls.media[number])
         return RouteRequest(
             source=self._ids[calls.caller.item(number)],
             destinations=(self._ids[callee],),
-            media=MediaType(calls.media[number]),
+            media=media,
+            aic=self._wishes.of(number, media),
             max_hops=self._plan.scenario.routing.max_hops or None,
             exclude=frozenset(self._ids[node] for node in dead),
             flow=number,

@@ -16,6 +16,7 @@ import numpy as np
 from meshsim.agent.core import AgentConfig
 from meshsim.measure.records import ASIDE
 from meshsim.mesh.media import MediaType, demand
+from meshsim.sim.compression import Compression
 from meshsim.sim.connections import Connections
 from meshsim.sim.environment import BEFORE
 from meshsim.sim.livecall import LiveCall
@@ -31,6 +32,7 @@ from meshsim.trust import EventKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from meshsim.mesh.media import Demand
     from meshsim.mesh.view import NetworkView
     from meshsim.routing.engine import Ranking, RoutingEngine
     from meshsim.sim.choice import Choice
@@ -85,6 +87,7 @@ class Switchboard:
         self._probes: dict[int, tuple[NetworkView, Ranking, GhostProbe]] = {}
         self._noted: dict[int, float] = {}
         self._greeting = Greeting(self._plan, world, domains)
+        self._aic = Compression(self._plan)
         self._connections = Connections(self._plan.scenario.nodes.max_connections)
         self._media = PacketMedia(world) if self._plan.scenario.media.mode == "packet" else None
         self.counts = dict.fromkeys(("started", "completed", "dropped", "failed", "running", *ASIDE), 0)
@@ -258,7 +261,9 @@ class Switchboard:
         self._lived.begin(call.row, self._env.now, now)
 
     def _open(self, call: LiveCall, paths: Paths) -> None:
-        call.flow = self._world.open(paths, demand(call.media).lowest)
+        asked = self._asked(call)
+        call.flow = self._world.open(paths, asked.lowest)
+        self._aic.begin(call.number, call.media, call.path, self._env.now)
         self._connections.open(call.path)
         for node in call.path[1:-1]:
             self._using[node].add(call.number)
@@ -267,7 +272,11 @@ class Switchboard:
             self._row_of_flow = np.concatenate([self._row_of_flow, more])
         self._row_of_flow[call.flow] = call.row
         if self._media is not None:
-            self._media.open(call.flow, paths, demand(call.media), key=call.number, t=self._env.now)
+            self._media.open(call.flow, paths, asked, key=call.number, t=self._env.now)
+
+    def _asked(self, call: LiveCall) -> Demand:
+        """What a call puts on the links of its path."""
+        return self._aic.demand(call.number, call.media, call.path)
 
     def _has_flowed(self, call: LiveCall) -> bool:
         """Whether media ever came through."""
@@ -275,14 +284,15 @@ class Switchboard:
 
     def _looked_at(self, call: LiveCall) -> tuple[Paths, PathTruth]:
         """The path of `call` and what it is like; taken from the probe of its candidates where that has it."""
-        if call.number in self._probes:
+        plain = not self._aic.applies(call.number, call.media, call.path)
+        if plain and call.number in self._probes:
             _, ranking, probe = self._probes[call.number]
             if call.path in ranking.candidates.paths:
                 row = ranking.candidates.paths.index(call.path)
                 paths = probe.paths.pick(row)
                 # the first attempt follows the probe at once: nothing has changed
                 return paths, probe.first.pick(row) if self._env.now == call.answered else self._world.probe(paths)
-        paths = self._world.lay([call.path], demand(call.media))
+        paths = self._world.lay([call.path], self._asked(call))
         return paths, self._world.probe(paths)
 
     def _suspect(self, call: LiveCall, nodes: list[int], why: str) -> None:
@@ -351,7 +361,8 @@ class Switchboard:
     def _lay_anew(self, call: LiveCall) -> None:
         """Media go on over the same nodes, by other ways."""
         self._world.close_flow(call.flow)
-        call.flow = self._world.open(self._world.lay([call.path], demand(call.media)), demand(call.media).lowest)
+        asked = self._asked(call)
+        call.flow = self._world.open(self._world.lay([call.path], asked), asked.lowest)
         self._row_of_flow[call.flow] = call.row
 
     def _cut(self) -> None:
@@ -394,6 +405,7 @@ class Switchboard:
         self._lived.write_up(call.row, self._env.now)
         self._choice.learn(call, self._lived.stretch(call.row), connected=connected)
         self._world.close_flow(call.flow)
+        self._aic.end(call.number, self._env.now)
         self._connections.close(call.path)
         call.flow = -1
         for node in call.path[1:-1]:
@@ -446,7 +458,8 @@ class Switchboard:
     def _row(self, call: LiveCall, outcome: str, reason: str) -> CallRow:
         gap = call.gap if math.isnan(call.broken_at) else call.gap + self._env.now - call.broken_at
         rtt, jitter, loss = self._lived.means(call.row, gap)
-        waited = self._greeting.waited(call.number)
+        waited, share = self._greeting.waited(call.number), self._lived.share(call.row)
+        spared = self._aic.judge(call.number, call.media, (rtt, jitter, loss), share, self._lived.time(call.row))
         return CallRow(
             call=call.number,
             start=call.start,
@@ -466,8 +479,11 @@ class Switchboard:
             rtt_seconds=rtt,
             jitter_seconds=jitter,
             loss=loss,
-            rate_share=self._lived.share(call.row),
-            poor=False if outcome in ASIDE else None,
+            rate_share=share,
+            aic=spared.aic,
+            saved_bytes=spared.saved_bytes,
+            mos=spared.mos,
+            poor=False if outcome in ASIDE else spared.poor,
             ring_seconds=waited.ring,
             resolve_seconds=waited.resolve,
             borders=self._greeting.borders(call.first),

@@ -209,8 +209,8 @@ def test_published_vectors_are_read_where_they_are(tmp_path: Path) -> None:
     )
     (folder / "vectors.csv").write_text(
         "codec,Ie,Bpl,mode,Ta_ms,Ppl_pct,BurstR,R,MOS,Idd,Idte,Idle,Ie_eff\n"
-        "G,0,25.1,delay_only,200,1,1,86.5,4.244,3.044,0,0,3.640\n"
-        "G,0,25.1,symmetric_path,200,1,1,1,1,1,1,1,1\n"
+        "G,0,25.1,delay_only,200,0,1,90.162,4.3429,3.044,0,0.149,0.0\n"
+        "G,11,19.0,symmetric_path,200,2,1,66.805,3.4438,3.044,3.571,0.935,19.0\n"
     )
     (folder / "opus_ie_bpl.csv").write_text(
         "bandwidth,mode,bitrate_kbps,Ie,Bpl_random,Bpl_bursty\nnb,cbr,11,2.03,15.95,10\nnb,vbr,11,9,9,9\n"
