@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +19,7 @@ from meshsim.measure.records import TABLES
 from meshsim.measure.trace import Trace
 from meshsim.mesh.view import Role
 from meshsim.scenario import Scenario
+from meshsim.scenario import compile as compile_plan
 from meshsim.scenario.federation import border_nodes
 from meshsim.sim import begin
 from meshsim.sim.checkpoint import checkpoint, resume
@@ -351,3 +354,15 @@ def test_levels_are_those_of_identity():
 def test_what_does_not_fit_is_refused_by_name(change, said):
     with pytest.raises(ValueError, match=said):
         Scenario.model_validate(change)
+
+
+def test_the_scenario_of_the_page_runs_and_has_all_its_numbers(run):
+    page = (Path(__file__).parents[3] / "docs" / "federation.md").read_text(encoding="utf-8")
+    scenario = Scenario.model_validate(yaml.safe_load(page.split("```yaml\n")[1].split("```")[0]))
+    quick = scenario.model_copy(update={"record": scenario.record.model_copy(update={"candidates": False})})
+    trace, calls = columns(run(compile_plan(quick, 1)))
+    assert {"completed", "refused", "unanswered", "declined", "busy"} <= set(calls["outcome"])
+    for name in ("refused_call_rate", "border_call_rate", "answer_rate"):
+        assert 0.0 < METRICS[name].value(trace) < 1.0
+    assert METRICS["resolve_seconds"].value(trace) > 0.08
+    assert METRICS["ring_seconds"].value(trace) > 1.0
