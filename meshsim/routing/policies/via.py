@@ -10,7 +10,9 @@ anything; and relaying has to earn its place in a budget.
 
 What differs: regions are cells of the map, not autonomous systems. History fades continuously (`half_life`) where the
 paper recomputes from windows of a day. An option that tomography cannot predict either is as the view believes, for a
-mesh measures its links, which a conferencing service does not. One cost (`atlas.cost_of`) stands for the paper's three
+mesh measures its links, which a conferencing service does not; and no bonus speaks for it, for a mesh has a few calls
+for each pair of regions where the paper has thousands: with the bonus most calls went to trying relays (27 % of calls
+poor instead of 19 %; preset demo, seed 1, exploration 3 %). One cost (`atlas.cost_of`) stands for the paper's three
 separate measures. Pruning compares a path with the options of the history, not with the candidates of the moment, so
 that a path is scored alone. The paper admits calls by a percentile of predicted benefits; here the bar that benefits
 have to clear rises with every relayed call and falls with every direct one, so that their shares meet the budget.
@@ -191,7 +193,8 @@ class Via:
 
     def _utility(self, mind: _Mind, pair: Pair, option: Option, standing: Standing, believed: float) -> float:
         estimate = self._estimate(mind, pair, option, believed)
-        bonus = math.sqrt(CURIOSITY * math.log(standing.calls) / max(estimate.calls, 1.0))
+        # what was never tried gets none: with few calls for each pair, all calls would go to trying relays
+        bonus = math.sqrt(CURIOSITY * math.log(standing.calls) / max(estimate.calls, 1.0)) if estimate.calls else 0.0
         utility = bonus - estimate.mean / standing.scale
         if estimate.low > standing.most:
             utility -= PRUNED
