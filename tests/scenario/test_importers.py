@@ -580,7 +580,7 @@ def test_a_scenario_tells_what_is_wrong_in_its_graph_file(town, content, problem
 @pytest.mark.parametrize(
     ("value", "key", "near"),
     [
-        ("{file: town.csv, compnent: all}", "underlay.topology.compnent", "component"),
+        ("{file: town.csv, comp0nent: all}", "underlay.topology.comp0nent", "component"),
         ("{file: town.csv, component: larges}", "underlay.topology.component", "largest"),
         ("{file: 5}", "underlay.topology.file", None),
         ("{file: other.csv}", "underlay.topology.file", None),

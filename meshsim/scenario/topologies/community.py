@@ -18,21 +18,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from meshsim.links import radio
 from meshsim.links.radio import Radio, mean_attempts, residual_loss
 from meshsim.mesh import geo
+from meshsim.mesh.topology import Topology, measures
 from meshsim.scenario.topologies.files import Imported, Options, read_raw
 from meshsim.scenario.topologies.files.assemble import assemble
 from meshsim.scenario.topologies.files.attributes import number
 from meshsim.scenario.topologies.files.raw import Raw, RawEdge
 from meshsim.scenario.topologies.registry import data_file
-
-if TYPE_CHECKING:
-    from meshsim.mesh.topology import Topology
 
 CITIES = ("aachen", "altdorf", "berlin", "bielefeld", "cologne-bonn-area", "munich", "stuttgart", "ulm")
 """Freifunk networks of the data folder."""
@@ -200,8 +198,10 @@ def _with_effects(topology: Topology, links: _Links) -> Topology:
     names, rates = topology.names, radio_rates()
     ends = zip(topology.src.tolist(), topology.dst.tolist(), topology.length.tolist(), strict=True)
     effects = [_effect(links[names[a], names[b]], metres, rates) for a, b, metres in ends]
-    delay, loss, rate = np.array([dataclasses.astuple(effect) for effect in effects], dtype=np.float64).T
-    return dataclasses.replace(topology, delay=delay.copy(), loss=loss.copy(), rate=rate.copy())
+    said = [
+        {name: value for name, value in dataclasses.asdict(effect).items() if not np.isnan(value)} for effect in effects
+    ]
+    return dataclasses.replace(topology, **measures(said))
 
 
 def radio_rates() -> Rates:
