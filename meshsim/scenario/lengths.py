@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from meshsim.mesh.errors import nearest
+from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.scenario.quantities import LONGEST, refuse
+from meshsim.scenario.topologies.registry import data_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,10 +68,11 @@ def read_lengths(file: str, column: str, unit: str, *, ages: bool) -> Lengths:
     known = DATA.get(file)
     if known is None:
         return _read(_place(file), column, unit, None, ages)
-    folder = os.environ.get("MESHSIM_DATA_DIR")
-    if not folder:
-        raise refuse(f"{file} is measured data, and MESHSIM_DATA_DIR is not set", allowed=["<path>.csv"])
-    return _read(_place(str(Path(folder) / known.path)), known.column, known.unit, known.most, ages=True)
+    try:
+        path = data_file(*known.path.split("/", 1))
+    except ConfigError as error:
+        raise refuse(error.message, allowed=["<path>.csv", *error.allowed]) from error
+    return _read(str(path), known.column, known.unit, known.most, ages=True)
 
 
 def _place(file: str) -> str:
