@@ -459,7 +459,7 @@ class Switchboard:
         gap = call.gap if math.isnan(call.broken_at) else call.gap + self._env.now - call.broken_at
         rtt, jitter, loss = self._lived.means(call.row, gap)
         waited, share = self._greeting.waited(call.number), self._lived.share(call.row)
-        spared = self._aic.judge(call.number, call.media, (rtt, jitter, loss), share, self._lived.time(call.row))
+        spared = self._aic.judge(call.number, call.media, (rtt, jitter, loss), self._env.now, share)
         return CallRow(
             call=call.number,
             start=call.start,

@@ -47,25 +47,37 @@ class AicWishes:
 
 @dataclass(slots=True)
 class _Use:
-    """What one call has had of AIC.
+    """What one call that wants AIC has had of it.
 
     Attributes:
-        since: When it was last applied, seconds; NaN while it is not.
-        links: Of the path it is applied on.
-        time: Seconds for which it was applied before.
+        label: Of the route in use.
+        since: Since when media flow on it, seconds; NaN while none do.
+        links: Of the route where AIC is applied on it, else 0.
+        flowed: Seconds for which media flowed before.
+        applied: Seconds of them with AIC.
         link_time: The same, times links.
     """
 
-    since: float
-    links: int
-    time: float = 0.0
+    label: int = 0
+    since: float = math.nan
+    links: int = 0
+    flowed: float = 0.0
+    applied: float = 0.0
     link_time: float = 0.0
 
+    def begin(self, label: int, links: int, t: float) -> None:
+        """Media flow on another route."""
+        self.end(t)
+        self.label, self.links, self.since = label, links, t
+
     def end(self, t: float) -> None:
-        """It is not applied any more."""
-        self.time += t - self.since
-        self.link_time += (t - self.since) * self.links
-        self.since = math.nan
+        """Media flow no more."""
+        if math.isnan(self.since):
+            return
+        time, self.since = t - self.since, math.nan
+        self.flowed += time
+        self.applied += time if self.links else 0.0
+        self.link_time += time * self.links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +87,7 @@ class Verdict:
     Attributes:
         aic: Whether it was ever applied.
         saved_bytes: On all links of its paths, both directions.
-        mos: The call's opinion, the codec's costs in it; None where it was never applied.
+        mos: The call's opinion, the codec's costs in it; None where it was never applied or nothing was measured.
         poor: Likewise.
     """
 
@@ -108,21 +120,20 @@ class Compression:
         """What call `number` puts on each link of `path`."""
         return self._codec.compressed(media) if self.applies(number, media, path) else demand(media)
 
-    def begin(self, number: int, media: MediaType, path: Sequence[int], t: float) -> None:
-        """Media of a call flow on `path` from `t` seconds on."""
-        if not self.applies(number, media, path):
-            return
-        use = self._used.setdefault(number, _Use(t, 0))
-        use.since, use.links = t, len(path) - 1
+    def begin(self, number: int, media: MediaType, path: Sequence[int], t: float, label: int = 0) -> None:
+        """Media of a call flow on `path` from `t` seconds on; `label` tells routes of a call apart that overlap."""
+        if self._wishes.of(number, media) is not AicPolicy.OFF:
+            links = len(path) - 1 if self.applies(number, media, path) else 0
+            self._used.setdefault(number, _Use()).begin(label, links, t)
 
-    def end(self, number: int, t: float) -> None:
+    def end(self, number: int, t: float, label: int = 0) -> None:
         """They do not any more."""
         use = self._used.get(number)
-        if use is not None and not math.isnan(use.since):
+        if use is not None and use.label == label:
             use.end(t)
 
     def judge(
-        self, number: int, media: MediaType, lived: tuple[float, float, float], share: float, time: float
+        self, number: int, media: MediaType, lived: tuple[float, float, float], t: float, share: float = 1.0
     ) -> Verdict:
         """What AIC made of a call that is over; told once.
 
@@ -132,19 +143,21 @@ class Compression:
             number: Of the call.
             media: What it carried.
             lived: Its mean rtt, jitter (seconds) and loss.
+            t: Now, seconds.
             share: Of its full rate that it sent.
-            time: Seconds for which media flowed.
         """
         use = self._used.pop(number, None)
-        if use is None or time <= 0.0:
+        if use is None:
             return _PLAIN
-        part = min(use.time / time, 1.0)
+        use.end(t)
+        if use.applied <= 0.0:
+            return _PLAIN
+        part = use.applied / use.flowed
         rtt, jitter, loss = lived
+        saved = 2.0 * self._codec.saved_bps(media) * share * use.link_time / 8.0
+        if math.isnan(rtt):  # too short a call for anybody to measure it
+            return Verdict(aic=True, saved_bytes=saved)
         heard = rtt + 2.0 * part * self._codec.delay
         opinion = float(quality.mos(media, heard / 2.0, jitter, loss, share)) - part * self._codec.quality_cost
-        return Verdict(
-            aic=True,
-            saved_bytes=2.0 * self._codec.saved_bps(media) * share * use.link_time / 8.0,
-            mos=max(opinion, 1.0),
-            poor=bool(quality.poor(heard, jitter, loss, media, share=share)),
-        )
+        spoilt = bool(quality.poor(heard, jitter, loss, media, share=share))
+        return Verdict(aic=True, saved_bytes=saved, mos=max(opinion, 1.0), poor=spoilt)

@@ -36,6 +36,7 @@ from meshsim.mesh.time import Instant
 from meshsim.mesh.view import Nat, Role
 from meshsim.routing.protocols.packet import wire_bytes
 from meshsim.scenario.quantities import LONGEST
+from meshsim.sim.compression import AicWishes, Compression
 from meshsim.sim.environment import Record
 from meshsim.sim.ledger import model_of
 from meshsim.sim.logbook import Logbook
@@ -132,8 +133,9 @@ class SimDriver:
         self._linked = {(a, b) for a, peers in enumerate(self._neighbours) for b in peers}
         self._wires = Wires(world, self._seeds)
         self._armed = [float("inf")] * len(self._ids)
-        self._flows = MediaFlows(world)
-        self._log = Logbook(env, world, recorder, self._index, self._flows, engine)
+        self._aic, self._wishes = Compression(world.plan), AicWishes(world.plan)
+        self._flows = MediaFlows(world, self._aic)
+        self._log = Logbook(env, world, recorder, self._index, self._flows, engine, self._aic)
         self.agents = [self._start_agent(i) for i in range(len(self._ids))]
         self._handle()
 
@@ -185,7 +187,7 @@ class SimDriver:
         for number in self._log.calls_of(node):
             self._log.vanish(number)
         for label in self._flows.opened_by(node):
-            self._flows.close(node, label)
+            self._flows.close(node, label, self._env.now)
         self._epochs[node] += 1
 
     def node_up(self, node: int) -> None:
@@ -304,7 +306,7 @@ class SimDriver:
             case OpenMedia():
                 self._open(node, effect)
             case CloseMedia():
-                self._flows.close(node, effect.label)
+                self._flows.close(node, effect.label, self._env.now)
             case Emit():
                 self._log.keep(node, effect.sample)
 
@@ -380,10 +382,12 @@ class SimDriver:
         caller = int(calls.caller[number])
         if not self._log.begin(number, caller, int(calls.callee_node[number])):
             return
+        media = MediaType(calls.media[number])
         request = CallRequest(
             caller=AuraID.parse(self._plan.nodes.auras[caller]),
             callee=AuraID.parse(calls.callee[number]),
-            media=MediaType(calls.media[number]),
+            media=media,
+            aic=self._wishes.of(number, media),
             duration=float(calls.duration[number]),
         )
         call = self._place(caller, request, number)
@@ -398,7 +402,7 @@ class SimDriver:
         self._tell(caller, "hang_up", call)
 
     def _open(self, node: int, effect: OpenMedia) -> None:
-        self._flows.open(node, effect, self._index)
+        self._flows.open(node, effect, self._index, self._log.number(effect.call), self._env.now)
         if effect.upstream is None:
             self._report_later(node, (effect.call, effect.label))
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant
     from meshsim.routing.engine import Ranking, RoutingEngine
+    from meshsim.sim.compression import Compression
     from meshsim.sim.environment import Environment
     from meshsim.sim.recorder import Recorder
     from meshsim.sim.streams import MediaFlows
@@ -44,6 +45,7 @@ class Logbook:
         index: Row of each node.
         flows: The media of calls.
         engine: Whose policy decides.
+        compression: What AIC made of calls.
 
     Attributes:
         counts: Calls `started`, and of them `completed`, `dropped`, `failed`, `running` at the end.
@@ -57,8 +59,9 @@ class Logbook:
         index: Mapping[NodeId, int],
         flows: MediaFlows,
         engine: RoutingEngine,
+        compression: Compression,
     ) -> None:
-        self._env, self._world, self._recorder = env, world, recorder
+        self._env, self._world, self._recorder, self._aic = env, world, recorder, compression
         self._index, self._flows, self._engine = index, flows, engine
         self._plan = world.plan
         self._numbers: dict[CallId, int] = {}
@@ -88,6 +91,10 @@ class Logbook:
     def call_of(self, number: int) -> CallId | None:
         """What the agent calls it; None before it has begun."""
         return self._calls.get(number)
+
+    def number(self, call: CallId) -> int:
+        """Number in the plan of what agents call `call`; -1 if it was not placed."""
+        return self._numbers.get(call, -1)
 
     def calls_of(self, caller: int) -> list[int]:
         """The calls that `caller` has under way."""
@@ -171,7 +178,8 @@ class Logbook:
         if number not in self._running:
             return
         caller, callee = self._running[number]
-        decision = sample.decision
+        decision, lived = sample.decision, (sample.rtt, sample.jitter, sample.loss)
+        spared = self._aic.judge(number, sample.media, lived, self._env.now)
         row = CallRow(
             call=number,
             start=sample.start,
@@ -191,8 +199,10 @@ class Logbook:
             rtt_seconds=sample.rtt,
             jitter_seconds=sample.jitter,
             loss=sample.loss,
-            mos=sample.mos,
-            poor=sample.poor,
+            mos=sample.mos if spared.mos is None else spared.mos,
+            poor=sample.poor or bool(spared.poor),
+            aic=spared.aic,
+            saved_bytes=spared.saved_bytes,
         )
         self._write_call(row)
 

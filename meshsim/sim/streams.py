@@ -9,13 +9,12 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from meshsim.mesh.media import demand
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meshsim.agent import OpenMedia
     from meshsim.mesh.ids import NodeId
+    from meshsim.sim.compression import Compression
     from meshsim.sim.resources import Paths
     from meshsim.sim.world import World
 
@@ -29,12 +28,14 @@ class Route:
         path: Node indices, once all have opened it.
         flow: Number of the world's flow, -1 before.
         laid: The path laid onto the world's resources.
+        call: Number of its call in the plan.
     """
 
     next: dict[int, int] = field(default_factory=dict)
     path: tuple[int, ...] = ()
     flow: int = -1
     laid: Paths | None = None
+    call: int = -1
 
 
 class MediaFlows:
@@ -42,30 +43,42 @@ class MediaFlows:
 
     Args:
         world: What they load.
+        compression: What AIC takes off them.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, compression: Compression) -> None:
+        self._world, self._aic = world, compression
         self._routes: dict[int, Route] = {}
 
-    def open(self, node: int, effect: OpenMedia, index: Mapping[NodeId, int]) -> None:
-        """A node opens a route; when the caller does, which is last, the world carries it."""
+    def open(self, node: int, effect: OpenMedia, index: Mapping[NodeId, int], call: int, t: float) -> None:
+        """A node opens a route; when the caller does, which is last, the world carries it.
+
+        Args:
+            node: Which node.
+            effect: What its agent wants.
+            index: Row of each node.
+            call: Number of the call in the plan.
+            t: Now, seconds.
+        """
         route = self._routes.setdefault(effect.label, Route())
         route.next[node] = -1 if effect.downstream is None else index[effect.downstream]
         if effect.upstream is None:
             path = _follow(route.next, node)
             if path:
-                route.path = path
-                route.laid = self._world.lay([path], demand(effect.media))
-                route.flow = self._world.open(route.laid, demand(effect.media).lowest)
+                asked = self._aic.demand(call, effect.media, path)
+                route.path, route.call = path, call
+                route.laid = self._world.lay([path], asked)
+                route.flow = self._world.open(route.laid, asked.lowest)
+                self._aic.begin(call, effect.media, path, t, effect.label)
 
-    def close(self, node: int, label: int) -> None:
-        """A node closes a route; the world carries it until the caller does."""
+    def close(self, node: int, label: int, t: float) -> None:
+        """A node closes a route at `t` seconds; the world carries it until the caller does."""
         route = self._routes.get(label)
         if route is None or route.next.pop(node, None) is None:
             return
         if route.path and node == route.path[0]:
             self._world.close_flow(route.flow)
+            self._aic.end(route.call, t, label)
             route.flow = -1
         if not route.next:
             del self._routes[label]

@@ -97,25 +97,25 @@ def test_a_failover_to_a_plain_path_drops_it_and_what_was_saved_stays_saved() ->
     aic.end(5, 40.0)
     aic.begin(5, media, (0, 2, 1), 41.0)
     aic.end(5, 71.0)
-    verdict = aic.judge(5, media, lived, 1.0, 60.0)
+    verdict = aic.judge(5, media, lived, 71.0)
     saved, codec = PROFILES["brief"].saved_bps(media), PROFILES["brief"]
     assert verdict.saved_bytes == pytest.approx(2 * saved * 30.0 / 8)
     assert verdict.mos == pytest.approx(float(mos(media, 0.05 + codec.delay / 2, 0.001, 0.0)))
-    assert aic.judge(5, media, lived, 1.0, 60.0) == aic.judge(6, media, lived, 1.0, 60.0)
+    assert aic.judge(5, media, lived, 71.0) == aic.judge(6, media, lived, 71.0)
 
 
 def test_a_codec_costs_delay_and_opinion() -> None:
     aic = Compression(plan_with([True] * 8, aic={"profile": "gfvc"}, **PREFER))
     aic.begin(1, MediaType.AUDIO_VIDEO, (0, 1, 2), 0.0)
     aic.end(1, 10.0)
-    verdict = aic.judge(1, MediaType.AUDIO_VIDEO, (0.1, 0.001, 0.0), 1.0, 10.0)
+    verdict = aic.judge(1, MediaType.AUDIO_VIDEO, (0.1, 0.001, 0.0), 10.0)
     later = float(mos(MediaType.AUDIO_VIDEO, 0.05 + 0.1, 0.001, 0.0))
     assert verdict.mos == pytest.approx(later - 0.3)
     assert verdict.saved_bytes == pytest.approx(2 * 0.9e6 * 2 * 10.0 / 8)
     late = Compression(plan_with([True] * 8, aic={"profile": "gfvc"}, **PREFER))
     late.begin(1, MediaType.AUDIO_VIDEO, (0, 1), 0.0)
     late.end(1, 10.0)
-    assert late.judge(1, MediaType.AUDIO_VIDEO, (0.2, 0.001, 0.0), 1.0, 10.0).poor  # 200 ms of network, 200 of codec
+    assert late.judge(1, MediaType.AUDIO_VIDEO, (0.2, 0.001, 0.0), 10.0).poor  # 200 ms of network, 200 of codec
 
 
 # --- episodes ---------------------------------------------------------------------------------------------------------
@@ -160,3 +160,16 @@ def test_aic_takes_load_off_the_mesh_and_the_metrics_say_so(small, run) -> None:
     more = METRICS["saved_bytes"].value(Trace(run(small(**PREFER, aic={"saving": 0.8})).trace))
     assert more / saved == pytest.approx(1.6, rel=0.05)
     assert math.isfinite(METRICS["audio_mos"].value(trace))
+
+
+def test_agents_apply_it_on_the_same_terms(small, run) -> None:
+    agents = {"duration": 90.0, "control": {"mode": "agents"}, "churn": {"enabled": False}, "misbehaviour": []}
+    plan = small(**agents, **PREFER)
+    calls = calls_of(run(plan))
+    used = np.asarray(calls["aic"])
+    assert used.any()
+    for path, with_aic, swaps in zip(calls["path"], used, calls["failovers"], strict=True):
+        if not swaps and len(path):
+            assert not with_aic or plan.nodes.aic[path].all()
+    assert (np.asarray(calls["saved_bytes"])[used] > 0.0).all()
+    assert (np.asarray(calls["saved_bytes"])[~used] == 0.0).all()
