@@ -13,10 +13,10 @@ from meshsim.mesh import geo
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.topology import Topology
-from meshsim.scenario import topologies
+from meshsim.scenario import topologies, underlay
 from meshsim.scenario.network import UnderlayConfig
 from meshsim.scenario.topologies import measured, registry
-from meshsim.scenario.underlay import MOST_HOPS, build_underlay
+from meshsim.scenario.underlay import build_underlay
 
 HAS_DATA = pytest.mark.skipif(registry.data_folder() is None, reason="MESHSIM_DATA_DIR is not set")
 PLACES = {"ethshadow": 16, "planetlab490": 490, "simblock": 12, "wondernetwork": 242}
@@ -35,12 +35,12 @@ def test_a_measured_underlay_is_complete_and_routes_take_its_one_edge(name: str)
     topology = topologies.load(f"measured/{name}")
     count = PLACES[name]
     assert (len(topology), len(topology.src)) == (count, count * (count - 1))
-    underlay = build_underlay(UnderlayConfig(), topology, SeedTree(1))
+    built = build_underlay(UnderlayConfig(), topology, SeedTree(1))
     for a, b in ((0, 1), (count - 1, 0), (3, count - 2)):
-        (edge,) = underlay.route(a, b).tolist()
+        (edge,) = built.route(a, b).tolist()
         assert (topology.src[edge], topology.dst[edge]) == (a, b)
-        assert underlay.propagation[edge] == topology.delay[edge]
-    assert len(underlay.route(2, 2)) == 0
+        assert built.propagation[edge] == topology.delay[edge]
+    assert len(built.route(2, 2)) == 0
     assert (topology.delay > 0).all()
 
 
@@ -147,9 +147,11 @@ def test_a_topology_tells_delay_and_jitter_of_some_edges_and_the_rest_go_by_leng
     assert np.array_equal(one.route_edge, other.route_edge)
 
 
-def test_routes_that_no_memory_would_hold_are_refused_by_name() -> None:
-    ring = topologies.load("ring", places=1000)
-    with pytest.raises(ConfigError, match=f"more than {MOST_HOPS:,} hops"):
+def test_routes_that_no_memory_would_hold_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = topologies.load("ring", places=201)  # routes of 50 hops on average
+    assert len(build_underlay(UnderlayConfig(routing_inflation=0.0), ring, SeedTree(1)).route_edge) == 201 * 10_100
+    monkeypatch.setattr(underlay, "MOST_HOPS", 2_000_000)
+    with pytest.raises(ConfigError, match="more than 2,000,000 hops"):
         build_underlay(UnderlayConfig(routing_inflation=0.0), ring, SeedTree(1))
 
 
