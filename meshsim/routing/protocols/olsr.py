@@ -215,6 +215,7 @@ class Olsr:
     _near: dict[int, _Neighbour] = field(init=False, default_factory=dict)
     _topology: dict[int, tuple[int, float, Mapping[int, float]]] = field(init=False, default_factory=dict)
     _seen: dict[tuple[int, int, int], tuple[float, bool]] = field(init=False, default_factory=dict)
+    _forgets_at: float = field(init=False, default=0.0)
     _to_forward: list[Message] = field(init=False, default_factory=list)
     _relays: frozenset[int] = field(init=False, default=frozenset())
     _told: frozenset[int] = field(init=False, default=frozenset())
@@ -345,8 +346,10 @@ class Olsr:
         for origin in [origin for origin, (_, expires, _) in self._topology.items() if expires < now]:
             del self._topology[origin]
             self._table = None
-        for key in [key for key, (expires, _) in self._seen.items() if expires < now]:
-            del self._seen[key]
+        if now >= self._forgets_at:
+            self._forgets_at = now + self.config.duplicate_hold / 3
+            for key in [key for key, (expires, _) in self._seen.items() if expires < now]:
+                del self._seen[key]
 
     def _choose(self, now: float) -> frozenset[int]:
         """Multipoint relays, from what neighbours say of theirs."""

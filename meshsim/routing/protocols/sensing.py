@@ -31,6 +31,7 @@ STAMPS = 1 << 32
 
 _FULL = (1 << WINDOW) - 1
 _NEVER = -math.inf
+_NO_WAY = (math.inf, 0, 0)
 
 
 @dataclass(slots=True)
@@ -130,17 +131,22 @@ def first_hops(
     >>> first_hops(0, {0: {1: 1.0, 2: 5.0}, 1: {2: 1.0}}, {1})
     {1: (1.0, 1), 2: (2.0, 1)}
     """
-    found: dict[int, tuple[float, int]] = {}
+    found: dict[int, tuple[float, int]] = {root: (0.0, root)}
     # hops before addresses: of equal costs the shorter path is taken, everywhere
-    ahead = [(cost, 1, node, node) for node, cost in links.get(root, {}).items()]
+    ahead = [(cost, 1, node, node) for node, cost in links.get(root, {}).items() if cost < math.inf]
     heapq.heapify(ahead)
+    best = {node: (cost, 1, node) for cost, _, node, _ in ahead}
+    best[root] = 0.0, 0, root
     while ahead:
         cost, hops, node, first = heapq.heappop(ahead)
-        if node in found or node == root or math.isinf(cost):
+        if node in found:
             continue
         found[node] = cost, first
         if node in relays:
             for further, step in links.get(node, {}).items():
-                if further not in found:
-                    heapq.heappush(ahead, (cost + step, hops + 1, further, first))
+                way = cost + step, hops + 1, first
+                if way < best.get(further, _NO_WAY):
+                    best[further] = way
+                    heapq.heappush(ahead, (way[0], way[1], further, first))
+    del found[root]
     return found
