@@ -1,9 +1,10 @@
 """Which paths are worth scoring: the direct one, then the k - 1 fastest loopless ones within the hop limit, exactly.
 
-Paths of at most three hops, which is all that calls take, are enumerated as arrays and sorted. Longer ones are found by
-best-first search over loopless prefixes. The bound of a prefix is its delay plus the least delay of any walk to the
-target in the hops that remain, from a vectorised Bellman-Ford backwards; a bound that never overestimates makes the
-order exact (Hart, Nilsson, Raphael 1968). Whether a path may be used is decided in `constraints`.
+Paths of at most three hops, which is all that calls take, are enumerated as arrays and sorted. Longer ones are found as
+Yen does (`yen` has it for any number of hops): the next path leaves one of those before it at some node, and goes on
+from there by A*. The bound of a prefix is its delay plus the least delay of any walk to the target in the hops that
+remain, from a vectorised Bellman-Ford backwards; a bound that never overestimates makes the order exact (Hart, Nilsson,
+Raphael 1968). Whether a path may be used is decided in `constraints`.
 """
 
 from __future__ import annotations
@@ -145,6 +146,14 @@ class _Weights:
         if node in self.extra:
             yield self.extra[node]
 
+    def along(self, path: Sequence[int]) -> list[float]:
+        """Delay from the first node of `path` to each, summed from the beginning."""
+        total = [0.0]
+        for node, further in pairwise(path):
+            step = next(delay[to == further] for to, delay in self.out(node) if further in to)
+            total.append(total[-1] + step.item(0))
+        return total
+
     def among(self, ok: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
         """Source, destination and delay of the links between nodes that are `ok`."""
         rows, src, dst = self.graph.among(ok)
@@ -229,7 +238,7 @@ def _relayed(
         return _enumerated(weights, (source, target), k, max_hops, relay_ok)
     usable = relay_ok.copy()
     usable[[source, target]] = False
-    return _best_first(weights, _bounds(weights, target, max_hops, usable), (source, target), k)
+    return _deviating(weights, _bounds(weights, target, max_hops, usable), (source, target), k)
 
 
 def _enumerated(
@@ -270,22 +279,57 @@ def _least(
     return [(source, a, target) if b < 0 else (source, a, b, target) for a, b in pairs]
 
 
-def _best_first(
+def _deviating(
     weights: _Weights, bounds: list[NDArray[np.float64]], ends: tuple[int, int], k: int
 ) -> list[tuple[int, ...]]:
+    """The `k` best paths of two hops or more: each further one leaves one before it somewhere (Yen, Lawler)."""
     source, target = ends
     rank = weights.graph.rank
     found: list[tuple[int, ...]] = []
-    heap: list[tuple[float, tuple[int, ...], tuple[int, ...], float]] = [(0.0, (), (source,), 0.0)]
-    while heap and len(found) < k:
-        _, ranks, path, delay = heapq.heappop(heap)
-        if path[-1] == target:
-            found.append(path)
-            continue
-        for node, total, bound in _children(weights, bounds[len(bounds) - len(path)], path, delay):
-            if node not in path and not (node == target and len(path) == 1):
-                heapq.heappush(heap, (bound, (*ranks, rank[node]), (*path, node), total))
+    first = _spur(weights, bounds, (source,), 0.0, {target}, target)
+    waiting = [(first[0], [rank[node] for node in first[1]], first[1], 0)] if first else []
+    while waiting and len(found) < k:
+        _, _, path, left = heapq.heappop(waiting)
+        found.append(path)
+        delays = weights.along(path)
+        for place in range(left, len(path) - 1):
+            root = path[: place + 1]
+            barred = {other[place + 1] for other in found if other[: place + 1] == root}
+            barred |= {target} if place == 0 else set()
+            other = _spur(weights, bounds, root, delays[place], barred, target)
+            if other:
+                heapq.heappush(waiting, (other[0], [rank[node] for node in other[1]], other[1], place))
     return found
+
+
+def _spur(
+    weights: _Weights,
+    bounds: list[NDArray[np.float64]],
+    root: tuple[int, ...],
+    delay: float,
+    barred: set[int],
+    target: int,
+) -> tuple[float, tuple[int, ...]] | None:
+    """The fastest path that begins with `root` and goes on to none of `barred`, and its delay; A* within the hops left.
+
+    A prefix that comes to a node later than another one, and with no fewer hops, leads to nothing better; so the work
+    is bounded by links times hops. What is left is loopless, for delays are positive.
+    """
+    rank, begun = weights.graph.rank, len(root)
+    came: dict[int, list[tuple[float, int]]] = {node: [(-np.inf, 0)] for node in root[:-1]}
+    heap: list[tuple[float, tuple[int, ...], tuple[int, ...], float]] = [(delay, (), root, delay)]
+    while heap:
+        _, ranks, path, so_far = heapq.heappop(heap)
+        if path[-1] == target:
+            return so_far, path
+        before = came.setdefault(path[-1], [])
+        if len(path) > len(bounds) or any(d <= so_far and hops <= len(path) for d, hops in before):
+            continue
+        before.append((so_far, len(path)))
+        for node, total, bound in _children(weights, bounds[len(bounds) - len(path)], path, so_far):
+            if not (len(path) == begun and node in barred):
+                heapq.heappush(heap, (bound, (*ranks, rank[node]), (*path, node), total))
+    return None
 
 
 def _children(

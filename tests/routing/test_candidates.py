@@ -107,3 +107,12 @@ def test_enumerating_and_searching_find_the_same(view: NetworkView, k: int, most
     longer = k_shortest(view, 0, 1, 10_000, 4, relay)  # beyond three hops it searches
     short = [path for path in longer if len(path) <= most + 1]
     assert list(k_shortest(view, 0, 1, k, most, relay)) == short[:k]
+
+
+def test_where_there_are_fewer_paths_than_wanted_the_search_ends_all_the_same():
+    # a clique of fourteen nodes from which one link leads to the target: 10**9 prefixes lead nowhere
+    clique = [LinkEntry(src=a, dst=b, delay=0.01) for a in range(14) for b in range(14) if a != b]
+    nodes = [NodeEntry(id=NodeId(bytes([i] * 32)), role=Role.RELAY) for i in range(16)]
+    view = make_view(nodes, [*clique, LinkEntry(src=0, dst=14, delay=0.01), LinkEntry(src=14, dst=15, delay=0.01)])
+    found = k_shortest(view, 0, 15, 4, 12, np.ones(16, dtype=np.bool_))
+    assert found.paths == ((0, 15), (0, 14, 15))
