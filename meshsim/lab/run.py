@@ -279,7 +279,8 @@ def _captured(episode: Episode, folder: Path) -> dict[int, SessionResult]:
     captures, refused = {}, []
     for number, recording in (episode.tap.recordings if episode.tap is not None else {}).items():
         try:
-            captures[number] = capture_call(recording, folder / CAPTURES, episode.plan.seed)
+            adaptive = episode.plan.scenario.media.adaptive
+            captures[number] = capture_call(recording, folder / CAPTURES, episode.plan.seed, adaptive=adaptive)
         except NoMedia as error:
             refused.append(str(error))
     if refused:

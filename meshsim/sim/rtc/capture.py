@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
+from meshsim.sim.rtc.gcc import Gcc
 from meshsim.sim.rtc.packet import AUDIO_CLOCK, PAYLOAD_TYPE, VIDEO_CLOCK, Kind, Packet
 from meshsim.sim.rtc.pcapng import Host, Writer, datagram
 from meshsim.sim.rtc.rtcp import SESSION_UNIX
-from meshsim.sim.rtc.session import ENDS, run_session
+from meshsim.sim.rtc.session import ENDS, controls_for, run_session
 from meshsim.sim.rtc.spec import SPECS
+from meshsim.sim.rtc.video import LEAST_RATE
 from meshsim.sim.rtc.wire import rtp
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from meshsim.sim.rtc.control import RateControl
     from meshsim.sim.rtc.result import SessionResult
     from meshsim.sim.rtc.spec import SessionSpec
     from meshsim.sim.rtc.tap import Recording
@@ -36,6 +39,9 @@ HOSTS = (
 
 PORTS = {Kind.AUDIO: 5004, Kind.VIDEO: 5006, Kind.DATA: 5008}
 """Of RTP; RTCP has the next one (RFC 3550, section 11)."""
+
+START_RATE = 300e3
+"""Bits per second at which congestion control begins, as in WebRTC."""
 
 _SAP = Host(bytes.fromhex("01005e027ffe"), bytes([224, 2, 127, 254]))
 _SAP_PORT = 9875
@@ -119,26 +125,34 @@ def _section(spec: SessionSpec, kind: Kind, port: int, address: str) -> list[str
     return [*lines, f"a=extmap:3 {_TRANSPORT_WIDE}"] if spec.extended else lines
 
 
-def capture_call(recording: Recording, folder: Path, seed: int) -> SessionResult:
+def capture_call(recording: Recording, folder: Path, seed: int, *, adaptive: bool = False) -> SessionResult:
     """Lives a recorded call through; writes what its ends see to `<number>.pcapng`, what it was like to `.json`.
 
     Args:
         recording: Its path.
         folder: Where to; made if absent.
         seed: Of the episode.
+        adaptive: Whether video follows Google congestion control, instead of keeping its rate.
 
     Raises:
         NoMedia: If the call had none.
     """
     path, spec, number = recording.path(), SPECS[MediaType(recording.media)], recording.number
+    control = controls_for
+    if adaptive and spec.video is not None:
+        spec, control = replace(spec, start_rate=START_RATE), _congestion_control
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{number}.pcapng").open("wb") as file:
         watch = Capture(file, spec, f"call {number}, from {recording.at[0]:g} s of the episode")
         draws = SeedTree(seed).stream("rtc.call", number).key
-        result = run_session(spec, path, seed=draws, until=recording.seconds, watch=watch)
+        result = run_session(spec, path, seed=draws, until=recording.seconds, control=control, watch=watch)
     told = {"call": number, "media": recording.media, "start_seconds": recording.at[0], **_plain(asdict(result))}
     (folder / f"{number}.json").write_text(json.dumps(told, indent=1) + "\n")
     return result
+
+
+def _congestion_control(spec: SessionSpec) -> RateControl:
+    return Gcc(START_RATE, LEAST_RATE, spec.rate)
 
 
 def _plain(value: Any) -> Any:

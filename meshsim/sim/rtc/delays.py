@@ -2,73 +2,66 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, insort
 from collections import deque
-
-import numpy as np
 
 BASE_WINDOW = 2.0
 """Seconds within which the quickest arrival counts as the path's delay, as in WebRTC's NetEq."""
 
-BUCKET = 0.005
-"""Seconds of a bucket of the histogram."""
+WINDOW = 10.0
+"""Seconds of arrivals that the quantile is taken of: a burst of delay is forgotten after this."""
 
-BUCKETS = 400
-
-FORGET = 0.998
-"""Weight of the past at each arrival, once there is a past."""
-
-QUANTILE = 0.99
+QUANTILE = 0.997
 """Share of arrivals that the buffer waits for."""
 
 FLOOR = 0.020
 """Seconds that a buffer holds at least."""
 
-START_BUCKET = 7
-"""Of what is assumed before anything came: 40 ms."""
+START, FEW = 0.040, 25
+"""Seconds that it holds at least until so many arrivals tell."""
 
 
 class Delays:
     """The delays of what arrived, of late.
 
-    As in NetEq: a histogram of delays relative to the quickest arrival of the last two seconds, that forgets, and of
-    it a quantile. Finer buckets and a higher quantile, because late packets are lost here and not stretched for.
+    As NetEq does, the buffer holds a quantile of the recent delays. It is a high one, because what is late is lost here
+    and not stretched for, and of a window that ends, because a high quantile of a histogram is slow to forget.
 
     Args:
         floor: Least that is held, seconds.
-
-    Attributes:
-        quantile: Seconds beyond the quickest within which nearly all came.
     """
 
     def __init__(self, floor: float = FLOOR) -> None:
         self._floor = floor
         self._quickest: deque[tuple[float, float]] = deque()
-        self._shares = np.zeros(BUCKETS)
-        self._shares[START_BUCKET] = 1.0
+        self._recent: deque[tuple[float, float]] = deque()
+        self._sorted: list[float] = []
         self._count = 0
-        self.quantile = (START_BUCKET + 1) * BUCKET
 
     @property
     def base(self) -> float:
         """Delay of the quickest, by the clocks of sender and receiver, seconds; NaN before the first."""
-        return self._quickest[0][1] if self._quickest else float("nan")
+        return self._quickest[0][1] if self._quickest else math.nan
 
     @property
     def target(self) -> float:
-        """Delay at which nearly all would come in time, seconds by both clocks."""
-        return self.base + max(self.quantile, self._floor)
+        """Delay at which nearly all would come in time, seconds by both clocks; NaN before the first."""
+        if not self._sorted:
+            return math.nan
+        nearly_all = self._sorted[math.ceil(QUANTILE * len(self._sorted)) - 1]
+        return max(nearly_all, self.base + (self._floor if self._count >= FEW else max(START, self._floor)))
 
     def add(self, delay: float, now: float) -> None:
         """Something arrived now, `delay` seconds after it was taken."""
-        quickest = self._quickest
+        quickest, recent = self._quickest, self._recent
         while quickest and quickest[-1][1] >= delay:
             quickest.pop()
         quickest.append((now, delay))
         while quickest[0][0] < now - BASE_WINDOW:
             quickest.popleft()
-        keep = min(FORGET, 1.0 - 2.0 / (self._count + 3.0))
+        recent.append((now, delay))
+        insort(self._sorted, delay)
+        while recent[0][0] < now - WINDOW:
+            del self._sorted[bisect_left(self._sorted, recent.popleft()[1])]
         self._count += 1
-        self._shares *= keep
-        self._shares[min(int((delay - self.base) / BUCKET), BUCKETS - 1)] += 1.0 - keep
-        within = int(np.searchsorted(np.cumsum(self._shares), QUANTILE - 1e-9))
-        self.quantile = (min(within, BUCKETS - 1) + 1) * BUCKET

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.sim.rtc.delays import Delays
+from meshsim.sim.rtc.delays import START, Delays
 
 if TYPE_CHECKING:
     from meshsim.sim.rtc.packet import Piece
@@ -130,7 +130,7 @@ class Frames:
         """When a frame is to be shown that was taken at `captured`, seconds."""
         held = self._delays.target
         if math.isnan(held):
-            held = self._first_delay + self._delays.quantile
+            held = self._first_delay + START
         waits = self._again and now < self._lossy_until
         return captured + held + (min(rtt, LONGEST_WAIT) if waits else 0.0)
 

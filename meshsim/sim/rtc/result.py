@@ -56,7 +56,8 @@ class DirectionResult:
         rtt: Mean round trip by RTCP at the sender, seconds; NaN without a report.
         audio: Speech, if there was.
         video: Pictures, if there were.
-        video_loss: Share of video packets that neither came nor were brought back.
+        video_loss: Share of video packets, of those that should have come by the last one, that neither came nor were
+            brought back.
         skew: Mean of picture's delay less speech's, seconds; above 0 the picture lags.
         skew_p95: Of its size, the 95th percentile.
         repaired_by_rtx: Packets of media brought back in time by being sent again.
@@ -126,7 +127,8 @@ def direction(
     video = None if spec.video is None else receiver.frames.seen(end)
     sent = sum(sender.counts.values())
     received = sum(receiver.counts.values())
-    lost_video = 1.0 - receiver.video_packets / max(sender.counts[Kind.VIDEO], 1)
+    pictures = sum(heard.expected for ssrc, heard in receiver.sources.items() if receiver.kinds[ssrc] == Kind.VIDEO)
+    lost_video = 1.0 - receiver.video_packets / pictures if pictures else 1.0
     spoken = 0.0 if spec.audio is None or audio is None or not audio.frames else spec.audio.bitrate * _intact(audio)
     shown = 0.0 if video is None else video.rate
     skews = np.array(receiver.skews)

@@ -9,6 +9,7 @@ import pytest
 from meshsim.links import LinkParameters
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.media import MediaType, demand
+from meshsim.mesh.quality import voice_mos
 from meshsim.sim.rtc import (
     SPECS,
     Data,
@@ -200,3 +201,19 @@ def test_what_cannot_be_lived_is_refused_by_name() -> None:
         run_session(CALL, path(), until=float("inf"))
     with pytest.raises(ConfigError, match="ways"):
         run_sessions((), (Placed(spec=CALL, there=(0,), back=(1,)),), until=1.0)
+
+
+@pytest.mark.parametrize(("delay", "loss"), [(0.05, 0.0), (0.15, 0.01), (0.05, 0.03)])
+def test_without_jitter_the_opinion_of_a_lived_call_is_that_of_the_formula(delay, loss) -> None:
+    there = run_session(SPECS[MediaType.AUDIO], path(rate=2e7, delay=delay, loss=loss), until=240.0).there
+    assert there.mos == pytest.approx(float(voice_mos(delay, 0.0, loss)), abs=0.06)
+
+
+def test_jitter_costs_delay_in_the_buffer_and_a_few_late_packets_in_a_thousand() -> None:
+    steady, shaken = (
+        run_session(SPECS[MediaType.AUDIO], path(rate=2e7, delay=0.05, jitter=jitter), until=120.0).there
+        for jitter in (0.0, 0.012)
+    )
+    assert shaken.audio.mouth_to_ear > steady.audio.mouth_to_ear + 0.03
+    assert 0.0 < shaken.audio.late < 0.01
+    assert shaken.mos < steady.mos

@@ -139,6 +139,16 @@ def test_the_captured_session_lived_through_the_recorded_path(tmp_path) -> None:
     assert np.isclose(told.there.sources[0].jitter_mean, 0.002, rtol=0.25)
 
 
+def test_video_of_an_adaptive_scenario_follows_congestion_control_on_its_path(tmp_path) -> None:
+    recording, narrow = Recording(6, "audio_video"), Condition(0.04, 0.0, 0.0, 5e5)
+    for at in (0.0, 30.0):
+        recording.note(at, (narrow, narrow))
+    plain, adaptive = (capture_call(recording, tmp_path, 1, adaptive=adapts).there for adapts in (False, True))
+    assert plain.network_loss > 0.3
+    assert adaptive.network_loss < 0.03
+    assert adaptive.mos > plain.mos
+
+
 def test_a_call_without_media_cannot_be_lived_through(tmp_path) -> None:
     silent = Recording(8, "audio")
     silent.note(1.0, (OUTAGE, OUTAGE))
