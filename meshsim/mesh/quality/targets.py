@@ -127,7 +127,7 @@ def mos(
     """Mean opinion score of a call, each type of media by its own model and on its own scale.
 
     Voice: the E-model, narrow band (`voice_mos`, 1 to 4.5). Voice and video: ITU-T G.1070 (`video_call_mos`, 1 to about
-    3.2 at full rate). Data: the time that transfers take (`transfer_mos`, 1 to 4.5).
+    3.0 at full rate). Data: the time that transfers take (`transfer_mos`, 1 to 4.5).
 
     Args:
         media: What the call carries; one for all, or as many as there are calls, by name or place in `MediaType`.

@@ -117,7 +117,7 @@ def together(speech: ArrayLike, video: ArrayLike, delay: ArrayLike) -> NDArray[n
 def video_call_mos(delay: ArrayLike, jitter: ArrayLike, loss: ArrayLike, rate: ArrayLike) -> NDArray[np.float64]:
     """MOS of a video call: Opus and H.264 that share their losses, on the scale of ITU-T G.1070.
 
-    Not to be compared with `voice_mos`: a perfect video call of 1 Mbit/s is worth about 3.2 here.
+    Not to be compared with `voice_mos`: a perfect video call of 1 Mbit/s is worth about 3.0 here.
 
     Args:
         delay: One-way network delay, seconds.
