@@ -143,6 +143,8 @@ def topology_of(header: dict[str, Any]) -> str:
 
     >>> topology_of({"scenario": {"underlay": {"topology": {"generator": "waxman"}}}})
     'generated/waxman'
+    >>> topology_of({"scenario": {"underlay": {"topology": {"file": "town.gml"}}}})
+    'file/town.gml'
     """
     scenario = header.get("scenario")
     said = json.loads(scenario) if isinstance(scenario, str) else scenario

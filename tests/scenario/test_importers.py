@@ -86,7 +86,7 @@ def drawn(draw) -> Topology:
 
 @pytest.mark.parametrize("suffix", files.SUFFIXES)
 @given(topology=drawn())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_topology_survives_the_trip_through_a_file(tmp_path_factory, suffix, topology):
     path = tmp_path_factory.getbasetemp() / f"trip{suffix}"
     files.write(topology, path)
@@ -509,7 +509,7 @@ def test_a_place_whose_name_no_file_can_keep_is_refused(tmp_path, name):
 
 @pytest.mark.parametrize("suffix", files.SUFFIXES)
 @given(content=st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_bytes_are_a_topology_or_one_error(tmp_path_factory, suffix, content):
     path = tmp_path_factory.getbasetemp() / f"any{suffix}"
     path.write_bytes(content)

@@ -15,9 +15,10 @@ from meshsim.measure.trace import Trace
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.topology import Topology
-from meshsim.scenario import Plan, compile_plan, load, topologies
+from meshsim.scenario import Plan, Scenario, compile_plan, load, topologies
 from meshsim.scenario.network import UnderlayConfig
-from meshsim.scenario.topologies import published
+from meshsim.scenario.topologies import community, measured, published
+from meshsim.scenario.topologies.registry import data_folder
 from meshsim.scenario.underlay import build_underlay
 from meshsim.sim import begin
 
@@ -35,15 +36,20 @@ RUN = 5.0
 
 
 def outcome(number: int, folder: Path, *, large: int) -> ConfigError | Plan | None:
-    """The error of a mutant, its plan, or None for one that is valid but large."""
+    """The error of a mutant, its plan, or None for one that is valid but large, or whose data are elsewhere."""
     _, _, data = mutant(number)
     path = folder / f"mutant-{number}.yaml"
     path.write_bytes(data)
     try:
         scenario = load(path)
-        return compile_plan(scenario, seed=1) if scenario.nodes.count <= large else None
+        return compile_plan(scenario, seed=1) if scenario.nodes.count <= large and has_data(scenario) else None
     except ConfigError as error:
         return error
+
+
+def has_data(scenario: Scenario) -> bool:
+    """Whether what the scenario is to run on is on this machine."""
+    return data_folder() is not None or scenario.underlay.topology not in {*community.NAMES, *measured.names()}
 
 
 def check(numbers: range, folder: Path, *, large: int) -> list[Plan]:

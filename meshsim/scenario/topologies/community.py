@@ -201,7 +201,8 @@ def _with_effects(topology: Topology, links: _Links) -> Topology:
     said = [
         {name: value for name, value in dataclasses.asdict(effect).items() if not np.isnan(value)} for effect in effects
     ]
-    return dataclasses.replace(topology, **measures(said))
+    found = measures(said)
+    return dataclasses.replace(topology, delay=found.get("delay"), loss=found.get("loss"), rate=found.get("rate"))
 
 
 def radio_rates() -> Rates:
