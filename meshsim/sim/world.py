@@ -131,6 +131,7 @@ class World:
         self.cuts = Cuts(len(self.resources))
         self._seeds, self._punch = seeds, plan.scenario.nodes.punch_success
         self._now = _nothing(len(self.resources))
+        self._control = np.zeros(len(self.resources))
         self._gather()
 
     @property
@@ -155,7 +156,14 @@ class World:
             if self.plan.scenario.media.adaptive:
                 adapt(self._flows, self.resources, self.background)
             # summed afresh, so that rounding does not pile up as flows come and go
-            self._now.load[:] = self._flows.load(len(self.resources))
+            self._now.load[:] = self._flows.load(len(self.resources)) + self._control
+
+    def load_control(self, hops: Hops, rate: NDArray[np.float64]) -> None:
+        """Control messages load K links with `rate` (K,) bits per second from now on, in place of the last rates."""
+        load = sums(hops.resource, rate[hops.hop], len(self.resources))
+        self._now.load[:] += load - self._control
+        self._now.stale[:] = True
+        self._control = load
 
     def take_down(self, node: int, t: float) -> None:
         """A node vanishes at `t` seconds, unless it is gone already."""

@@ -199,3 +199,19 @@ def test_every_protocol_runs_in_an_episode(small: Small, run: Run) -> None:
     for name in PROTOCOLS:
         counts = run(small(**{**SHORT, "duration": 30.0}), policy=name).counts
         assert counts["started"] > 0
+
+
+def test_control_messages_load_links_by_their_bytes(small: Small, tmp_path: Path) -> None:
+    quiet = {"duration": 120.0, "misbehaviour": [], "churn": {"enabled": False}, "calls": {"rate": 0.0}}
+    plan = small(**quiet, routing={"protocol": "olsr"})
+    run = begin(plan, tmp_path / "t")
+    assert not run.world.load.any()
+    run.advance(119.0)
+    up = run.world.resources.edges + np.arange(len(plan.nodes))
+    bits = run.world.load[up]
+    run.finish()
+    control = Trace(tmp_path / "t").columns("control")
+    last = control["time_ns"] == control["time_ns"].max()
+    sent = np.bincount(control["node"][last], control["bytes"][last]) * 8 / 60.0
+    # five seconds against the mean of a minute: a hello and a topology control more or less
+    assert bits == pytest.approx(sent, rel=0.5)

@@ -1,13 +1,16 @@
 """All nodes of a routing protocol on the simulated clock: what they send takes as long as links truly do, or is lost.
 
 A broadcast is a copy to every planned neighbour, whether it is there or not; each copy costs its bytes with the headers
-of UDP and IPv4. A node that comes back starts anew, with empty tables.
+of UDP and IPv4. What is sent loads the links, each period of drift with the mean of the one before. A node that comes
+back starts anew, with empty tables.
 """
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import Role
@@ -17,7 +20,7 @@ from meshsim.sim.environment import Record
 from meshsim.sim.wires import Wires
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from meshsim.routing.protocols import Effect, RoutingProtocol
     from meshsim.sim.environment import Environment
@@ -53,6 +56,11 @@ class ProtocolMesh:
         self.neighbours: list[list[int]] = [[] for _ in range(count)]
         for a, b in zip(plan.links.src.tolist(), plan.links.dst.tolist(), strict=True):
             self.neighbours[a].append(b)
+        self._src, self._laid = plan.links.src, world.lay_links(plan.links.src, plan.links.dst)
+        pairs = zip(plan.links.src.tolist(), plan.links.dst.tolist(), strict=True)
+        self._row = {pair: row for row, pair in enumerate(pairs)}
+        self._said, self._settled = np.zeros(count), 0.0
+        self._told: dict[tuple[int, int], int] = {}
         self._epochs = [0] * count
         self._armed = [math.inf] * count
         spread = self._seeds.stream("protocol.start").uniform(0, count).tolist()
@@ -72,7 +80,13 @@ class ProtocolMesh:
     # What happens -----------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """The world has drifted."""
+        """The world has drifted: until it does again, links carry what was sent over them since it last did."""
+        now, seconds = self._env.now, self._env.now - self._settled
+        rate = self._said[self._src]
+        for (node, neighbour), size in self._told.items():
+            rate[self._row[node, neighbour]] += size
+        self._world.load_control(self._laid, 8 * rate / seconds)
+        self._said[:], self._told, self._settled = 0.0, {}, now
         self._wires.settle()
 
     def relay(self) -> None:
@@ -129,9 +143,15 @@ class ProtocolMesh:
             self._env.push(at, Record("protocol.wake", node, self._epochs[node]))
 
     def _send(self, node: int, effect: Effect) -> None:
-        to = self.neighbours[node] if isinstance(effect, Broadcast) else (effect.to,)
-        kinds = self.nodes[node].kinds
-        for kind, size in tally(effect.payload):
+        kinds, shares = self.nodes[node].kinds, tally(effect.payload)
+        total = sum(size for _, size in shares)
+        if isinstance(effect, Broadcast):
+            to: Sequence[int] = self.neighbours[node]
+            self._said[node] += total
+        else:
+            to = (effect.to,)
+            self._told[node, effect.to] = self._told.get((node, effect.to), 0) + total
+        for kind, size in shares:
             self._overhead.add(node, kinds[kind], size * len(to), len(to))
         self._copy(node, to, effect.payload)
 
