@@ -265,6 +265,12 @@ def test_attributes_of_which_nothing_is_made_are_named(tmp_path):
     assert "attributes of edges that nothing is made of: 1 (colour)" in imported(tmp_path, "t.csv", text).notes
 
 
+def test_notes_can_be_printed_whatever_the_ids_are(tmp_path):
+    nodes = [{"id": "\ud800\x1b[2J", "name": "a"}, {"id": "b"}, {"id": "c"}]
+    read = imported(tmp_path, "t.json", node_link(nodes=nodes, links=[{"source": "b", "target": "c", "length": 1}]))
+    assert read.notes[0] == "nodes without an edge left out: 1 (\\ud800\\x1b[2J)"
+
+
 def test_semicolons_tabs_comments_and_byte_order_marks_are_read(tmp_path):
     for separator in ";\t":
         text = "\ufeff# made by hand\n\n" + "from,to,length\na,b,5\n".replace(",", separator)

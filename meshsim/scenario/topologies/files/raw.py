@@ -33,8 +33,9 @@ class Place:
 
 
 def short(text: str) -> str:
-    """`text`, which may quote anything from a file, as a few lines of a terminal."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 40]} ... {text[-35:]}"
+    """`text`, which may quote anything from a file, as a few lines that any terminal prints."""
+    plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 40]} ... {plain[-35:]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
