@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from meshsim.mesh.seeds import SeedTree
 from meshsim.scenario.events import build_calls, build_faults
-from meshsim.scenario.mobility import build_moves
 from meshsim.scenario.federation import border_nodes
+from meshsim.scenario.mobility import build_moves
 from meshsim.scenario.overlay import build_links
 from meshsim.scenario.plan import Plan
 from meshsim.scenario.population import build_nodes

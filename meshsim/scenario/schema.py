@@ -14,12 +14,12 @@ from meshsim.mesh.errors import nearest
 from meshsim.scenario import census, federation
 from meshsim.scenario.aic import AicConfig, AicShares
 from meshsim.scenario.arrivals import Arrivals, CallDuration, Locality
-from meshsim.scenario.graph_file import GraphFile
 from meshsim.scenario.federation import FederationConfig
+from meshsim.scenario.graph_file import GraphFile
 from meshsim.scenario.mobility import MobilityConfig
 from meshsim.scenario.network import Congestion, Drift, Generated, UnderlayConfig
 from meshsim.scenario.nodes import Access, NamedNode, NodesConfig
-from meshsim.scenario.outages import Outage
+from meshsim.scenario.outages import NO_OUTAGES, Outages
 from meshsim.scenario.part import SHARE_TOLERANCE, Part, Shares
 from meshsim.scenario.quantities import (
     ORACLE,
@@ -254,7 +254,7 @@ class Scenario(Part):
     """Nodes that come and go."""
     faults: tuple[Fault, ...] = ()
     """Things that happen to single nodes."""
-    outages: tuple[Outage, ...] = ()
+    outages: Outages = NO_OUTAGES
     """Regions that fail, nodes and edges together."""
     mobility: MobilityConfig = MobilityConfig()
     """People who move."""

@@ -29,7 +29,6 @@ from meshsim.sim.overhead import Overhead
 from meshsim.sim.processes.federation import Domains
 from meshsim.sim.processes.mobility import Mobility
 from meshsim.sim.protocols import ProtocolBoard
-from meshsim.sim.processes.federation import Domains
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.rtc.tap import Tap
 from meshsim.sim.world import World
