@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshsim.mesh.errors import MissingExtra
+from meshsim.mesh.errors import MeshSimError, MissingExtra
 from meshsim.mesh.ids import NodeId
 from meshsim.mesh.view import LinkEntry, NodeEntry, Role, make_view
 from meshsim.routing.bounds import (
@@ -240,3 +240,8 @@ def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(__import__("sys").modules, "scipy.optimize", None)
     with pytest.raises(MissingExtra, match="sim"):
         most_calls(drawn(3), [wish(0, 1)])
+
+
+def test_where_nothing_limits_calls_there_is_no_bound() -> None:
+    with pytest.raises(MeshSimError, match="no bound was found"):
+        most_calls(network_of(2, [0], [1], [math.inf]), [wish(0, 1, calls=math.inf)])

@@ -37,6 +37,7 @@ from meshsim.routing.policies import (
 from meshsim.testing import PolicyContract
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ALICE, BOB, NEAR, FAR = (NodeId(bytes([i] * 32)) for i in range(4))
@@ -242,3 +243,108 @@ def test_exploring_refuses_impossible_odds(options: dict[str, float]) -> None:
 def test_an_unknown_policy_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean: weighted"):
         make("wieghted")
+
+
+def fork(*paths: tuple[float, float]) -> NetworkView:
+    """Alice, Bob, and a relay for each path of (delay of a hop, rate); Alice and Bob are far apart."""
+    nodes = [NodeEntry(id=ALICE), NodeEntry(id=BOB, longitude=120.0)]
+    nodes += [NodeEntry(id=NodeId(bytes([9 + i] * 32)), role=Role.RELAY) for i in range(len(paths))]
+    links = [
+        LinkEntry(src=a, dst=b, delay=delay, rate=rate)
+        for i, (delay, rate) in enumerate(paths, 2)
+        for a, b in ((0, i), (i, 1))
+    ]
+    return make_view(nodes, links)
+
+
+def relay_of(policy: str | Policy, view: NetworkView, flow: int = 0) -> int:
+    """Which of the relays is taken, 0 the first."""
+    request = RouteRequest(source=ALICE, destinations=(BOB,), media=MediaType.AUDIO, flow=flow)
+    path = RoutingEngine(policy).find(request, view).path
+    assert len(path) == 3
+    return view.index[path[1]] - 2
+
+
+def test_widest_takes_the_most_rate_and_among_equals_the_least_delay() -> None:
+    # the direct path is believed as wide as the access links, 50 Mbit/s
+    assert relay_of("widest", fork((0.01, 60e6), (0.09, 80e6), (0.08, 80e6))) == 2
+
+
+def test_widest_shortest_takes_no_longer_path_for_its_width() -> None:
+    view = fork((0.01, 500e6), (0.02, 900e6))
+    request = RouteRequest(source=ALICE, destinations=(BOB,), media=MediaType.AUDIO)
+    assert RoutingEngine("widest-shortest").find(request, view).path == (ALICE, BOB)
+    ranking = RoutingEngine("widest-shortest").rank(request, view)
+    assert [ranking.candidates.path(row) for row in ranking.order] == [(0, 1), (0, 3, 1), (0, 2, 1)]
+
+
+def test_shortest_widest_takes_the_faster_of_the_paths_of_one_octave() -> None:
+    assert relay_of("shortest-widest", fork((0.05, 140e6), (0.01, 70e6), (0.02, 120e6))) == 0
+    assert relay_of("shortest-widest", fork((0.05, 100e6), (0.01, 70e6), (0.02, 120e6))) == 1
+
+
+def test_hop_counts_hops_and_knows_no_delay() -> None:
+    ranked = RoutingEngine("hop").rank(REQUEST, fork((0.01, 1e6), (0.5, 1e6), (0.2, 1e6), (0.1, 1e6)))
+    assert ranked.candidates.path(ranked.order[0]) == (0, 1)
+    assert list(ranked.order[1:]) != sorted(ranked.order[1:])
+
+
+def test_ecmp_spreads_calls_over_equals_evenly_and_keeps_each_to_its_path() -> None:
+    view = fork((0.0202, 1e6), (0.0211, 1e6), (0.0223, 1e6), (0.028, 1e6))
+    taken = [relay_of("ecmp", view, flow) for flow in range(600)]
+    assert taken == [relay_of("ecmp", view, flow) for flow in range(600)]
+    assert np.abs(np.bincount(taken, minlength=4) / 600 - [1 / 3, 1 / 3, 1 / 3, 0]).max() < 0.06
+
+
+def test_ecmp_moves_only_the_calls_of_a_relay_that_goes_away() -> None:
+    whole = fork((0.0202, 1e6), (0.0211, 1e6), (0.0223, 1e6))
+    less = fork((0.0202, 1e6), (0.0211, 1e6))
+    for flow in range(100):
+        before = relay_of("ecmp", whole, flow)
+        assert before == 2 or relay_of("ecmp", less, flow) == before
+
+
+def test_ecmp_decides_many_calls_as_one_by_one() -> None:
+    view = fork((0.0202, 1e6), (0.0211, 1e6), (0.0223, 1e6))
+    requests = [RouteRequest(source=ALICE, destinations=(BOB,), media=MediaType.AUDIO, flow=flow) for flow in range(40)]
+    engine = RoutingEngine("ecmp")
+    for request, ranked in zip(requests, engine.rank_many(requests, view), strict=True):
+        alone = engine.rank(request, view)
+        assert ranked.paths[0] == alone.candidates.path(alone.order[0])
+
+
+def test_random_relay_takes_all_relays_alike_and_the_direct_path_only_without_them() -> None:
+    policy = RandomRelay(SeedTree(1).stream("random-relay"))
+    view = fork((0.02, 1e6), (0.3, 1e6), (0.1, 1e6))
+    taken = [relay_of(policy, view) for _ in range(600)]
+    assert np.abs(np.bincount(taken) / 600 - 1 / 3).max() < 0.06
+    assert policy.dice.count == 600
+    assert RoutingEngine(RandomRelay()).find(REQUEST, fork()).path == (ALICE, BOB)
+
+
+def test_k_shortest_takes_the_k_fastest_alike() -> None:
+    policy = KShortest(2, stream=SeedTree(1).stream("k-shortest"))
+    view = fork((0.02, 1e6), (0.01, 1e6), (0.03, 1e6))
+    taken = [relay_of(policy, view) for _ in range(600)]
+    assert np.abs(np.bincount(taken, minlength=3) / 600 - [0.5, 0.5, 0]).max() < 0.06
+    assert KShortest(9).propensity(np.array([3.0, 1.0])).tolist() == [0.5, 0.5]
+
+
+def test_delay_is_shortest_by_another_name() -> None:
+    view = fork((0.02, 1e6), (0.01, 1e6))
+    request = RouteRequest(source=ALICE, destinations=(BOB,), media=MediaType.AUDIO)
+    one, other = (RoutingEngine(name).find(request, view) for name in ("delay", "shortest"))
+    assert (one.path, one.fallbacks) == (other.path, other.fallbacks)
+    assert (one.policy, other.policy) == ("delay", "shortest")
+
+
+@pytest.mark.parametrize("make_wrong", [lambda: Ecmp(0.0), lambda: Ecmp(float("nan")), lambda: KShortest(0)])
+def test_impossible_options_of_policies_are_refused(make_wrong: Callable[[], Policy]) -> None:
+    with pytest.raises(ConfigError):
+        make_wrong()
+
+
+def test_a_flow_is_a_number_of_63_bits() -> None:
+    for wrong in (-1, 2**63):
+        with pytest.raises(ValueError, match="flow"):
+            RouteRequest(source=ALICE, destinations=(BOB,), media=MediaType.AUDIO, flow=wrong)
