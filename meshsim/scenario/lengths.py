@@ -67,7 +67,7 @@ def read_lengths(file: str, column: str, unit: str, *, ages: bool) -> Lengths:
     """
     known = DATA.get(file)
     if known is None:
-        return _read(_place(file), column, unit, None, ages)
+        return _read(_place(file), column, unit, None, ages=ages)
     try:
         path = data_file(*known.path.split("/", 1))
     except ConfigError as error:
@@ -85,8 +85,13 @@ def _place(file: str) -> str:
     return file
 
 
+def _read(path: str, column: str, unit: str, most: float | None, *, ages: bool) -> Lengths:
+    # a file that is written anew is read anew
+    return _cached(path, Path(path).stat().st_mtime_ns, column, unit, most, ages)
+
+
 @lru_cache(maxsize=16)
-def _read(path: str, column: str, unit: str, most: float | None, ages: bool) -> Lengths:  # noqa: FBT001 - a key of the cache
+def _cached(path: str, _stamp: int, column: str, unit: str, most: float | None, ages: bool) -> Lengths:  # noqa: FBT001 - a key of the cache
     try:
         with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf-8", newline="") as file:
             lengths = _lengths(list(csv.reader(file)), column, strict=most is None)

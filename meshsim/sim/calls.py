@@ -356,6 +356,8 @@ class Switchboard:
             if number in self._probes:
                 view, ranking, probe = self._probes[number]
                 self._probes[number] = view, ranking, relay_probe(self._world, probe, demand(call.media))
+        if self._world.cuts:
+            self.routes_cut()
         self.settle()
 
     def _lay_anew(self, call: LiveCall) -> None:

@@ -245,3 +245,11 @@ def test_named_laws_of_measured_ages_are_as_far_from_them_as_the_docs_say(name, 
     assert stats.kstest(ages, equilibrium(NAMED[fit])).statistic == pytest.approx(distance, abs=0.01)
     measured = Measured(file=name)
     assert measured.expected < 0.7 * ages.mean()
+
+
+def test_a_file_that_is_written_anew_is_read_anew(tmp_path):
+    path = tmp_path / "lengths.csv"
+    for length in (100, 200):
+        path.write_text(f"{length}\n")
+        os.utime(path, ns=(length, length))
+        assert law_of({"law": "trace", "file": str(path)}).expected == length
