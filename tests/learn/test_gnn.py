@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from meshsim.learn.config import Shape
 from meshsim.learn.fit import predict
 from meshsim.learn.gnn import RouteScorer, add_up, believed, voice_mos
 from meshsim.mesh import quality
+from meshsim.mesh.media import MediaType
 
 if TYPE_CHECKING:
     from meshsim.learn.dataset import Dataset
@@ -104,3 +106,16 @@ def test_beliefs_come_back_in_si_units(held_out: Dataset) -> None:
     total = add_up(believed(torch.from_numpy(example.features.hop)), torch.from_numpy(example.features.hop_path), 8)
     assert np.allclose(2 * total[:, 0].numpy(), example.features.belief.rtt, rtol=1e-4)
     assert np.allclose(1 - np.exp(-total[:, 2].numpy()), example.features.belief.loss, atol=1e-5)
+
+
+def test_each_media_is_held_to_its_own_target() -> None:
+    rtt, jitter, loss = (
+        math.log(0.1),
+        math.log(0.1),
+        math.log(1e-3),
+    )  # a voice breaks, a transfer does not
+    measures = [torch.full((3,), value) for value in (rtt, jitter, loss)]
+    odds = dict(zip(MediaType, untrained().head._within(*measures, torch.eye(3)).tolist(), strict=True))
+    for media, odd in odds.items():
+        assert (odd > 0) == (not quality.poor(0.1, 0.1, 1e-3, media))
+    assert odds[MediaType.DATA] > 0 > odds[MediaType.AUDIO]

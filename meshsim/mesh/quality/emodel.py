@@ -111,7 +111,7 @@ class Impairments:
     Attributes:
         ro: Basic signal-to-noise ratio.
         loudness: Iolr, too loud.
-        sidetone: Ist.
+        sidetone: Of too loud or too faint a sidetone (7-11).
         quantisation: Iq.
         talker_echo: Idte.
         listener_echo: Idle.
