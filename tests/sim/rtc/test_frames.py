@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshsim.sim.rtc.frames import KEY_PERIOD, PATIENCE, Frames
@@ -19,7 +20,7 @@ def piece(frame: int, part: int = 0, parts: int = 1, *, key: bool = False) -> Pi
 
 
 def watch(
-    arrivals: list[tuple[float, Piece, bool]], *, rtt: float = 0.05, until: float = 10.0
+    arrivals: list[tuple[float, Piece, bool]], *, rtt: float = 0.05, until: float = 4.0
 ) -> tuple[Frames, list[tuple[float, Piece]], list[float]]:
     """Frames, the repairs of use, and when key frames were asked for; ticks are 20 ms apart."""
     frames, useful, asked, tick = Frames(again=True), [], [], 0.02
@@ -31,7 +32,7 @@ def watch(
         deadline = frames.deadline(one, now, rtt)
         if frames.take(one, 1000, now, rtt, repaired=repaired) and repaired:
             useful.append((now, one))
-            assert now <= deadline
+            assert math.isnan(deadline) or now <= deadline  # nothing is known before the first packet
     while tick < until:
         asked += [tick] * frames.tick(tick, rtt)
         tick += 0.02
@@ -43,6 +44,7 @@ packets = st.tuples(
 )
 
 
+@settings(max_examples=40)
 @given(fates=st.lists(st.lists(packets, min_size=1, max_size=3), min_size=4, max_size=40), gop=st.integers(3, 20))
 def test_frames_are_shown_in_order_whole_and_after_what_they_are_decoded_from(fates, gop) -> None:
     arrivals, whole_at = [], {}

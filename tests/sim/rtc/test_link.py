@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshsim.links import IDLE, LinkParameters, step
@@ -21,6 +21,7 @@ def carrier(*rows: tuple[float, LinkParameters], reorders: bool = False) -> Carr
     return Carrier(link, SEEDS, 3)
 
 
+@settings(max_examples=40)
 @given(
     offers=st.lists(st.tuples(st.floats(0.0, 0.05), st.floats(40.0, 1500.0)), min_size=1, max_size=40),
     loss=st.floats(0.0, 0.5),

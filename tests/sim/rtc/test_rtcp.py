@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshsim.sim.rtc.rtcp import Block, Reception, ReportTimer, SenderReport, ntp_time, report_interval, round_trip
@@ -123,6 +123,7 @@ def test_intervals_lie_between_half_and_one_and_a_half_of_what_bandwidth_allows(
     assert 0.5 * fair / 1.21828 * (1 - 1e-9) <= timer.interval(u) <= 1.5 * fair / 1.21828 * (1 + 1e-9)
 
 
+@settings(max_examples=25)
 @given(draws=st.lists(units, min_size=40, max_size=40))
 def test_rtcp_stays_within_a_twentieth_of_the_bandwidth_however_the_timer_is_drawn(draws) -> None:
     timer, sent, size = ReportTimer(1e5, size=200.0), 0, 200.0

@@ -25,9 +25,9 @@ Capture = pytest.CaptureFixture[str]
 SHORT = (
     "smoke",
     "-o",
-    "duration=40 s",
+    "duration=25 s",
     "-o",
-    "warmup=5 s",
+    "warmup=3 s",
     "-o",
     "calls.media={audio: 0.7, audio_video: 0.3}",
     "--json",
@@ -141,7 +141,7 @@ def test_the_captured_session_lived_through_the_recorded_path(tmp_path) -> None:
 
 def test_video_of_an_adaptive_scenario_follows_congestion_control_on_its_path(tmp_path) -> None:
     recording, narrow = Recording(6, "audio_video"), Condition(0.04, 0.0, 0.0, 5e5)
-    for at in (0.0, 30.0):
+    for at in (0.0, 12.0):
         recording.note(at, (narrow, narrow))
     plain, adaptive = (capture_call(recording, tmp_path, 1, adaptive=adapts).there for adapts in (False, True))
     assert plain.network_loss > 0.3
