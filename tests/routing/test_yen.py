@@ -46,7 +46,7 @@ def by_networkx(nodes: int, edges: list[tuple[int, int, float]], k: int) -> list
 @pytest.mark.parametrize("whole", [False, True], ids=["delays", "whole delays"])
 def test_yen_finds_what_networkx_finds_on_a_thousand_graphs(*, whole: bool) -> None:
     found = 0
-    for seed in range(1000):
+    for seed in range(500):
         nodes, edges = drawn(seed, whole=whole)
         k = 1 + seed % 12
         paths, expected = yen(view_of(nodes, edges), 0, 1, k), by_networkx(nodes, edges, k)
@@ -57,7 +57,7 @@ def test_yen_finds_what_networkx_finds_on_a_thousand_graphs(*, whole: bool) -> N
         assert all(len(set(path)) == len(path) for path in paths)
         assert whole or list(paths) == expected
         found += len(paths)
-    assert found > 3000
+    assert found > 1500
 
 
 @given(view=network_views(least=3, most=9), k=st.integers(1, 12))
