@@ -193,7 +193,7 @@ class World:
         Returns:
             Those whose place has changed.
         """
-        handed = nodes[self._ground.router[nodes] != routers]
+        handed: NDArray[np.int64] = nodes[self._ground.router[nodes] != routers]
         self._ground.router[nodes] = routers
         self.resources.give(self.resources.up + nodes, up, loss)
         self.resources.give(self.resources.down + nodes, down, loss)
