@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MOST_BLOCKS = 31
 """Report blocks in one report (RFC 3550, section 6.4.1)."""
 
+MOST_TOLD = 10_000
+"""Packets that one feedback tells of: after a long outage the oldest are left out."""
+
 _HALF = 1 << 16
 
 
@@ -57,6 +60,7 @@ class Receiver:
         self._feedbacks = 0
         self._pieces: set[int] = set()
         self._video = 0
+        self._spans: dict[int, tuple[int, int]] = {}
         self.counts = dict.fromkeys(Kind, 0)
         self.received_bytes = 0
         self.repaired = {Kind.RTX: 0, Kind.FEC: 0}
@@ -92,6 +96,9 @@ class Receiver:
         if packet.kind == Kind.AUDIO:
             useful = self.playout.take(packet.body, now - self._start, first=packet.marker)
         else:
+            if by is None:
+                first, last = self._spans.get(packet.ssrc, (packet.seq, packet.seq))
+                self._spans[packet.ssrc] = min(first, packet.seq), max(last, packet.seq)
             self._ask(packet, now, rtt)
             useful = self.frames.take(packet.body, packet.payload, now, rtt, repaired=by is not None)
             self.video_packets += useful
@@ -102,6 +109,11 @@ class Receiver:
             restored = self._repairers.setdefault(packet.ssrc, Repairer()).took(packet.seq)
             if restored is not None:
                 self._media(restored, now, rtt, by=Kind.FEC)
+
+    @property
+    def video_expected(self) -> int:
+        """Packets of video that should have come, by the last of each source; unlike RFC 3550's, over any outage."""
+        return sum(last - first + 1 for first, last in self._spans.values())
 
     def _ask(self, packet: Packet, now: float, rtt: float) -> None:
         """Notes what is missing before a packet of video."""
@@ -164,6 +176,7 @@ class Receiver:
         if not new:
             return []
         base, end = self._told_up_to, new[-1] + 1
+        base = max(base, end - MOST_TOLD)
         ticks = tuple(self._arrivals.get(number, -1) for number in range(base, end))
         self._arrivals.clear()
         self._told_up_to = end

@@ -127,8 +127,7 @@ def direction(
     video = None if spec.video is None else receiver.frames.seen(end)
     sent = sum(sender.counts.values())
     received = sum(receiver.counts.values())
-    pictures = sum(heard.expected for ssrc, heard in receiver.sources.items() if receiver.kinds[ssrc] == Kind.VIDEO)
-    lost_video = 1.0 - receiver.video_packets / pictures if pictures else 1.0
+    lost_video = 1.0 - receiver.video_packets / receiver.video_expected if receiver.video_expected else 1.0
     spoken = 0.0 if spec.audio is None or audio is None or not audio.frames else spec.audio.bitrate * _intact(audio)
     shown = 0.0 if video is None else video.rate
     skews = np.array(receiver.skews)

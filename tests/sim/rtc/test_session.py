@@ -217,3 +217,15 @@ def test_jitter_costs_delay_in_the_buffer_and_a_few_late_packets_in_a_thousand()
     assert shaken.audio.mouth_to_ear > steady.audio.mouth_to_ear + 0.03
     assert 0.0 < shaken.audio.late < 0.01
     assert shaken.mos < steady.mos
+
+
+def test_a_long_outage_is_told_in_one_feedback_and_its_losses_are_counted() -> None:
+    fine = LinkParameters(rate_bps=5e6, propagation=0.03)
+    gone = dataclasses.replace(fine, loss=1.0)
+    link = TimedLink(at=(0.0, 5.0, 85.0), rows=(fine, gone, fine))
+    there = run_session(CALL, Path(there=(link,), back=(TimedLink.steady(fine),)), until=90.0).there
+    assert there.network_loss == pytest.approx(80 / 90, abs=0.02)
+    assert there.video_loss == pytest.approx(80 / 90, abs=0.02)
+    assert there.video.freeze_share == pytest.approx(80 / 90, abs=0.02)
+    assert there.audio.concealed == pytest.approx(80 / 90, abs=0.02)
+    assert there.video.freezes == 1
