@@ -116,7 +116,7 @@ class Result:
             "reputation_events": len(self.trust),
             "trace": str(self.path),
             "trace_sha256": self.trace_sha256,
-            **({"captures": self.captures} if self.captures else {}),
+            **({"captures": {n: _brief(n, told) for n, told in self.captures.items()}} if self.captures else {}),
         }
 
     def plot_network(self, call: int | None = None) -> Figure:
@@ -272,6 +272,19 @@ def _complete(
         if not (unfinished / CHECKPOINT).exists():
             shutil.rmtree(unfinished, ignore_errors=True)
     return Result(episode.plan, folder, episode.engine.policy.name, _captured(episode, folder))
+
+
+def _brief(number: int, told: SessionResult) -> dict[str, Any]:
+    """A captured call in a few numbers; all of them are in the file beside the capture."""
+    ways = {"there": told.there, "back": told.back}
+    return {
+        "file": f"{CAPTURES}/{number}.pcapng",
+        "seconds": told.seconds,
+        **{
+            name: {"mos": way.mos, "network_loss": way.network_loss, "rtt_seconds": way.rtt, "goodput_bps": way.goodput}
+            for name, way in ways.items()
+        },
+    }
 
 
 def _captured(episode: Episode, folder: Path) -> dict[int, SessionResult]:

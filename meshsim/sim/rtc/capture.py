@@ -43,6 +43,13 @@ PORTS = {Kind.AUDIO: 5004, Kind.VIDEO: 5006, Kind.DATA: 5008}
 START_RATE = 300e3
 """Bits per second at which congestion control begins, as in WebRTC."""
 
+_SECONDS = ("rtt", "buffer_delay", "mouth_to_ear", "delay", "skew", "skew_p95", "jitter", "jitter_mean")
+UNITS = {
+    **{name: f"{name}_seconds" for name in _SECONDS},
+    **{name: f"{name}_bps" for name in ("rate", "goodput", "target")},
+}
+"""Names of what has a unit, outside."""
+
 _SAP = Host(bytes.fromhex("01005e027ffe"), bytes([224, 2, 127, 254]))
 _SAP_PORT = 9875
 _SAP_FIRST = 0x20
@@ -146,7 +153,7 @@ def capture_call(recording: Recording, folder: Path, seed: int, *, adaptive: boo
         watch = Capture(file, spec, f"call {number}, from {recording.at[0]:g} s of the episode")
         draws = SeedTree(seed).stream("rtc.call", number).key
         result = run_session(spec, path, seed=draws, until=recording.seconds, control=control, watch=watch)
-    told = {"call": number, "media": recording.media, "start_seconds": recording.at[0], **_plain(asdict(result))}
+    told = {"call": number, "media": recording.media, "start_seconds": recording.at[0], **tell(result)}
     (folder / f"{number}.json").write_text(json.dumps(told, indent=1) + "\n")
     return result
 
@@ -155,10 +162,15 @@ def _congestion_control(spec: SessionSpec) -> RateControl:
     return Gcc(START_RATE, LEAST_RATE, spec.rate)
 
 
+def tell(result: SessionResult) -> dict[str, Any]:
+    """A session as JSON: names carry their units, and what is not a number is null."""
+    told: dict[str, Any] = _plain(asdict(result))
+    return told
+
+
 def _plain(value: Any) -> Any:
-    """`value` as JSON knows it: not-a-numbers become null."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {UNITS.get(key, key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
