@@ -174,8 +174,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
     "convergence": _columns(
         ("time_ns", "int64", "when the topology changed"),
-        ("kind", "string", "start, down or up"),
-        ("node", "int32", "which, -1 at the start"),
+        ("kind", "string", "start, down, up, or cut: edges below were cut or mended"),
+        ("node", "int32", "which, -1 for none"),
         ("seconds", "float64", "until all walks led to their destinations; NaN if they did not by the end"),
     ),
     "events": _columns(

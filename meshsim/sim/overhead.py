@@ -3,8 +3,9 @@
 Of routing protocols and agents every copy that is sent is counted, with the headers of UDP and IPv4 (agents' channels
 add those of DTLS and SCTP, which are left out on both sides). The modelled control plane sends nothing; what it stands
 for is put down instead: to every neighbour a greeting each heartbeat, a ping and a pong each probe period, and each
-digest period the statement of every node, which reaches each node once however it travels. Lengths are those of agents'
-messages about nodes of this mesh.
+digest period the statement of every node once over every link, one way or the other, for nobody tells a neighbour what
+it was told by it (agents state what has not changed seldomer: in a quiet mesh they send about half). Lengths are those
+of agents' messages; a test holds both planes' bytes to each other.
 """
 
 from __future__ import annotations
@@ -109,6 +110,8 @@ def modelled(plan: Plan) -> dict[str, tuple[list[float], list[float]]]:
     }
     told = {kind: (rate.tolist(), (rate * size).tolist()) for kind, (rate, size) in per_second.items()}
     statement = RECORD_BYTES + 2 * SIGNATURE_BYTES + STATEMENT_BYTES + LINK_BYTES * degree.mean() if count else 0.0
-    digest = np.full(count, 1 / control.digest_period)
-    told["digest"] = (digest * degree).tolist(), (digest * (count - 1) * statement).tolist()
+    told["digest"] = (
+        (degree / control.digest_period).tolist(),
+        (degree / 2 / control.digest_period * count * statement).tolist(),
+    )
     return told

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshsim.scenario import Plan
-    from meshsim.sim import SimulationResult
+    from meshsim.sim import Episode, SimulationResult
 
     Run = Callable[..., SimulationResult]
     Small = Callable[..., Plan]
@@ -215,3 +215,42 @@ def test_control_messages_load_links_by_their_bytes(small: Small, tmp_path: Path
     sent = np.bincount(control["node"][last], control["bytes"][last]) * 8 / 60.0
     # five seconds against the mean of a minute: a hello and a topology control more or less
     assert bits == pytest.approx(sent, rel=0.5)
+
+
+def test_the_modelled_plane_stands_for_the_bytes_of_agents(small: Small, run: Run) -> None:
+    rates = []
+    for mode in ("modelled", "agents"):
+        changes = {**SHORT, "calls": {"rate": 0.0}, "churn": {"enabled": False}, "record": {"control": True}}
+        trace = Trace(run(small(**{**changes, "duration": 120.0, "control": {"mode": mode}})).trace)
+        control = trace.columns("control")
+        last = control["time_ns"] == control["time_ns"].max()
+        rates.append(control["bytes"][last].sum())
+    # agents without news, as in this quiet mesh, state it seldomer
+    assert 0.8 < rates[0] / rates[1] < 2.2
+
+
+def edges_below(run: Episode, a: int, b: int) -> list[int]:
+    """The edges that the link from `a` to `b` goes over."""
+    crossed = run.world.lay_links([a], [b]).resource.tolist()
+    return [edge for edge in crossed if edge < run.world.resources.edges]
+
+
+def test_calls_leave_links_whose_edges_are_cut(small: Small, tmp_path: Path) -> None:
+    quiet = {"duration": 200.0, "misbehaviour": [], "churn": {"enabled": False}, "calls": {"rate": 0.0}}
+    run = begin(small(**quiet, routing={"protocol": "olsr"}), tmp_path / "t")
+    board = run.board
+    assert isinstance(board, ProtocolBoard)
+    run.advance(60.0)
+    relays = [node for node, forwards in enumerate(board.mesh.forwards) if forwards]
+    walks = [walk(board.mesh, run.world, a, b) for a in relays for b in relays if a != b]
+    assert {found.end for found in walks} == {"reached"}
+    edges = {found.path[:2]: edges_below(run, *found.path[:2]) for found in walks}
+    a, b = next(hop for hop, crossed in edges.items() if crossed)
+    for edge in edges[a, b]:
+        run.world.cuts.change(edge, cut=True)
+    board.routes_cut()
+    assert (a, b) in board.mesh.cut
+    assert walk(board.mesh, run.world, a, b).end == "void"
+    run.finish()
+    changes = Trace(tmp_path / "t").columns("convergence")
+    assert "cut" in changes["kind"]

@@ -72,6 +72,8 @@ class ProtocolBoard:
 
     def moved(self, nodes: Sequence[int], handed: Sequence[int]) -> None:
         """The last miles of `nodes` are others, some of them are `handed` over to another place."""
+        if handed:
+            self.mesh.lay()
         self._calls.moved(nodes, handed)
 
     def node_down(self, node: int) -> None:
@@ -87,7 +89,8 @@ class ProtocolBoard:
 
     def routes_cut(self) -> None:
         """Edges below have changed."""
-        self.mesh.settle()
+        self._convergence.changed("cut")
+        self.mesh.look()
         self._calls.routes_cut()
 
     def replan(self, first: int) -> None:

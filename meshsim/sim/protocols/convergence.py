@@ -1,9 +1,9 @@
 """Whether the tables of a protocol lead anywhere: next hops are followed between online forwarding nodes, each second.
 
-A change of topology (the start, a node that vanishes or is back) has converged at the first look at which every walk
-reaches its destination, between all nodes that the links between online forwarding nodes connect. Also counted: walks
-that loop, and next hops that differ from the last look's (flaps). Of more than `MOST` forwarding nodes, as many drawn
-ones are the destinations.
+A change of topology (the start, a node that vanishes or is back, edges below that are cut or mended) has converged at
+the first look at which every walk reaches its destination, between all nodes that the links between online forwarding
+nodes connect. Also counted: walks that loop, and next hops that differ from the last look's (flaps). Of more than
+`MOST` forwarding nodes, as many drawn ones are the destinations.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Convergence:
         """Puts the first look into the queue."""
         self._env.schedule_record(PERIOD, "protocol.look", 1, priority=LATE)
 
-    def changed(self, kind: str, node: int) -> None:
-        """The topology has changed; only nodes that forward matter."""
-        if self._mesh.forwards[node]:
+    def changed(self, kind: str, node: int = -1) -> None:
+        """The topology has changed, at `node` or below; of nodes only those that forward matter."""
+        if node < 0 or self._mesh.forwards[node]:
             self._waiting.append((self._env.now, kind, node))
 
     def close(self) -> None:
@@ -78,6 +78,8 @@ class Convergence:
                 self._last.pop(destination, None)
                 continue
             hops = {node: self._mesh.next_hop(node, destination) for node in online if node != destination}
+            for gone in [node for node, hop in hops.items() if (node, hop) in self._mesh.cut]:
+                hops[gone] = None
             flaps += _differences(self._last.get(destination, {}), hops)
             self._last[destination] = hops
             ends = _ends(hops, destination)
@@ -100,7 +102,7 @@ class Convergence:
                 node = ahead.pop()
                 if node not in area:
                     area[node] = root
-                    ahead += [further for further in self._mesh.neighbours[node] if further in there]
+                    ahead += [n for n in self._mesh.neighbours[node] if n in there and (node, n) not in self._mesh.cut]
         return area
 
 

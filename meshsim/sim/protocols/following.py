@@ -43,7 +43,8 @@ class Walk:
 
     Attributes:
         path: Nodes in order.
-        end: `reached`, `loop`, `dead end` (a node without a next hop) or `void` (the last node is offline).
+        end: `reached`, `loop`, `dead end` (a node without a next hop) or `void` (the last node is offline, or the link
+            to it is cut).
     """
 
     path: tuple[int, ...]
@@ -60,6 +61,8 @@ def walk(mesh: ProtocolMesh, world: World, source: int, destination: int) -> Wal
         if further is None or further in seen:
             return Walk(tuple(path), "dead end" if further is None else "loop")
         path.append(further)
+        if (node, further) in mesh.cut:
+            return Walk(tuple(path), "void")
         seen.add(further)
         node = further
     return Walk(tuple(path), "reached")
@@ -116,8 +119,7 @@ class Following:
     def again(self, call: LiveCall) -> Sequence[tuple[int, ...]]:
         """The path walked anew, while people wait; what was found dead before does not count, tables know better."""
         for node, further in pairwise(call.path):
-            if not self._world.online[further]:
-                self._mesh.lose(node, further)
+            self._miss(node, further)
         if not self._waits(call):
             return ()
         call.dead.clear()
@@ -156,5 +158,5 @@ class Following:
 
     def _miss(self, node: int, neighbour: Any) -> None:
         """What `node` sent to `neighbour` was never answered."""
-        if not self._world.online[neighbour]:
+        if not self._world.online[neighbour] or (node, neighbour) in self._mesh.cut:
             self._mesh.lose(node, neighbour)

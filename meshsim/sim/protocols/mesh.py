@@ -43,6 +43,7 @@ class ProtocolMesh:
         nodes: In index order.
         neighbours: Planned neighbours of each, sorted.
         forwards: Whether each carries data of others.
+        cut: Links, as pairs of nodes, that nothing comes through: edges below them are cut.
     """
 
     def __init__(self, env: Environment, world: World, overhead: Overhead) -> None:
@@ -56,11 +57,13 @@ class ProtocolMesh:
         self.neighbours: list[list[int]] = [[] for _ in range(count)]
         for a, b in zip(plan.links.src.tolist(), plan.links.dst.tolist(), strict=True):
             self.neighbours[a].append(b)
-        self._src, self._laid = plan.links.src, world.lay_links(plan.links.src, plan.links.dst)
+        self._src, self._dst = plan.links.src, plan.links.dst
+        self._laid = world.lay_links(self._src, self._dst)
         pairs = zip(plan.links.src.tolist(), plan.links.dst.tolist(), strict=True)
         self._row = {pair: row for row, pair in enumerate(pairs)}
         self._said, self._settled = np.zeros(count), 0.0
         self._told: dict[tuple[int, int], int] = {}
+        self.cut: set[tuple[int, int]] = set()
         self._epochs = [0] * count
         self._armed = [math.inf] * count
         spread = self._seeds.stream("protocol.start").uniform(0, count).tolist()
@@ -87,7 +90,19 @@ class ProtocolMesh:
             rate[self._row[node, neighbour]] += size
         self._world.load_control(self._laid, 8 * rate / seconds)
         self._said[:], self._told, self._settled = 0.0, {}, now
+        self.look()
+
+    def look(self) -> None:
+        """Looks up what links are like, and which are cut."""
         self._wires.settle()
+        lost = self._world.hop_truth(self._laid).loss >= 1.0 if self._world.cuts else np.zeros(0)
+        pairs = list(self._row)
+        self.cut = {pairs[row] for row in np.flatnonzero(lost).tolist()}
+
+    def lay(self) -> None:
+        """Nodes hang on other places: links go other ways below."""
+        self._laid = self._world.lay_links(self._src, self._dst)
+        self._wires.relay()
 
     def relay(self) -> None:
         """Nodes hang on other places."""
