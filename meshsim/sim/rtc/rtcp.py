@@ -267,7 +267,7 @@ def report_interval(
         least: Smallest interval before it is randomised, seconds.
 
     >>> round(report_interval(2, 2, 250.0, True, 100.0, False, 0.5), 4)
-    4.1039
+    4.1041
     """
     share, n = bandwidth, float(members)
     if senders <= members * SENDERS_SHARE:
