@@ -104,7 +104,9 @@ def _number(value: object) -> object:
 Number = Annotated[float, _finite, BeforeValidator(_number, json_schema_input_type=float)]
 """A plain number, without unit."""
 
-Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+_MOST = 1_000_000
+
+Count = Annotated[int, Field(strict=True, ge=0, le=_MOST)]
 """A whole number from 0."""
 
 Flag = Annotated[bool, Field(strict=True)]
@@ -113,6 +115,8 @@ Flag = Annotated[bool, Field(strict=True)]
 
 def _amount(value: object) -> int | float:
     if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > _MOST:  # pydantic asks whether it is finite as a float, and the largest of these are none
+            raise refuse("out of range: the number is too large", allowed=[f"0 to {_MOST}"])
         return value
     share = _parser("probability")(value)
     if share > 1:

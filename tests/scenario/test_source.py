@@ -73,6 +73,8 @@ def test_canonical_text_loads_to_the_same_scenario(write):
         ("warmup: 1 h\n", 1, "warmup", "must end before", None),
         ("nodes:\n  nat: {open: 0.5}\n", 2, "nodes.nat", "sum to 0.5, not 1", None),
         ("nodes:\n  roles: {relay: 1.5}\n", 2, "nodes.roles.relay", "neither a whole number", None),
+        ("nodes:\n  roles: {relay: 1" + "0" * 400 + "}\n", 2, "nodes.roles.relay", "the number is too large", None),
+        ("nodes:\n  roles: {relay: -5%}\n", 2, "nodes.roles.relay", "out of range: '-5%'", None),
         ("nodes:\n  roles: {relay: 99}\n", 2, "nodes.roles", "count says 60", None),
         ("control:\n  mode: agent\n", 2, "control.mode", "not one of the allowed", "agents"),
         ("routing:\n  policy: learnt\n", 2, "routing.policy", "unknown routing policy 'learnt'", "learned"),
