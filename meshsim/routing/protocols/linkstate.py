@@ -184,6 +184,7 @@ class LinkState:
     _snapshot: dict[int, Advertisement] = field(init=False, default_factory=dict)
     _table: dict[int, tuple[float, int]] | None = field(init=False, default_factory=dict)
     _hellos: int = field(init=False)
+    _first: int = field(init=False)
 
     name: ClassVar[str] = "linkstate"
     kinds: ClassVar[Mapping[int, str]] = {HELLO: "hello", ADVERTISEMENT: "advertisement", SUMMARY: "summary"}
@@ -192,6 +193,8 @@ class LinkState:
     def __post_init__(self) -> None:
         self._dice = Dice(self.stream)
         self._hellos = int(self._dice.draw() * SEQUENCES)
+        # anywhere, so that two lives do not say different things under one number
+        self._first = int(self._dice.draw() * SEQUENCES)
         self._timers.set("hello", self.now + self.config.hello * self._dice.draw() / 4)
 
     # What comes in ----------------------------------------------------------------------------------------------------
@@ -323,7 +326,8 @@ class LinkState:
         """Sends a neighbour what it does not know or knows in an older version."""
         theirs = read_summary(message.body)
         for origin, one in self._database.items():
-            if origin != source and (origin not in theirs or is_newer(one.sequence, theirs[origin])):
+            # its own too: after a start anew it must outdo what is left of its earlier life (section 13.4)
+            if origin not in theirs or is_newer(one.sequence, theirs[origin]):
                 self._outbox.tell(source, self._written(origin, now))
 
     # Advertisements ---------------------------------------------------------------------------------------------------
@@ -355,7 +359,7 @@ class LinkState:
         self._told, self._told_at = self._costs(now), now
         links = b"".join(_LINK.pack(node, cost) for node, cost in self._told.items())
         before = self._database.get(self.address)
-        sequence = 1 if before is None else (before.sequence + 1) % SEQUENCES
+        sequence = (self._first if before is None else before.sequence + 1) % SEQUENCES
         body = _FLAGS.pack(self.forwards) + links
         self._keep(self.address, Advertisement(sequence, now + self.config.lifetime, body), now)
 

@@ -53,15 +53,36 @@ def test_the_cost_of_a_link_is_etx_where_that_is_asked_for() -> None:
 
 
 def test_a_node_that_starts_anew_outdoes_its_earlier_life() -> None:
-    wiring = Wiring(make, LINE)
+    config = LinkStateConfig(refresh=10.0)
+    for seed in range(6):  # sequence numbers begin anywhere, before and after those that are known
+        wiring = Wiring(lambda a, s, f, n: LinkState(a, stream=s, forwards=f, now=n, config=config), LINE, seed=seed)
+        wiring.run(100.0)
+        wiring.stop(4)
+        wiring.cut(3, 4)
+        wiring.connect(0, 4)
+        wiring.run(101.0)
+        wiring.start(4)
+        wiring.run(140.0)
+        assert wiring.walk(3, 4) == (3, 2, 1, 0, 4)
+        assert wiring.walk(4, 3) == (4, 0, 1, 2, 3)
+
+
+def test_a_ring_heals_when_a_neighbour_starts_anew_before_it_is_missed() -> None:
+    wiring = Wiring(make, [*LINE, (4, 0)])
+    wiring.run(60.0)
+    wiring.stop(1)
+    wiring.run(60.5)
+    wiring.start(1)
     wiring.run(100.0)
-    wiring.stop(4)
-    wiring.run(101.0)
-    wiring.start(4)
-    wiring.run(140.0)
-    assert len(digests(wiring)) == 1
-    assert wiring.walk(0, 4) == (0, 1, 2, 3, 4)
-    assert wiring.walk(4, 0) == (4, 3, 2, 1, 0)
+    assert wiring.walk(0, 2) == (0, 1, 2)
+
+
+def test_a_hint_that_a_neighbour_is_there_brings_a_hello_at_once() -> None:
+    node = LinkState(0, stream=SeedTree(1).stream("p", 0))
+    node.handle_timer(0.5)
+    assert node.wake_at() != 0.6
+    node.link_up(7, 0.6)
+    assert node.wake_at() == 0.6
 
 
 def test_a_hint_of_a_dead_neighbour_is_faster_than_its_hellos() -> None:
