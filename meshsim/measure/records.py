@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-ASIDE = ("busy", "declined", "refused", "unanswered")
-"""Outcomes of calls that ended for people or policy: told apart, never a failure of routing, not judged by quality."""
+ASIDE = ("absent", "busy", "declined", "refused", "unanswered")
+"""Outcomes of calls that ended for people or policy: told apart, never a failure of routing, not judged by quality.
+
+`absent`: nobody was there to call. Whoever is not there as a call is placed is so under every routing, so these calls
+are the same for all policies.
+"""
 
 
 @dataclass(frozen=True, slots=True)

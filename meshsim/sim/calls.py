@@ -125,7 +125,7 @@ class Switchboard:
         if self._world.online[call.caller]:
             self._greet(number, None)
         else:
-            self._finish(call, "failed", "caller offline")
+            self._finish(call, "absent", "caller offline")
 
     def _greet(self, number: int, _: Any) -> None:
         """Looks what has become of the callee."""
@@ -149,7 +149,7 @@ class Switchboard:
             self._env.schedule_record(call.end, "call.end", call.number)
             self._choose(call)
         else:
-            self._finish(call, "failed", "callee offline")
+            self._finish(call, "unanswered", "callee offline")
 
     def _choose(self, call: LiveCall) -> None:
         """Takes what was ranked ahead, or asks the engine; probes the candidates for the record; takes the best."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from meshsim.agent import CallSample, EventSample, RouteSample, TrustSample
 from meshsim.agent.calls import label_of
+from meshsim.measure.records import ASIDE
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.view import LinkBelief, NetworkView, NodeBelief
 from meshsim.routing.candidates import Candidates
@@ -48,7 +49,7 @@ class Logbook:
         compression: What AIC made of calls.
 
     Attributes:
-        counts: Calls `started`, and of them `completed`, `dropped`, `failed`, `running` at the end.
+        counts: Calls `started`, and how many had each outcome; `running` are those at the end.
     """
 
     def __init__(
@@ -69,7 +70,8 @@ class Logbook:
         self._calls: dict[int, CallId] = {}
         self._probes: dict[int, tuple[RouteSample, NetworkView, Ranking, GhostProbe]] = {}
         self._probed: set[int] = set()
-        self.counts = dict.fromkeys(("started", "completed", "dropped", "failed", "running"), 0)
+        self._unattended: set[int] = set()
+        self.counts = dict.fromkeys(("started", "completed", "dropped", "failed", "running", *ASIDE), 0)
         env.on("call.probe", self._look_again)
 
     # Calls ------------------------------------------------------------------------------------------------------------
@@ -79,8 +81,10 @@ class Logbook:
         self.counts["started"] += 1
         self._running[number] = caller, callee
         if not self._world.online[caller]:
-            self._finish(number, "failed", "caller offline")
+            self._finish(number, "absent", "caller offline")
             return False
+        if not self._world.online[callee]:
+            self._unattended.add(number)
         return True
 
     def name(self, number: int, call: CallId) -> None:
@@ -140,7 +144,7 @@ class Logbook:
             jitter_seconds=NAN,
             loss=NAN,
             mos=NAN,
-            poor=True,
+            poor=outcome not in ASIDE,
         )
         self._write_call(row)
 
@@ -204,6 +208,9 @@ class Logbook:
             aic=spared.aic,
             saved_bytes=spared.saved_bytes,
         )
+        # its agents cannot tell a callee who is away from a path that is broken
+        if row.outcome == "failed" and number in self._unattended:
+            row = replace(row, outcome="unanswered", reason="callee offline", poor=False)
         self._write_call(row)
 
     def _rows(self, path: Sequence[NodeId]) -> tuple[int, ...]:

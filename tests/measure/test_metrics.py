@@ -68,7 +68,7 @@ def test_calls_that_people_or_policy_ended_are_no_failures_of_routing(tmp_path: 
     both = trace(tmp_path / "t", call(), call(outcome="failed", mos=math.nan, poor=True, path=[]), *aside)
     assert METRICS["failed_call_rate"].value(both) == 0.5
     assert METRICS["poor_call_rate"].value(both) == 0.5
-    assert METRICS["refused_call_rate"].value(both) == 1 / 6
+    assert METRICS["refused_call_rate"].value(both) == 1 / 7
 
 
 def test_only_calls_that_rang_can_have_been_answered(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from meshsim.cli import main
+from meshsim.measure.metrics import METRICS
 from meshsim.measure.trace import Trace
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree
@@ -154,11 +155,20 @@ def test_calls_that_nothing_can_carry_fail_with_their_reason(mode, tmp_path):
     assert not any(calls["path"])
 
 
-def test_a_call_to_a_node_that_is_down_fails_with_its_reason(tmp_path):
+@pytest.mark.parametrize("mode", ["modelled", "agents"])
+@pytest.mark.parametrize(
+    ("away", "outcome", "reason"),
+    [("alice", "absent", "caller offline"), ("bob", "unanswered", "callee offline")],
+)
+def test_a_call_of_or_to_a_node_that_is_away_is_no_failure_and_tells_why(away, outcome, reason, mode, tmp_path):
     call = "{at: 10, caller: '@alice.aura', callee: '@bob.aura', duration: 5 s}"
-    changes = ["calls={rate: 0, listed: [" + call + "]}", "faults=[{at: 1, node: bob}]", "warmup=0", "duration=40"]
-    result = begin(compile_plan(load("tiny", [*changes, "control.mode=modelled"]), 1), tmp_path / "run").finish()
-    assert Trace(result.trace).columns("calls")["reason"] == ["callee offline"]
+    changes = ["calls={rate: 0, listed: [" + call + "]}", f"faults=[{{at: 1, node: {away}}}]", f"control.mode={mode}"]
+    result = begin(compile_plan(load("tiny", [*changes, "warmup=0", "duration=40"]), 1), tmp_path / "run").finish()
+    trace = Trace(result.trace)
+    calls = trace.columns("calls")
+    assert (calls["outcome"], calls["reason"], calls["poor"].tolist()) == ([outcome], [reason], [False])
+    assert result.counts[outcome] == result.counts["started"] == 1
+    assert not len(METRICS["failed_call_rate"].samples(trace))
 
 
 def test_a_relay_without_a_place_for_calls_carries_none(tmp_path):

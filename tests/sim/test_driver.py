@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from meshsim.measure.records import ASIDE
 from meshsim.measure.trace import Trace, TraceWriter
 from meshsim.scenario import compile as compile_plan
 from meshsim.scenario import load
@@ -51,7 +52,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, int], str
 def test_every_call_that_started_is_accounted_for(quiet: tuple[dict[str, int], str, Trace]) -> None:
     counts, _, trace = quiet
     assert counts["started"] >= 8
-    assert counts["started"] == sum(counts[outcome] for outcome in ("completed", "dropped", "failed", "running"))
+    assert counts["started"] == sum(counts[how] for how in ("completed", "dropped", "failed", "running", *ASIDE))
     assert counts["completed"] >= counts["started"] - 4
     assert len(trace.table("calls")) <= counts["started"]
 
@@ -115,7 +116,7 @@ def test_black_holes_cost_calls_their_route_and_themselves_their_name(tmp_path: 
 def test_nodes_that_come_and_go_lose_no_call_from_the_books(tmp_path: Path) -> None:
     churn = "churn={enabled: true, session_mean: 20 s, downtime_mean: 8 s, applies_to: all}"
     counts, _, trace = run(tmp_path, "churn", churn)
-    assert counts["started"] == sum(counts[outcome] for outcome in ("completed", "dropped", "failed", "running"))
+    assert counts["started"] == sum(counts[how] for how in ("completed", "dropped", "failed", "running", *ASIDE))
     assert counts["dropped"] + counts["failed"] > 0
     assert {"neighbour_lost", "down", "up"} <= set(trace.columns("events")["kind"])
 

@@ -22,6 +22,7 @@ from meshsim.lab.bench import answer
 from meshsim.lab.episodes import workers
 from meshsim.lab.goals import judge
 from meshsim.lab.progress import bar
+from meshsim.measure.records import ASIDE
 from meshsim.routing.policies import make
 from meshsim.scenario import compile_plan, load
 from meshsim.sim.simulation import begin
@@ -240,7 +241,7 @@ def _window(case: Case, episode: Episode, setup: float) -> Cost:
 
 def _under_way(episode: Episode) -> int:
     counts = episode.counts
-    return counts["started"] - sum(counts[name] for name in ("completed", "dropped", "failed"))
+    return counts["started"] - sum(counts[name] for name in ("completed", "dropped", "failed", *ASIDE))
 
 
 def peak_rss() -> int:
