@@ -208,6 +208,7 @@ def _cut(built: features.Features, paths: slice, hops: slice) -> features.Featur
         hop_path=built.hop_path[hops] - paths.start,
         path=built.path[paths],
         belief=features.PathBelief(**belief),
+        media=built.media if isinstance(built.media, str) else built.media[paths],
     )
 
 

@@ -145,6 +145,7 @@ class Features:
         hop_path: (S,) int64, the path of each hop.
         path: (P, len(PATH)) float32.
         belief: The paths in SI units.
+        media: What calls carry: one for all paths, or (P,) int64 places in `MediaType`.
         hops: The hops in SI units, if they are at hand.
         flow: What tells the call from others, of all paths or (P,) int64; 0 where nobody knows.
     """
@@ -160,12 +161,13 @@ class Features:
         hop_path: NDArray[np.int64],
         path: _Lazy,
         belief: PathBelief,
+        media: MediaType | NDArray[np.int64],
         hops: LinkBelief | None = None,
         flow: int | NDArray[np.int64] = 0,
     ) -> None:
         self.graph, self.version = graph, version
         self.hop_src, self.hop_dst, self.hop_path = hop_src, hop_dst, hop_path
-        self.belief, self.hops, self.flow = belief, hops, flow
+        self.belief, self.media, self.hops, self.flow = belief, media, hops, flow
         self._hop, self._path = hop, path
 
     @cached_property
@@ -413,6 +415,7 @@ def described(
         hop_path=candidates.hop_path,
         path=partial(_path_table, candidates, hops, belief, asked, view.nodes, media),
         belief=belief,
+        media=media,
         hops=hops,
         flow=flow,
     )

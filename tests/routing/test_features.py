@@ -148,7 +148,8 @@ def test_tables_are_made_when_somebody_looks_and_not_before() -> None:
         looked.append("path")
         return built.path
 
-    own = {name: getattr(built, name) for name in ("graph", "version", "hop_src", "hop_dst", "hop_path", "belief")}
+    kept = ("graph", "version", "hop_src", "hop_dst", "hop_path", "belief", "media")
+    own = {name: getattr(built, name) for name in kept}
     lazy = features.Features(hop=built.hop, path=table, **own)
     assert (len(lazy), looked) == (3, [])
     assert lazy.path is built.path

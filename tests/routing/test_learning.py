@@ -41,22 +41,29 @@ NODES = [
 ]
 STAR = [LinkEntry(src=a, dst=b, delay=0.02) for p in range(4) for r in (4, 5) for a, b in ((p, r), (r, p))]
 VIEW = make_view(NODES, [replace(link, delay=0.03) if 5 in (link.src, link.dst) else link for link in STAR])
-GOOD, BAD = (0.05, 0.001, 0.0), (0.5, 0.05, 0.2)
+GOOD, BAD, SHAKEN = (0.05, 0.001, 0.0), (0.5, 0.05, 0.2), (0.05, 0.1, 0.0)
 
 
 def outcome(
-    *path: NodeId, lived: tuple[float, float, float] = GOOD, at: float = 0.0, connected: bool = True, **more: NodeId
+    *path: NodeId,
+    lived: tuple[float, float, float] = GOOD,
+    at: float = 0.0,
+    connected: bool = True,
+    media: MediaType = MediaType.AUDIO,
+    **more: NodeId,
 ) -> Outcome:
     rtt, jitter, loss = lived
-    return Outcome(
-        path=path, media=MediaType.AUDIO, rtt=rtt, jitter=jitter, loss=loss, connected=connected, at=at, **more
-    )
+    return Outcome(path=path, media=media, rtt=rtt, jitter=jitter, loss=loss, connected=connected, at=at, **more)
 
 
 def chosen(
-    policy: Policy, source: NodeId = ALICE, target: NodeId = BOB, view: NetworkView = VIEW
+    policy: Policy,
+    source: NodeId = ALICE,
+    target: NodeId = BOB,
+    view: NetworkView = VIEW,
+    media: MediaType = MediaType.AUDIO,
 ) -> tuple[NodeId, ...]:
-    request = RouteRequest(source=source, destinations=(target,), media=MediaType.AUDIO)
+    request = RouteRequest(source=source, destinations=(target,), media=media)
     return RoutingEngine(policy).find(request, view).path
 
 
@@ -97,6 +104,14 @@ def test_q_routing_keeps_lessons_to_the_ends_that_had_them_and_via_shares_them_i
     bad = [outcome(ALICE, NEAR, BOB, lived=BAD) for _ in range(3)]
     assert chosen(taught(QRouting(epsilon=0.0), *bad), source=ANN) == (ANN, NEAR, BOB)
     assert chosen(taught(Via(epsilon=0.0), *bad), source=ANN) == (ANN, FAR, BOB)
+
+
+@pytest.mark.parametrize("make", LEARNERS)
+def test_what_spoils_one_type_of_media_is_no_lesson_for_another(make: Callable[[], Policy]) -> None:
+    bad = [outcome(ALICE, NEAR, BOB, lived=SHAKEN, media=MediaType.AUDIO_VIDEO) for _ in range(3)]
+    policy = taught(make(), *bad)
+    assert chosen(policy, media=MediaType.AUDIO_VIDEO) == (ALICE, FAR, BOB)
+    assert chosen(policy, media=MediaType.DATA) == (ALICE, NEAR, BOB)
 
 
 @pytest.mark.parametrize("make", LEARNERS)
@@ -315,14 +330,28 @@ def test_segments_tell_what_was_never_lived_from_what_was() -> None:
             whole = sum(rtt[segment] for segment in path)
             segments.learn(path, outcome(ALICE, BOB, lived=(whole, 0.001, 0.0)))
     for path in (*paths, *legs[1:]):
-        assert segments.predict(path) == pytest.approx(cost_of(sum(rtt[s] for s in path), 0.001, 0.0), abs=0.02)
-    assert math.isnan(segments.predict(legs[0]))
+        assert segments.predict(path, MediaType.AUDIO) == pytest.approx(
+            cost_of(sum(rtt[s] for s in path), 0.001, 0.0), abs=0.02
+        )
+    assert math.isnan(segments.predict(legs[0], MediaType.AUDIO))
 
 
 def test_a_path_that_carries_nothing_costs_the_most() -> None:
     assert lived_cost(outcome(ALICE, BOB, connected=False)) == WORST == cost_of(9.0, 1.0, 1.0)
     assert lived_cost(outcome(ALICE, BOB)) < 0.5
     assert math.isnan(lived_cost(outcome(ALICE, BOB, lived=(0.1, math.nan, 0.0))))
+
+
+@pytest.mark.parametrize("media", list(MediaType))
+def test_costs_are_on_one_scale_whatever_calls_carry(media: MediaType) -> None:
+    assert cost_of(0.0, 0.0, 0.0, media) == 0.0
+    assert float(cost_of(9.0, 1.0, 1.0, media)) == pytest.approx(WORST)
+    assert lived_cost(outcome(ALICE, BOB, lived=BAD, media=media)) == float(cost_of(*BAD, media))
+
+
+def test_jitter_costs_a_voice_and_no_transfer() -> None:
+    assert cost_of(*SHAKEN, MediaType.AUDIO) > 1.0
+    assert cost_of(*SHAKEN, MediaType.DATA) == cost_of(*GOOD, MediaType.DATA) == 0.0
 
 
 def test_regions_keep_their_numbers_until_the_view_covers_twice_as_much() -> None:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.mesh.quality import poor, voice_mos
+from meshsim.mesh.media import MediaType
+from meshsim.mesh.quality import mos, poor
+from meshsim.mesh.quality.targets import places
 from meshsim.routing.graph import Graph, Memo
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from meshsim.mesh.ids import NodeId
+    from meshsim.mesh.quality.targets import Media
     from meshsim.mesh.view import NodeBelief
     from meshsim.routing.features import Features
     from meshsim.routing.policies.base import Outcome
@@ -21,29 +24,39 @@ if TYPE_CHECKING:
 CELLS = 8.0
 """Cells along the longer side of what a view covers, or up to twice as many."""
 
-BEST_MOS = 4.5
-WORST = BEST_MOS
-"""Cost of a path that carries nothing: that of the worst MOS, and of being poor."""
+OPINION, POOR = 3.5, 1.0
+"""What a path costs that leaves people nothing of their opinion, whatever the scale of their media; and being poor."""
+
+WORST = OPINION + POOR
+"""Cost of a path that carries nothing."""
+
+_FLAWLESS = np.array([float(mos(media, 0.0, 0.0, 0.0)) for media in MediaType])
 
 _LEAST_EXTENT = 1e-6
 _LEVELS, _LEVEL_SHIFT, _ROW_SHIFT = 64, 52, 26
 
 
-def cost_of(rtt: ArrayLike, jitter: ArrayLike, loss: ArrayLike) -> NDArray[np.float64]:
-    """What a path costs its people: the MOS forgone by a voice on it, and one more where that voice would be poor.
+def cost_of(rtt: ArrayLike, jitter: ArrayLike, loss: ArrayLike, media: Media = MediaType.AUDIO) -> NDArray[np.float64]:
+    """What a path costs the people of a call: the MOS forgone, and one more where the call is poor; in [0, `WORST`].
 
-    Whatever calls carry, the network's measures are judged as if by a voice, so that all calls teach the same lesson.
+    Each type of media is judged by its own model and target, at its full rate. The models have scales of their own, so
+    what is forgone counts as a share of what a flawless path would give.
 
     Args:
         rtt: Seconds, any shape.
         jitter: Seconds, same shape.
         loss: Probability, same shape.
+        media: What the call carries; one for all, or as many as there are calls.
 
-    >>> float(cost_of(0.9, 0.1, 1.0))
-    4.5
+    >>> float(cost_of(0.9, 0.1, 1.0)), float(cost_of(0.0, 0.0, 0.0, MediaType.AUDIO_VIDEO))
+    (4.5, 0.0)
     """
-    felt = voice_mos(np.asarray(rtt) / 2.0, jitter, loss)
-    return np.asarray(BEST_MOS - felt + poor(rtt, jitter, loss))
+    return _cost(mos(media, np.asarray(rtt) / 2.0, jitter, loss), poor(rtt, jitter, loss, media), media)
+
+
+def _cost(felt: NDArray[np.float64], bad: NDArray[np.bool_], media: Media) -> NDArray[np.float64]:
+    best = _FLAWLESS[places(media)]
+    return np.asarray(OPINION * (best - felt) / (best - 1.0) + POOR * bad)
 
 
 def lived_cost(outcome: Outcome) -> float:
@@ -51,13 +64,19 @@ def lived_cost(outcome: Outcome) -> float:
     if not outcome.connected:
         return WORST
     measures = outcome.rtt, outcome.jitter, outcome.loss
-    return math.nan if any(map(math.isnan, measures)) else float(cost_of(*measures))
+    return math.nan if any(map(math.isnan, measures)) else float(cost_of(*measures, outcome.media))
 
 
 def believed_cost(features: Features) -> NDArray[np.float64]:
     """(P,) what paths are believed to cost."""
-    belief = features.belief
-    return cost_of(belief.rtt, belief.jitter, belief.loss)
+    belief, media = features.belief, features.media
+    return _cost(belief.mos, poor(belief.rtt, belief.jitter, belief.loss, media), media)
+
+
+def media_of(features: Features) -> list[MediaType]:
+    """What each of P paths is to carry."""
+    known = tuple(MediaType)
+    return [known[place] for place in np.broadcast_to(places(features.media), len(features)).tolist()]
 
 
 def _cells(graph: Graph) -> list[int]:

@@ -39,7 +39,7 @@ class Dice:
 def epsilon_greedy(utility: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
     """Odds of the best with probability 1 - `epsilon`, else of any alike; (K,) -> (K,), K > 0.
 
-    >>> epsilon_greedy(np.array([3.0, 5.0]), 0.1).tolist()
+    >>> epsilon_greedy(np.array([3.0, 5.0]), 0.1).round(2).tolist()
     [0.05, 0.95]
     """
     odds = np.full(len(utility), epsilon / len(utility))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meshsim.mesh.ids import NodeId
-from meshsim.routing.policies.atlas import Atlas, believed_cost, lived_cost
+from meshsim.mesh.media import MediaType
+from meshsim.routing.policies.atlas import Atlas, believed_cost, lived_cost, media_of
 from meshsim.routing.policies.base import POLICIES, believed_scores
 from meshsim.routing.policies.dice import Dice, check_share, epsilon_greedy
 
@@ -30,8 +31,8 @@ BELIEF = 0.01
 STRAIGHT = NodeId(b"")
 """The next hop of direct paths, whoever is called."""
 
-Key = tuple[NodeId, int, NodeId]
-"""A node, the region of the destination, the next hop."""
+Key = tuple[NodeId, int, NodeId, MediaType]
+"""A node, the region of the destination, the next hop, what the call carries."""
 
 
 @dataclass(slots=True)
@@ -50,10 +51,12 @@ class QRouting:
     NIPS 1993. There a packet is passed on hop by hop, and a node learns from its neighbour's estimate of the rest of
     the way. Here the caller chooses the whole path and hears how it fared from end to end, so a Q moves towards what
     was lived, and no node has to tell another its estimates; costs are MOS forgone rather than seconds in queues; and
-    destinations are regions, for two people seldom talk often enough to learn from.
+    destinations are regions, for two people seldom talk often enough to learn from. What spoils a voice may suit a
+    transfer, so each type of media is learnt by itself.
 
     A Q is its caller's own: nobody profits from what others lived. Both ends learn from a call, for both measure it.
-    Scoring P paths takes P look-ups; there is one Q for each next hop that a node ever used towards a region.
+    Scoring P paths takes P look-ups; there is one Q for each next hop that a node ever used towards a region
+    for each type of media.
 
     Args:
         rate: Weight of the newest call, in [0, 1].
@@ -80,8 +83,8 @@ class QRouting:
         ends = np.cumsum(features.belief.hops)
         source, after = features.hop_src[ends - features.belief.hops], features.hop_dst[ends - features.belief.hops]
         target = features.hop_dst[ends - 1]
-        rows = zip(source.tolist(), after.tolist(), target.tolist(), strict=True)
-        keys: list[Key] = [(ids[a], region[z], STRAIGHT if b == z else ids[b]) for a, b, z in rows]
+        rows = zip(source.tolist(), after.tolist(), target.tolist(), media_of(features), strict=True)
+        keys: list[Key] = [(ids[a], region[z], STRAIGHT if b == z else ids[b], media) for a, b, z, media in rows]
         learnt = np.array([mind.q.get(key, cost) for key, cost in zip(keys, believed.tolist(), strict=True)])
         return believed_scores(features, -(learnt + BELIEF * believed))
 
@@ -91,14 +94,14 @@ class QRouting:
         if np.isnan(cost):
             return
         mind = self._mind(outcome.observer)
-        self._learn(mind, outcome.path, cost)
+        self._learn(mind, outcome.path, outcome.media, cost)
         if outcome.observer is None:
-            self._learn(mind, outcome.path[::-1], cost)
+            self._learn(mind, outcome.path[::-1], outcome.media, cost)
 
-    def _learn(self, mind: _Mind, path: Sequence[NodeId], cost: float) -> None:
+    def _learn(self, mind: _Mind, path: Sequence[NodeId], media: MediaType, cost: float) -> None:
         region = mind.atlas.of(path[-1])
         if region is not None:
-            key = path[0], region, STRAIGHT if len(path) == 2 else path[1]  # noqa: PLR2004 - both ends alone
+            key = path[0], region, STRAIGHT if len(path) == 2 else path[1], media  # noqa: PLR2004 - both ends alone
             before = mind.q.get(key, cost)
             mind.q[key] = before + self.rate * (cost - before)
 

@@ -11,6 +11,7 @@ from meshsim.routing.policies.atlas import cost_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from meshsim.mesh.media import MediaType
     from meshsim.routing.policies.base import Outcome
 
 STEP = 0.5
@@ -83,13 +84,13 @@ class Segments:
 
     known: dict[Segment, Measures] = field(default_factory=dict)
 
-    def predict(self, path: Sequence[Segment]) -> float:
-        """Cost of a path; NaN if a segment was never crossed."""
+    def predict(self, path: Sequence[Segment], media: MediaType) -> float:
+        """Cost of a path to a call of `media`; NaN if a segment was never crossed, whatever calls carried."""
         parts = [self.known.get(segment) for segment in path]
         if None in parts:
             return math.nan
         rtt, variance, loss = (sum(column) for column in zip(*(p for p in parts if p is not None), strict=True))
-        return float(cost_of(rtt, math.sqrt(variance), -math.expm1(-loss)))
+        return float(cost_of(rtt, math.sqrt(variance), -math.expm1(-loss), media))
 
     def learn(self, path: Sequence[Segment], outcome: Outcome) -> None:
         """Corrects the segments of a path by what a call lived on it; new ones take what the known ones leave."""

@@ -13,9 +13,10 @@ paper recomputes from windows of a day. An option that tomography cannot predict
 mesh measures its links, which a conferencing service does not; and no bonus speaks for it, for a mesh has a few calls
 for each pair of regions where the paper has thousands: with the bonus most calls went to trying relays (27 % of calls
 poor instead of 19 %; preset demo, seed 1, exploration 3 %). One cost (`atlas.cost_of`) stands for the paper's three
-separate measures. Pruning compares a path with the options of the history, not with the candidates of the moment, so
-that a path is scored alone. The paper admits calls by a percentile of predicted benefits; here the bar that benefits
-have to clear rises with every relayed call and falls with every direct one, so that their shares meet the budget.
+separate measures; calls of each type of media have a history of their own, and share what segments measure. Pruning
+compares a path with the options of the history, not with the candidates of the moment, so that a path is scored alone.
+The paper admits calls by a percentile of predicted benefits; here the bar that benefits have to clear rises with every
+relayed call and falls with every direct one, so that their shares meet the budget.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meshsim.mesh.errors import ConfigError
-from meshsim.routing.policies.atlas import WORST, Atlas, believed_cost, lived_cost
+from meshsim.routing.policies.atlas import WORST, Atlas, believed_cost, lived_cost, media_of
 from meshsim.routing.policies.base import POLICIES, believed_scores
 from meshsim.routing.policies.dice import Dice, check_share, epsilon_greedy
 from meshsim.routing.policies.qrouting import knower_of
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from meshsim.mesh.ids import NodeId
+    from meshsim.mesh.media import MediaType
     from meshsim.mesh.seeds import Stream
     from meshsim.routing.features import Features, Scores
     from meshsim.routing.policies.base import Outcome
@@ -62,8 +64,8 @@ PRUNED, OVER_BUDGET = 100.0, 1000.0
 BAR_STEP = 0.05
 """How far one call moves the bar of the budget."""
 
-Pair = tuple[int, int]
-"""Regions of the ends, the smaller first."""
+Pair = tuple[int, int, "MediaType"]
+"""Regions of the ends, the smaller first, and what calls carry."""
 
 Option = tuple["NodeId", ...]
 """Relays from the first region of the pair to the second; none for the direct path."""
@@ -184,8 +186,8 @@ class Via:
         believed = believed_cost(features).tolist()
         standings: dict[Pair, Standing] = {}
         utility = np.empty(len(features))
-        for i, (path, cost) in enumerate(zip(_paths_of(features), believed, strict=True)):
-            pair, option = self._place(mind, path)
+        for i, (path, media, cost) in enumerate(zip(_paths_of(features), media_of(features), believed, strict=True)):
+            pair, option = self._place(mind, path, media)
             if pair not in standings:
                 standings[pair] = standing_of(list(self._known(mind, pair).values()))
             utility[i] = self._utility(mind, pair, option, standings[pair], cost)
@@ -208,7 +210,7 @@ class Via:
         calls = 0.0 if tally is None else tally.weight_at(mind.now, self.half_life)
         if tally is not None and calls > FORGOTTEN:
             return Estimate(tally.mean, tally.error(mind.now, self.half_life, SPREAD), calls)
-        predicted = mind.segments.predict(_segments_of(pair, option))
+        predicted = mind.segments.predict(_segments_of(pair, option), pair[2])
         return Estimate(believed if math.isnan(predicted) else predicted, SPREAD, 0.0)
 
     def _known(self, mind: _Mind, pair: Pair) -> dict[Option, Estimate]:
@@ -240,18 +242,18 @@ class Via:
         cost = lived_cost(outcome)
         if math.isnan(cost) or any(mind.atlas.of(end) is None for end in (outcome.path[0], outcome.path[-1])):
             return
-        pair, option = self._place(mind, outcome.path)
+        pair, option = self._place(mind, outcome.path, outcome.media)
         mind.history.setdefault(pair, {}).setdefault(option, Tally()).add(cost, outcome.at, self.half_life)
         if outcome.connected:
             mind.segments.learn(_segments_of(pair, option), outcome)
 
-    def _place(self, mind: _Mind, path: Sequence[NodeId]) -> tuple[Pair, Option]:
+    def _place(self, mind: _Mind, path: Sequence[NodeId], media: MediaType) -> tuple[Pair, Option]:
         """Pair and option of a path whose ends have been seen, whichever end called."""
         near, far = mind.atlas.region[path[0]], mind.atlas.region[path[-1]]
         option = tuple(path[1:-1])
         if near == far:
-            return (near, far), min(option, option[::-1])
-        return ((near, far), option) if near < far else ((far, near), option[::-1])
+            return (near, far, media), min(option, option[::-1])
+        return ((near, far, media), option) if near < far else ((far, near, media), option[::-1])
 
     def _mind(self, knower: NodeId | None) -> _Mind:
         return self._minds.setdefault(knower, _Mind())
