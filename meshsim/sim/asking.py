@@ -7,6 +7,7 @@ turn with their rankings. What is made of a ranking stands in `calls`.
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,8 +99,12 @@ class Asking:
         return [ranking.candidates.path(int(row)) for row in ranking.order[: 1 + self._engine.fallbacks]]
 
     def again(self, call: LiveCall) -> Sequence[tuple[int, ...]]:
-        """The best of one fresh ranking without the relays found dead; nothing if there are none or it was asked."""
-        return [] if call.asked or not call.dead else self.best(self._rank(call.number, call.callee, call.dead)[0])
+        """The best of one fresh ranking without the relays found dead and the path that just failed, be it direct."""
+        if call.asked:
+            return []
+        ranking = self._rank(call.number, call.callee, call.dead)[0]
+        others = (path for path in map(ranking.candidates.path, ranking.order) if path != call.path)
+        return list(islice(others, 1 + self._engine.fallbacks))
 
     def pause(self, call: LiveCall) -> None:
         """Another ranking would say the same: a call without a path gives up."""

@@ -110,6 +110,19 @@ def test_a_call_over_a_cut_edge_goes_on_around_it(mode, tmp_path):
     assert [k for k in events["kind"] if k.startswith("edge")] == ["edge_down", "edge_down"]
 
 
+def test_a_direct_call_without_fallbacks_looks_for_another_path_when_its_edge_is_cut(tmp_path):
+    # of seven places the relay's is reached from 0 and from 1 without crossing the edge between them
+    seven = {**RING["underlay"], "topology": {"generator": "ring", "places": 7, "spacing": "300 km"}}
+    people = RING["nodes"]["named"]
+    nodes = {**RING["nodes"], "count": 3, "roles": {"relay": 1, "super_node": 0}, "named": [*people[:2], people[4]]}
+    made = plan(underlay=seven, nodes=nodes, routing={"policy": "direct", "candidates": 16, "fallbacks": 0})
+    episode = begin(made, tmp_path / "run")
+    cut(episode, 0, 1, at=40)
+    episode.finish()
+    calls = Trace(tmp_path / "run").columns("calls")
+    assert (calls["path"], calls["final_path"], calls["outcome"]) == ([[0, 1]], [[0, 2, 1]], ["completed"])
+
+
 def test_a_call_whose_place_is_cut_off_drops(tmp_path):
     episode = begin(plan(), tmp_path / "run")
     for neighbour in (1, 5):
