@@ -136,7 +136,7 @@ def build_moves(
     """Every change of place and last mile of the nodes that move, in order of time.
 
     Raises:
-        ConfigError: If the trace of positions cannot be read or knows none of the nodes.
+        ConfigError: If there is no area, or the trace of positions cannot be read or knows none of the nodes.
     """
     if config.model == "none":
         return no_moves()
@@ -155,6 +155,10 @@ def _ways(
     """Nodes that move, and their positions (T, 2) in metres."""
     if config.model == "trace":
         return _traced(Path(config.trace), times, nodes, area)
+    if not (area.size > 0.0).all():
+        raise ConfigError(
+            "the places lie on one line: without a margin there is no area to walk in", key="mobility.margin"
+        )
     walk = random_waypoint if config.model == "random_waypoint" else gauss_markov
     ways = []
     for node, name in enumerate(nodes.names):

@@ -147,6 +147,14 @@ def test_a_trace_that_is_none_is_refused_with_its_line(tmp_path, text, line):
     assert error.value.file == str(file)
 
 
+@pytest.mark.parametrize("model", ["random_waypoint", "gauss_markov"])
+def test_a_line_without_a_margin_is_no_area_to_walk_in(model):
+    line = {"topology": {"generator": "grid", "rows": 1, "columns": 3}}
+    with pytest.raises(ConfigError, match="no area") as refused:
+        compile_plan(Scenario.model_validate({**CITY, "underlay": line, "mobility": {"model": model, "margin": 0}}), 1)
+    assert refused.value.key == "mobility.margin"
+
+
 @pytest.mark.parametrize("text", ["", "node,t_s,latitude,longitude\nnobody,1,0,0\n"])
 def test_a_trace_without_a_node_of_the_scenario_is_refused(tmp_path, text):
     file = tmp_path / "way.csv"
