@@ -6,6 +6,8 @@ name in `PROTOCOLS`.
 
 from __future__ import annotations
 
+from meshsim.routing.protocols.babel import Babel
+from meshsim.routing.protocols.babelwire import BabelConfig
 from meshsim.routing.protocols.base import (
     PROTOCOLS,
     Broadcast,
@@ -20,6 +22,8 @@ from meshsim.routing.protocols.olsr import Olsr, OlsrConfig
 
 __all__ = [
     "PROTOCOLS",
+    "Babel",
+    "BabelConfig",
     "Broadcast",
     "Effect",
     "LinkState",
