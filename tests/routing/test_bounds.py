@@ -24,10 +24,13 @@ from meshsim.routing.bounds import (
     network_of,
 )
 
+BRANCHING = 4
+"""Links of a flow that cannot be one path over a single relay."""
+
 
 def drawn(seed: int) -> Network:
     draw = np.random.default_rng(seed)
-    nodes = int(draw.integers(2, 12))
+    nodes = int(draw.integers(3, 14))
     there = (draw.random((nodes, nodes)) < draw.choice([0.2, 0.4, 0.8])) & ~np.eye(nodes, dtype=bool)
     src, dst = np.nonzero(there)
     whole = seed % 2 == 0
@@ -57,16 +60,24 @@ def undirected(nodes: int, edges: list[tuple[int, int, float]], relay: list[floa
 
 
 def test_max_flow_is_that_of_networkx_on_a_thousand_graphs() -> None:
+    graphs, carrying, branching = set(), 0, 0
     for seed in range(1000):
         network = drawn(seed)
         graph: nx.DiGraph[int] = nx.DiGraph()
         graph.add_nodes_from(range(network.nodes))
-        links = zip(network.src.tolist(), network.dst.tolist(), network.capacity.tolist(), strict=True)
+        links = list(zip(network.src.tolist(), network.dst.tolist(), network.capacity.tolist(), strict=True))
         for a, b, rate in links:
             graph.add_edge(a, b, capacity=rate)
         expected = nx.maximum_flow_value(graph, 0, 1)
         found = max_flow(network, 0, 1)
         assert found.value == (expected if seed % 2 == 0 else pytest.approx(expected, rel=1e-9, abs=1e-3))
+        graphs.add((network.nodes, *links))
+        carrying += found.value > 0
+        branching += np.count_nonzero(found.flow) >= BRANCHING
+    # a few of the smallest graphs come twice
+    assert len(graphs) >= 900
+    assert carrying >= 700
+    assert branching >= 400
 
 
 @given(seed=st.integers(0, 10_000))
