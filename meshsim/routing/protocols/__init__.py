@@ -6,6 +6,7 @@ name in `PROTOCOLS`.
 
 from __future__ import annotations
 
+from meshsim.routing.protocols.aodv import Aodv, AodvConfig
 from meshsim.routing.protocols.babel import Babel
 from meshsim.routing.protocols.babelwire import BabelConfig
 from meshsim.routing.protocols.base import (
@@ -22,6 +23,8 @@ from meshsim.routing.protocols.olsr import Olsr, OlsrConfig
 
 __all__ = [
     "PROTOCOLS",
+    "Aodv",
+    "AodvConfig",
     "Babel",
     "BabelConfig",
     "Broadcast",
