@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 
 from meshsim import scenario
+from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.view import Role
 from meshsim.scenario.overlay import round_trips
+from meshsim.scenario.topologies import measured, registry
+
+MEASURED = frozenset({"city_mesh", "global_relay"})
+"""They lie on measured data, which are no part of the package."""
+
+needs_data = pytest.mark.skipif(registry.data_folder() is None, reason=f"{registry.VARIABLE} is not set")
 
 
 @pytest.mark.parametrize("name", scenario.presets())
@@ -18,7 +25,30 @@ def test_a_preset_is_named_like_its_file_and_says_what_it_is(name):
 
 
 def test_the_presets_are_all_there():
-    assert scenario.presets() == ("demo", "metropolis", "scale", "smoke", "tiny", "validation")
+    own = {"demo", "metropolis", "scale", "smoke", "tiny", "validation"}
+    paths = {"global_relay", "isp_backbone", "overlay_p2p"}
+    assert {*scenario.presets()} == own | paths | {"browser_churn", "city_mesh", "hostile", "lowband", "mobile_edge"}
+
+
+def marks(name: str) -> tuple[pytest.MarkDecorator, ...]:
+    return (needs_data,) if name in MEASURED else (pytest.mark.full,) if name == "metropolis" else ()
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in scenario.presets()])
+def test_a_preset_becomes_a_plan_with_calls(name):
+    loaded = scenario.load(name, ["duration=1 min", "warmup=0"])
+    plan = scenario.compile(loaded, 1)
+    assert len(plan.nodes) == loaded.nodes.count
+    assert len(plan.links.src)
+    assert len(plan.calls)
+
+
+@pytest.mark.parametrize("name", sorted(MEASURED))
+def test_a_preset_on_measured_data_says_what_it_needs_where_they_are_not(name, monkeypatch):
+    monkeypatch.setenv(registry.VARIABLE, "")
+    measured.load.cache_clear()
+    with pytest.raises(ConfigError, match=f"{registry.VARIABLE} is not set"):
+        scenario.compile(scenario.load(name), 1)
 
 
 def test_the_demo_has_its_nodes_relays_and_calls():
