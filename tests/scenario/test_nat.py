@@ -24,6 +24,9 @@ from plans import digest
 LEAST, MOST = 0.08, 0.22
 """Shares of calls that services saw relayed: callstats.io 0.22, Twilio 0.15 (parameters.json, relay_fraction_range)."""
 
+OPEN_WORLDS = ("city_mesh", "isp_backbone")
+"""Presets of nodes that are in one network or stand in the open: no services' share is asked of them."""
+
 
 def plan(seed: int = 1, rate: float = 2.0, **nodes: object) -> scenario.Plan:
     said = {
@@ -47,10 +50,24 @@ def test_the_share_of_calls_that_need_a_relay_is_what_services_report(mix):
     shares = [relayed(plan(seed, nat=mix)) for seed in range(4)]
     assert all(LEAST * 0.6 < share < MOST * 1.3 for share in shares)  # one plan of 390 people strays
     assert LEAST <= np.mean(shares) <= MOST
-    said = MIXES[mix]
-    expected = said["symmetric"] * (said["symmetric"] + 2 * said["port_restricted"])
-    assert LEAST <= expected <= MOST
-    assert np.mean(shares) == pytest.approx(expected, abs=0.02)
+    assert LEAST <= expected(MIXES[mix]) <= MOST
+    assert np.mean(shares) == pytest.approx(expected(MIXES[mix]), abs=0.02)
+
+
+def expected(mix: dict[str, float]) -> float:
+    """Share of pairs of people that need a relay."""
+    return mix["symmetric"] * (mix["symmetric"] + 2 * mix["port_restricted"])
+
+
+@pytest.mark.parametrize("name", [name for name in scenario.presets() if name not in OPEN_WORLDS])
+def test_presets_mix_nats_such_that_as_many_calls_need_a_relay(name):
+    assert LEAST <= expected(scenario.load(name).nodes.nat.shares()) <= MOST + 1e-9
+
+
+@pytest.mark.parametrize("name", ["demo", "overlay_p2p", "browser_churn"])
+def test_calls_of_presets_need_a_relay_as_often_as_services_report(name):
+    made = scenario.load(name, ["duration=10 min", "warmup=0", "calls.rate=1"])
+    assert LEAST <= np.mean([relayed(scenario.compile(made, seed)) for seed in range(6)]) <= MOST
 
 
 def test_the_default_of_a_scenario_is_the_default_mix():
