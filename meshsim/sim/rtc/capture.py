@@ -74,7 +74,8 @@ class Capture:
         self._main = next(kind for kind in PORTS if _media(spec, kind))
         self.packets = 0
         caller = HOSTS[0]
-        head = bytes([_SAP_FIRST, 0, 0, 1]) + caller.address + b"application/sdp\0"
+        # SDP may go without its MIME type (RFC 2974, section 6), which `tshark -z expert` takes for a malformed line
+        head = bytes([_SAP_FIRST, 0, 0, 1]) + caller.address
         self._write(1, 0.0, datagram(caller, _SAP, (_SAP_PORT, _SAP_PORT), head + describe(spec, name), 0))
 
     def __call__(self, now: float, way: int, packet: Packet) -> None:

@@ -31,7 +31,7 @@ class SourceResult:
         received: Packets that came.
         lost: The difference.
         jitter: Interarrival jitter at the end, seconds (A.8).
-        jitter_mean: The same, averaged over packets.
+        jitter_mean: The same, averaged over the packets after the first, which has none.
     """
 
     ssrc: int
@@ -194,7 +194,7 @@ def _sources(receiver: Receiver) -> tuple[SourceResult, ...]:
             received=counted.received,
             lost=counted.lost,
             jitter=counted.jitter / counted.clock,
-            jitter_mean=counted.jitter_sum / max(counted.received, 1) / counted.clock,
+            jitter_mean=counted.jitter_sum / max(counted.received - 1, 1) / counted.clock,
         )
         for ssrc, counted in receiver.sources.items()
     )

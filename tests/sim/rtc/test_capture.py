@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import shutil
 import struct
@@ -17,8 +18,10 @@ from meshsim.mesh.media import MediaType
 from meshsim.sim.rtc import SPECS, Opus, SessionResult, SessionSpec, TimedLink, Video, run_session
 from meshsim.sim.rtc import Path as Way
 from meshsim.sim.rtc.capture import Capture, describe
+from meshsim.sim.rtc.rtcp import Reception
 
 CLOCKS = {111: 48_000, 96: 90_000, 97: 90_000, 98: 90_000, 100: 90_000}
+PAYLOADS = {"audio": "opus", "video": "VP8", "rtx": "rtx", "fec": "flexfec", "data": "x-meshsim"}
 RTP_PORTS = {5004, 5006, 5008}
 
 
@@ -99,9 +102,7 @@ def test_every_rtcp_compound_begins_with_a_report_and_fills_its_datagram(capture
 def test_the_announcement_names_ports_codecs_and_clock_rates(captured, capture_reader) -> None:
     announced = capture_reader(captured["all"][1])[0].payload
     assert announced[0] == 0x20
-    kind, told = announced[8:].split(b"\0", 1)
-    assert kind == b"application/sdp"
-    lines = told.decode().split("\r\n")
+    lines = announced[8:].decode().split("\r\n")
     assert lines[0] == "v=0"
     assert lines.count("m=audio 5004 RTP/AVP 111 98") == 2
     assert lines.count("m=video 5006 RTP/AVP 96 97 98") == 2
@@ -127,22 +128,78 @@ def test_a_capture_says_how_many_packets_it_holds(capture_reader, tmp_path) -> N
     assert len(capture_reader(tmp_path / "few")) == watch.packets
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed: the capture is not read by it")
-@pytest.mark.parametrize("name", ["audio", "audio_video"])
-def test_tshark_reads_the_rtp_without_a_malformed_packet_and_finds_our_jitter(name, captured) -> None:
+# As tshark reads them -------------------------------------------------------------------------------------------------
+
+tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed: it does not read captures")
+
+
+def told(file: Path, *words: str) -> str:
+    """What tshark says of a capture, which itself tells ports, codecs and clock rates."""
+    return subprocess.run(["tshark", "-r", str(file), *words], capture_output=True, text=True, check=True).stdout
+
+
+@functools.cache
+def decoded(file: Path) -> dict[int, list[tuple[float, int, int, bool]]]:
+    """Arrival, sequence number, timestamp and marker of every RTP packet, by SSRC, as tshark decodes them."""
+    names = ("frame.time_relative", "rtp.ssrc", "rtp.seq", "rtp.timestamp", "rtp.marker")
+    streams: dict[int, list[tuple[float, int, int, bool]]] = {}
+    fields = [word for name in names for word in ("-e", name)]
+    for line in told(file, "-Y", "rtp", "-T", "fields", *fields).splitlines():
+        at, ssrc, seq, stamp, marker = line.split("\t")
+        streams.setdefault(int(ssrc, 16), []).append((float(at), int(seq), int(stamp), marker in {"1", "True"}))
+    return streams
+
+
+def table(file: Path) -> dict[int, dict[str, str]]:
+    """The rows of `rtp,streams` by SSRC."""
+    rows = {}
+    for line in told(file, "-q", "-z", "rtp,streams").splitlines():
+        ssrc, _, rest = line.partition(" 0x")[2].partition(" ")
+        if ssrc:
+            words = rest.removesuffix("X").split()
+            rows[int(ssrc, 16)] = dict(zip(("payload", "packets", "lost"), words, strict=False))
+            rows[int(ssrc, 16)] |= {"mean": words[-2], "most": words[-1]}
+    return rows
+
+
+def averaged(packets: list[tuple[float, int, int, bool]], clock: int) -> tuple[float, float]:
+    """Mean and largest of our jitter after each packet, milliseconds, over those that tshark takes: not the marked."""
+    ours, mean, most = Reception(clock), 0.0, 0.0
+    for n, (at, seq, stamp, marker) in enumerate(packets):
+        ours.take(seq, stamp, at)
+        if n and not marker:
+            jitter = 1e3 * ours.jitter / clock
+            mean, most = (mean * (n - 1) + jitter) / n, max(most, jitter)
+    return mean, most
+
+
+@tshark
+@pytest.mark.parametrize("name", ["all", *(pytest.param(str(media), marks=pytest.mark.full) for media in MediaType)])
+def test_tshark_decodes_every_packet_and_finds_nothing_malformed(name, captured) -> None:
     result, file = captured[name]
-    decode = [f"udp.port=={port},{'rtp' if port % 2 == 0 else 'rtcp'}" for port in range(5004, 5010)]
-    words = ["tshark", "-r", str(file), *(word for rule in decode for word in ("-d", rule))]
-    bad = subprocess.run([*words, "-Y", "_ws.malformed"], capture_output=True, text=True, check=True).stdout
-    assert bad == ""
-    table = subprocess.run([*words, "-q", "-z", "rtp,streams"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split() for line in table.splitlines() if " 0x" in line]
-    told = {int(next(word for word in row if word.startswith("0x")), 16): row for row in rows}
+    assert told(file, "-Y", "_ws.malformed || !(sdp || rtp || rtcp)") == ""
+    opinions = told(file, "-q", "-z", "expert")
+    assert "Malformed" not in opinions
+    assert "Errors" not in opinions
+    assert {ssrc: len(packets) for ssrc, packets in decoded(file).items()} == {
+        ssrc: source.received for ssrc, source in sources(result).items()
+    }
+
+
+@tshark
+@pytest.mark.parametrize("name", ["all", *(pytest.param(str(media), marks=pytest.mark.full) for media in MediaType)])
+def test_the_jitter_that_tshark_computes_is_ours_within_one_percent(name, captured) -> None:
+    result, file = captured[name]
+    packets, rows = decoded(file), table(file)
+    assert set(rows) == set(sources(result))
     for ssrc, source in sources(result).items():
-        assert ssrc in told
-        if source.kind in {"audio", "video"}:
-            assert any(
-                abs(float(word) - 1e3 * source.jitter_mean) <= 0.01 * 1e3 * source.jitter_mean
-                for word in told[ssrc]
-                if word.replace(".", "", 1).isdigit()
-            )
+        row = rows[ssrc]
+        assert row["payload"] == PAYLOADS[source.kind]
+        assert (int(row["packets"]), int(row["lost"])) == (source.received, source.lost)
+        speech = source.kind == "audio" or (source.kind == "fec" and _is_audio(ssrc, sources(result)))
+        clock = 48_000 if speech else 90_000
+        mean, most = averaged(packets[ssrc], clock)
+        assert float(row["mean"]) == pytest.approx(mean, rel=0.01)
+        assert float(row["most"]) == pytest.approx(most, rel=0.01)
+        if source.kind in {"audio", "data"}:  # no packet but the first is marked: the means are of the same packets
+            assert float(row["mean"]) == pytest.approx(1e3 * source.jitter_mean, rel=0.01)
