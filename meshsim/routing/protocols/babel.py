@@ -223,7 +223,7 @@ class Babel:
 
     def _is_of_now(self, source: int, session: int, now: float) -> bool:
         """Whether a message is of a neighbour's present session; a new one flushes what is of the earlier."""
-        known = self._sessions.get(source, session)
+        known = self._sessions[source] if source in self._heard else session
         if is_newer(session, known):
             self.link_down(source, now)
         self._sessions[source] = known if is_newer(known, session) else session
@@ -375,6 +375,8 @@ class Babel:
         return [self.address, *(self._chosen if self.forwards and self._tells(now) else ())]
 
     def _update_all(self, now: float) -> None:
+        if (self._clock(now) - self._sequence) % SEQUENCES > _TICKS * _STALE:
+            self._sequence = self._clock(now)  # or a restart, hours later, would seem to go back
         for message in self._updates(self._known(now), now):
             self._outbox.say(message)
         self._timers.set("update", now + self._dice.early(self.config.update))
@@ -500,6 +502,9 @@ class Babel:
 
 _TICKS = 4
 """Sequence numbers that a node may use each second: far more than are asked for, and 65,536 last for hours."""
+
+_STALE = 1800.0
+"""Seconds that a node's own sequence number may lag behind the clock."""
 
 _RETRACTIONS = 2
 """Times that a retraction is sent (section 3.7.2)."""

@@ -59,7 +59,7 @@ class BabelConfig:
     hello: float = 4.0
     update: float = 16.0
     hold: float = 3.5
-    quiet: float = 16.0
+    quiet: float = 20.0
     sources: float = 180.0
     resend: float = 2.0
     tries: int = 3
