@@ -18,6 +18,7 @@ from meshsim.routing.protocols.base import (
     Unicast,
     make,
 )
+from meshsim.routing.protocols.batman import Batman, BatmanConfig
 from meshsim.routing.protocols.linkstate import LinkState, LinkStateConfig
 from meshsim.routing.protocols.olsr import Olsr, OlsrConfig
 
@@ -27,6 +28,8 @@ __all__ = [
     "AodvConfig",
     "Babel",
     "BabelConfig",
+    "Batman",
+    "BatmanConfig",
     "Broadcast",
     "Effect",
     "LinkState",
