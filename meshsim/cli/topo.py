@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from meshsim.cli import options
 
 if TYPE_CHECKING:
     from meshsim.scenario.topologies.files import Imported
 
+_OF_FILES = ("component", "directed", "length")
 _USES = ("train", "validate", "simulate", "evaluate")
 
 
@@ -40,15 +42,28 @@ def list_(family: str, use: str | None, sizes: bool, as_json: bool) -> None:
     Example:
       meshsim topo list --family topozoo/A --sizes --json
     """
-    from meshsim.scenario import topologies
-
-    named = [name for name in topologies.names() if name.startswith(family)]
+    named = _begun(family)
     kept = [name for name in named if use in (None, _use(name))]
     rows = [{"name": name, "use": _use(name), **(_size(name) if sizes else {})} for name in kept]
     if as_json:
         options.emit({"topologies": rows}, json_wanted=True)
     else:
-        click.echo("\n".join("  ".join(str(value) for value in row.values()) for row in rows))
+        for row in rows:
+            click.echo("  ".join(str(value) for value in row.values()))
+
+
+def _begun(family: str) -> list[str]:
+    """The names that begin so; somebody who asks for a family that is none has misspelt it."""
+    from meshsim.mesh.errors import ConfigError, nearest
+    from meshsim.scenario import topologies
+
+    names = topologies.names()
+    begun = [name for name in names if name.startswith(family)]
+    if not begun:
+        families = sorted({name.partition("/")[0] for name in names})
+        problem = f"no topology begins with {family!r}"
+        raise ConfigError(problem, key="--family", allowed=families, nearest=nearest(family, families))
+    return begun
 
 
 def _use(name: str) -> str:
@@ -91,13 +106,27 @@ def _of_files(component: str) -> Callable[[Callable[..., Any]], Callable[..., An
 
 def _read(source: str, seed: int, component: str, directed: bool | None, length: str | None) -> Imported:
     from meshsim.mesh import units
-    from meshsim.scenario.topologies import files, read
+    from meshsim.scenario.topologies import GENERATORS, files, read
 
     if not files.named_like_file(source):
-        return read(source, seed)
+        found = read(source, seed)
+        _refuse_idle(source, _OF_FILES if source in GENERATORS else (*_OF_FILES, "seed"))
+        return found
+    _refuse_idle(source, ("seed",))
     metres = None if length is None else units.parse(length, "distance")
     said = {"component": component, "directed": directed, "length": metres}
     return files.read(source, files.options(said))
+
+
+def _refuse_idle(source: str, idle: Sequence[str]) -> None:
+    """Refuses what was given and changes nothing: whoever gave it takes `source` for something else."""
+    from meshsim.mesh.errors import ConfigError
+
+    given = click.get_current_context().get_parameter_source
+    for name in idle:
+        if given(name) is ParameterSource.COMMANDLINE:
+            kind = "a generator" if name == "seed" else "a graph file"
+            raise ConfigError(f"changes nothing of {source}, which is not {kind}", key=f"--{name}")
 
 
 _SEED = click.option(

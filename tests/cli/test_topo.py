@@ -110,6 +110,7 @@ def test_convert_takes_names_and_seeds(capsys: Capture, tmp_path: Path) -> None:
 
 
 def test_mistakes_are_told_with_file_line_and_what_is_allowed(capsys: Capture, town: Path) -> None:
+    assert "did you mean: sndlib" in complaint(capsys, "topo", "list", "--family", "Sndlib")
     assert "did you mean: sndlib/polska" in complaint(capsys, "topo", "show", "sndlib/polskaa")
     town.write_text(TOWN + "b,c,,,fast\n", encoding="utf-8")
     told = complaint(capsys, "topo", "show", str(town))
@@ -119,3 +120,26 @@ def test_mistakes_are_told_with_file_line_and_what_is_allowed(capsys: Capture, t
     assert "No such file" in complaint(capsys, "topo", "show", "absent.gml")
     assert "not a distance" in complaint(capsys, "topo", "show", str(town), "--length", "far")
     assert "length: -5.0" in complaint(capsys, "topo", "show", str(town), "--length=-5 m")
+
+
+@pytest.mark.parametrize(
+    ("source", "option"),
+    [
+        ("sndlib/polska", "--length=5km"),
+        ("ring", "--component=all"),
+        ("ring", "--directed"),
+        ("sndlib/polska", "--seed=3"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(capsys: Capture, source: str, option: str) -> None:
+    told = complaint(capsys, "topo", "show", source, option)
+    assert told.startswith(f"error: {option.partition('=')[0]}: changes nothing of {source}")
+
+
+def test_a_seed_changes_nothing_of_a_file(capsys: Capture, town: Path) -> None:
+    assert "not a generator" in complaint(capsys, "topo", "show", str(town), "--seed", "3")
+
+
+def test_nothing_is_listed_where_no_topology_has_that_use(capsys: Capture) -> None:
+    assert main(["topo", "list", "--family", "topozoo/P", "--use", "train"]) == 0
+    assert capsys.readouterr().out == ""
