@@ -119,6 +119,8 @@ def _wave(scenario: Scenario, people: People, seeds: SeedTree, wave: _Wave) -> I
     keeps them all.
     """
     config, diurnal = scenario.calls, scenario.calls.arrivals.diurnal
+    if wave.rate == 0.0:
+        return
     start = wave.start + _arrivals(wave.rate * diurnal.most, wave.end - wave.start, seeds, wave.name)
     draw = partial(wave.draw, seeds, size=len(start))
     length = config.duration.draw(seeds.generator(f"{wave.name}/duration"), len(start))
@@ -141,7 +143,7 @@ def _media(shares: dict[str, float], draws: NDArray[np.float64]) -> list[str]:
 
 def _arrivals(rate: float, duration: float, seeds: SeedTree, name: str) -> NDArray[np.float64]:
     """Poisson arrivals in [0, duration); a longer episode begins like a shorter one."""
-    if rate == 0 or duration <= 0:
+    if duration <= 0:
         return np.empty(0)
     generator = seeds.generator(f"{name}/arrival")
     times = np.cumsum(generator.exponential(1 / rate, _CHUNK))

@@ -8,9 +8,15 @@ class TestStorms(ProcessContract):
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -22,9 +28,6 @@ from meshsim.sim.checkpoint import checkpoint, resume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    import pytest
 
     from meshsim.mesh.seeds import Stream
 
@@ -34,13 +37,32 @@ BASE: dict[str, Any] = {
     "underlay": {"topology": {"generator": "grid", "rows": 3, "columns": 3}, "capacity": 200e6},
     "nodes": {"count": 14, "roles": {"relay": 4, "super_node": 1}},
     "calls": {"rate": 0.5, "duration": {"median": 20.0}},
-    "churn": {"enabled": True, "session_mean": 100.0, "downtime_mean": 20.0},
+    "churn": {"enabled": True, "session_mean": 40.0, "downtime_mean": 20.0},
     "routing": {"policy": "shortest", "candidates": 6},
 }
 """A small world in which things happen anyway."""
 
 SEED = 3
 _HALF = 33.0
+
+_Draws = Counter[tuple[str, int]]
+"""How often each stream, by name and entity, was asked for."""
+
+
+class _Lived(NamedTuple):
+    """What an episode came to.
+
+    Attributes:
+        planned: Streams that its plan was drawn from.
+        streams: Names of those that were drawn from while it ran.
+        tables: A hash of the bytes of each table; the header tells the scenario, which may well differ.
+        trace: The hash of the trace.
+    """
+
+    planned: _Draws
+    streams: frozenset[str]
+    tables: dict[str, str]
+    trace: str
 
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +90,7 @@ class ProcessContract:
         on: What a scenario says to have it; laid over `BASE`.
         off: What it says for it to change nothing, its other options as in `on`: strength 0.
         touches: Parts of the plan that it may change; empty if it acts at run time only.
-        streams: What the names of its streams begin with.
+        streams: What the names of its streams begin with; none if it draws nothing.
     """
 
     on: ClassVar[dict[str, Any]]
@@ -78,21 +100,19 @@ class ProcessContract:
 
     def plan(self, *changes: Mapping[str, Any], seed: int = SEED) -> Plan:
         """The plan of `BASE` with some changes."""
-        said: dict[str, Any] = BASE
-        for change in changes:
-            said = merged(said, change)
-        return compile_plan(Scenario.model_validate(said), seed)
+        return _plan(_said(*changes), seed)
 
-    def test_off_leaves_the_trace_identical(self, tmp_path: Path) -> None:
-        """Every byte of every table is as if the process did not exist."""
-        plain, off = self.plan(), self.plan(self.off)
-        assert digest(plain) == digest(off)
-        assert dict(_tables(plain, tmp_path / "plain")) == dict(_tables(off, tmp_path / "off"))
+    def test_off_leaves_the_trace_identical(self) -> None:
+        """Every byte of every table is as if the process did not exist, and nobody else draws otherwise."""
+        assert digest(self.plan()) == digest(self.plan(self.off))
+        plain, off = _lived(_said()), _lived(_said(self.off))
+        assert off.tables == plain.tables
+        assert self._others(off.planned) == self._others(plain.planned)
+        assert {name for name in off.streams ^ plain.streams if not name.startswith(self.streams)} == set()
 
-    def test_on_changes_the_trace(self, tmp_path: Path) -> None:
+    def test_on_changes_the_trace(self) -> None:
         """It does something, or the other claims are empty."""
-        on, off = dict(_tables(self.plan(self.on), tmp_path / "on")), dict(_tables(self.plan(), tmp_path / "off"))
-        assert on != off
+        assert _lived(_said(self.on)).tables != _lived(_said()).tables
 
     def test_on_changes_no_other_part_of_the_plan(self) -> None:
         """What it does not touch is drawn as before."""
@@ -101,14 +121,12 @@ class ProcessContract:
         changed = {part for part in parts if digest(getattr(plain, part)) != digest(getattr(on, part))}
         assert changed <= self.touches, f"changes {sorted(changed - self.touches)} too"
 
-    def test_its_draws_come_from_streams_of_its_own(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        """Whoever else draws, draws from the streams that there were."""
-        plain = _drawn_from(self.plan, (), monkeypatch, tmp_path / "plain")
-        fresh = _drawn_from(self.plan, (self.on,), monkeypatch, tmp_path / "on") - plain
-        strange = {name for name in fresh if not name.startswith(self.streams)}
-        # calls and nodes come and go with the process; the streams of each are named for them
-        kinds = {name.split("/")[0] for name in plain}
-        assert {name for name in strange if name.split("/")[0] not in kinds} == set()
+    def test_its_draws_come_from_streams_of_its_own(self) -> None:
+        """The plan asks every other stream as often as without it; what is asked for the first time is its own."""
+        plain, on = _lived(_said()), _lived(_said(self.on))
+        assert self._others(on.planned) == self._others(plain.planned)
+        strange = {name for name in on.streams - plain.streams if not name.startswith(self.streams)}
+        assert strange == set()
 
     def test_equal_seeds_give_equal_plans_and_others_do_not(self) -> None:
         """Nothing is drawn but from the seed."""
@@ -117,31 +135,60 @@ class ProcessContract:
 
     def test_a_saved_episode_goes_on_to_the_identical_trace(self, tmp_path: Path) -> None:
         """Its state is plain, and all of it is saved."""
-        plan = self.plan(self.on)
-        whole = begin(plan, tmp_path / "whole").finish()
-        episode = begin(plan, tmp_path / "saved")
+        episode = begin(self.plan(self.on), tmp_path / "saved")
         episode.advance(_HALF)
         checkpoint(episode)
-        assert resume(tmp_path / "saved").finish().trace_sha256 == whole.trace_sha256
+        assert resume(tmp_path / "saved").finish().trace_sha256 == _lived(_said(self.on)).trace
+
+    def _others(self, draws: _Draws) -> dict[tuple[str, int], int]:
+        """How often streams that are not its own were asked for."""
+        return {stream: times for stream, times in draws.items() if not stream[0].startswith(self.streams)}
 
 
-def _tables(plan: Plan, out: Path) -> Iterator[tuple[str, bytes]]:
-    """The bytes of each table; the header tells the scenario, which may well differ."""
-    folder = simulate(plan, out).trace
-    for table in TABLES:
-        yield table, b"".join(part.read_bytes() for part in sorted((folder / table).glob("part-*.parquet")))
+def _said(*changes: Mapping[str, Any]) -> str:
+    """`BASE` with some changes, as JSON."""
+    said = BASE
+    for change in changes:
+        said = merged(said, change)
+    return json.dumps(said, sort_keys=True)
 
 
-def _drawn_from(make: Any, changes: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch, out: Path) -> set[str]:
-    """Names of the streams that an episode draws from, compiling included."""
-    names: set[str] = set()
+def _plan(said: str, seed: int = SEED) -> Plan:
+    return compile_plan(Scenario.model_validate_json(said), seed)
+
+
+@cache
+def _lived(said: str) -> _Lived:
+    """Lives through what is said, once for all claims that look at it."""
+    with TemporaryDirectory() as folder:
+        with _listening() as planned:
+            plan = _plan(said)
+        with _listening() as drawn:
+            result = simulate(plan, Path(folder) / "trace")
+        tables = {
+            table: sha256(b"".join(part.read_bytes() for part in sorted((result.trace / table).glob("part-*.parquet"))))
+            for table in TABLES
+        }
+    return _Lived(
+        planned=planned,
+        streams=frozenset(name for name, _ in drawn),
+        tables={table: content.hexdigest() for table, content in tables.items()},
+        trace=result.trace_sha256,
+    )
+
+
+@contextmanager
+def _listening() -> Iterator[_Draws]:
+    """Counts the streams that are asked for meanwhile."""
+    heard: _Draws = Counter()
     real = SeedTree.stream
 
     def stream(tree: SeedTree, name: str, entity: int = 0) -> Stream:
-        names.add(name)
+        heard[name, entity] += 1
         return real(tree, name, entity)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(SeedTree, "stream", stream)
-        simulate(make(*changes), out)
-    return names
+    SeedTree.stream = stream  # type: ignore[method-assign, assignment]
+    try:
+        yield heard
+    finally:
+        SeedTree.stream = real  # type: ignore[method-assign]

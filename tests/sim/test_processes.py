@@ -1,8 +1,10 @@
-"""World processes that the plan draws: each keeps the contract of `meshsim.testing`."""
+"""World processes: each keeps the contract of `meshsim.testing`. That of background load stands in `test_drift`."""
 
 from __future__ import annotations
 
 from typing import ClassVar
+
+import pytest
 
 from meshsim.testing import ProcessContract
 
@@ -35,9 +37,9 @@ class TestLocality(ProcessContract):
 
 class TestSessions(ProcessContract):
     off: ClassVar = {
-        "churn": {"session": {"law": "exponential", "mean": 100}, "downtime": {"law": "exponential", "mean": 20}}
+        "churn": {"session": {"law": "exponential", "mean": 40}, "downtime": {"law": "exponential", "mean": 20}}
     }
-    on: ClassVar = {"churn": {"session": {"law": "weibull", "shape": 0.5, "scale": 40}}}
+    on: ClassVar = {"churn": {"session": {"law": "weibull", "shape": 0.5, "scale": 20}}}
     touches = frozenset({"faults"})
     streams = ("churn/",)
 
@@ -53,3 +55,61 @@ class TestPunching(ProcessContract):
     off: ClassVar = {"nodes": {"punch_success": 1}}
     on: ClassVar = {"nodes": {"punch_success": 0.2}}
     streams = ("nat/punch/",)
+
+
+class TestMobility(ProcessContract):
+    moving: ClassVar = {"model": "random_waypoint", "speed": {"low": 100, "high": 1000}, "period": 2}
+    off: ClassVar = {"mobility": moving | {"share": 0}}
+    on: ClassVar = {"mobility": moving}
+    touches = frozenset({"moves"})
+    streams = ("mobility/",)
+
+
+class TestRinging(ProcessContract):
+    off: ClassVar = {"calls": {"ringing": {"enabled": False, "answer": 0.5, "timeout": 9}}}
+    on: ClassVar = {"calls": {"ringing": {"enabled": True, "answer": 0.5, "patience": 9}}}
+    streams = ("ringing/",)
+
+
+class TestFederation(ProcessContract):
+    trust: ClassVar = {"trust": "verified", "privacy": {"public": 0.5, "federated": 0.5, "private": 0}}
+    off: ClassVar = {"federation": {"domains": [], **trust}}
+    on: ClassVar = {
+        "federation": {
+            "domains": [{"name": "a.org", "share": 0.5, "borders": 1}, {"name": "b.org", "share": 0.5, "borders": 1}],
+            **trust,
+        }
+    }
+    touches = frozenset({"nodes", "links"})
+    streams = ("federation/",)
+
+
+def test_the_world_of_the_contract_has_calls_and_nodes_that_come_and_go():
+    plan = ProcessContract().plan()
+    assert len(plan.calls) > 20
+    assert {"up", "down"} <= set(plan.faults.kind)
+    assert len(set(plan.faults.node.tolist())) > 2
+
+
+class Undeclared(ProcessContract):
+    """Outages that say neither what they touch nor what they draw from."""
+
+    off = TestOutages.off
+    on = TestOutages.on
+
+
+class Leaking(ProcessContract):
+    """A strength 0 that is none."""
+
+    off = TestOutages.on
+    touches = TestOutages.touches
+    streams = TestOutages.streams
+
+
+def test_the_contract_finds_out_who_breaks_it():
+    with pytest.raises(AssertionError, match="faults"):
+        Undeclared().test_on_changes_no_other_part_of_the_plan()
+    with pytest.raises(AssertionError):
+        Undeclared().test_its_draws_come_from_streams_of_its_own()
+    with pytest.raises(AssertionError):
+        Leaking().test_off_leaves_the_trace_identical()
