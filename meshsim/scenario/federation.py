@@ -138,6 +138,11 @@ class FederationConfig(Part):
         for entry, at in self._entries():
             if entry.asking == entry.holding:
                 raise refuse(f"{entry.asking} does not federate with itself", at=(*at, "holding"))
+        ends = [(pair.asking, pair.holding) for pair in self.pairs]
+        for i, (asking, holding) in enumerate(ends):
+            if (asking, holding) in ends[:i]:
+                problem = f"what {holding} thinks of {asking} is said already"
+                raise refuse(problem, at=("federation", "pairs", i))
         return self
 
     def _entries(self) -> Iterator[tuple[TrustPair | TrustChange, _Place]]:

@@ -211,10 +211,12 @@ class Switchboard:
     def _wait(self, call: LiveCall, why: str) -> None:
         """There is no path now: there may be one later, or the call is given up."""
         pause = self._choice.pause(call)
-        if pause is None:
+        if pause is not None:
+            self._env.schedule_record(self._env.now + pause, "call.retry", call.number)
+        elif self._greeting.passes((call.caller, call.callee)):
             self._break_off(call, why)
         else:
-            self._env.schedule_record(self._env.now + pause, "call.retry", call.number)
+            self._finish(call, "refused", CLOSED)
 
     def _turn_away(self, call: LiveCall, crowded: list[int]) -> None:
         """Nodes of the path have no media link to spare: other relays may do, another caller or callee may not."""

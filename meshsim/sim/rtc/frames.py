@@ -23,7 +23,10 @@ LOSSY, LONGEST_WAIT = 10.0, 0.200
 """Seconds after a loss for which the buffer leaves time to have packets sent again, and how much at most (WebRTC)."""
 
 FREEZE_FACTOR, FREEZE_EXTRA = 3.0, 0.150
-"""A pause is a freeze if it is three times, or 150 ms, longer than the mean of the last thirty (W3C webrtc-stats)."""
+"""A pause is a freeze if it is three times, or 150 ms, longer than the mean of the last thirty (W3C webrtc-stats).
+
+The mean before the first pause is 0: who sees one picture and no more sees a freeze.
+"""
 
 FREEZE_WINDOW = 30
 
@@ -194,8 +197,8 @@ class Frames:
 def _freezes(pauses: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
     """Lengths of the pauses that are freezes, seconds."""
     frozen = []
-    for n in range(1, len(pauses)):
-        mean = float(pauses[max(n - FREEZE_WINDOW, 0) : n].mean())
+    for n in range(len(pauses)):
+        mean = float(pauses[max(n - FREEZE_WINDOW, 0) : n].mean()) if n else 0.0
         if pauses[n] >= max(FREEZE_FACTOR * mean, mean + FREEZE_EXTRA):
             frozen.append(float(pauses[n]))
     return frozen

@@ -150,7 +150,7 @@ def direction(
         data_bytes=receiver.data_bytes,
         data_seconds=receiver.data_done - start,
         target=_mean_target(sender.targets, end),
-        mos=_mos(spec, audio, video, lost_video, 8.0 * receiver.data_wire / seconds),
+        mos=_mos(spec, audio, video, lost_video, _carried(spec, receiver, start, seconds)),
         sources=_sources(receiver),
     )
 
@@ -164,6 +164,12 @@ def _mean_target(targets: list[tuple[float, float]], end: float) -> float:
     at, rate = np.array(targets).T
     held = np.diff(np.append(at, end))
     return float((held * rate).sum() / max(held.sum(), 1e-9))
+
+
+def _carried(spec: SessionSpec, receiver: Receiver, start: float, seconds: float) -> float:
+    """Bits per second of data on the wire; a transfer that is over is judged by the time that it took."""
+    over = spec.data is not None and receiver.data_bytes >= spec.data.size
+    return 8.0 * receiver.data_wire / (receiver.data_done - start if over else seconds)
 
 
 def _mos(spec: SessionSpec, audio: Heard | None, video: Seen | None, lost_video: float, carried: float) -> float:

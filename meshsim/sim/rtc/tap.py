@@ -33,7 +33,7 @@ PERIOD = 0.1
 """Seconds between two looks: what drifts is seen within this time."""
 
 RINGING = 120.0
-"""Seconds after a call's planned end for which its media are still waited for, as it may have rung first."""
+"""Seconds after a call's planned end for which it is still looked at, as it may have rung first."""
 
 QUEUE_SECONDS, LEAST_QUEUE = 0.100, 65_536.0
 """What the queue of a recorded way holds: so many seconds of its rate, at least so many bytes."""
@@ -171,7 +171,7 @@ class Tap:
         media = MediaType(recording.media)
         recording.note(now, (OUTAGE, OUTAGE) if flow < 0 else conditions(self._world, flow, media))
         end = _start(calls, number) + float(calls.duration[number])
-        if now < end or flow >= 0 or (not recording.ways and now < end + RINGING):
+        if flow >= 0 or now < end + RINGING:
             # products, not sums: the n-th look is at the same instant however it is reached
             at = _start(calls, number) + (n + 1) * PERIOD
             self._env.schedule_record(at, LOOK, number, n + 1, LATE)

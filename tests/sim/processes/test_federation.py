@@ -99,6 +99,9 @@ def hold_to_its_borders(small, run, options):
             assert not crossings(domains, path) & shut(config, start + waited)
         if options["crossing"] == "cut" and len(calls["final_path"][row]) and calls["outcome"][row] == "completed":
             assert not crossings(domains, calls["final_path"][row]) & shut(config, end)
+        if calls["outcome"][row] in {"failed", "dropped"} and "route" in calls["reason"][row]:
+            ends = frozenset((domains[calls["caller"][row]], domains[calls["callee"][row]]))
+            assert ends not in shut(config, end)  # that no route was left was no failure of routing
     routes = trace.columns("routes")
     for row in np.flatnonzero(routes["chosen"]).tolist():
         assert not crossings(domains, routes["path"][row]) & shut(config, routes["time_ns"][row] / 1e9)
@@ -343,6 +346,7 @@ def test_levels_are_those_of_identity():
         ({"federation": {"domains": [THREE[0], THREE[0], THREE[2]]}}, "is there already"),
         (three(pairs=blocked_both_ways("a.org", "b.com")), "no domain 'b.com'"),
         (three(pairs=blocked_both_ways("a.org", "a.org")), "with itself"),
+        (three(pairs=2 * blocked_both_ways("a.org", "b.org")), "what b.org thinks of a.org is said already"),
         (three(changes=[{"at": 1e4, "asking": "a.org", "holding": "b.org"}]), "after the end"),
         (three() | {"control": {"mode": "agents"}}, "modelled control plane"),
         (three() | {"routing": {"batch": 1.0}}, "no batches"),

@@ -101,3 +101,9 @@ def test_a_steady_stream_never_freezes_and_shows_every_frame_after_the_same_dela
     assert asked == []
     assert (seen.freezes, seen.freeze_share) == (0, 0.0)
     assert seen.rate == pytest.approx(1000 * 8 * FPS, rel=0.02)
+
+
+def test_who_sees_one_picture_and_no_more_sees_a_freeze_to_the_end() -> None:
+    frames, _, _ = watch([(0.05, piece(0), False)], until=0.1)
+    seen = frames.seen(3.0)
+    assert (seen.rendered, seen.freezes, seen.freeze_share) == (1, 1, pytest.approx(1.0))

@@ -140,6 +140,13 @@ def test_data_arrive_whole_whatever_is_lost() -> None:
     assert there.sent > pieces
 
 
+def test_a_transfer_is_judged_by_the_time_that_it_took_not_by_how_long_one_looked_on() -> None:
+    spec = SessionSpec(data=Data(size=2e5, rate=1e6))
+    brief, long = (run_session(spec, path(), until=until).there for until in (20.0, 40.0))
+    assert brief.data_seconds == long.data_seconds < 20.0
+    assert brief.mos == long.mos
+
+
 def test_transfers_halve_and_grow_until_a_common_link_is_full() -> None:
     link = TimedLink.steady(LinkParameters(rate_bps=4e5, propagation=0.02, queue_bytes=10_000.0))
     spec = SessionSpec(data=Data(rate=1e6))
