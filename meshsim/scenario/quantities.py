@@ -191,7 +191,7 @@ POLICY_NAMES = (
 ORACLE = "oracle"
 """The policy that sees the truth: it exists in the simulator alone, and under the modelled control plane."""
 
-PROTOCOL_NAMES = ("linkstate", "olsr", "babel", "aodv", "batman")
+PROTOCOL_NAMES = ("linkstate", "olsr", "babel", "aodv", "batman", "backpressure")
 REPUTATION_NAMES = ("additive", "beta")
 MISBEHAVIOUR_NAMES = ("black_hole", "gray_hole")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from meshsim.routing.protocols.aodv import Aodv, AodvConfig
 from meshsim.routing.protocols.babel import Babel
 from meshsim.routing.protocols.babelwire import BabelConfig
+from meshsim.routing.protocols.backpressure import Backpressure, BackpressureConfig
 from meshsim.routing.protocols.base import (
     PROTOCOLS,
     Broadcast,
@@ -28,6 +29,8 @@ __all__ = [
     "AodvConfig",
     "Babel",
     "BabelConfig",
+    "Backpressure",
+    "BackpressureConfig",
     "Batman",
     "BatmanConfig",
     "Broadcast",

@@ -148,10 +148,10 @@ class Following:
 
     def _walked(self, source: int, destination: int, call: int) -> tuple[tuple[int, ...], ...]:
         found = walk(self._mesh, self._world, source, destination)
+        self._mesh.want(source, destination)
         if found.end == "reached":
             return (found.path,)
         self._recorder.event(self._env.now, found.end.replace(" ", "_"), node=found.path[-1], call=call)
-        self._mesh.want(source, destination)
         if found.end == "void":
             self._env.schedule_record(self._env.now + self._silence, "protocol.void", found.path[-2], found.path[-1])
         return ()
