@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,7 +281,7 @@ def _read(path: Path) -> dict[str, list[tuple[float, float, float]]]:
                 raise ConfigError("not a trace of positions", file=str(path), line=1, allowed=[",".join(columns)])
             for row in reader:
                 rows.setdefault(row["node"], []).append(_position(row, str(path), reader.line_num))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         raise ConfigError(f"cannot be read: {error}", file=str(path), key="mobility.trace") from error
     return rows
 

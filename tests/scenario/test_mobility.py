@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 
 import numpy as np
@@ -153,6 +154,30 @@ def test_a_line_without_a_margin_is_no_area_to_walk_in(model):
     with pytest.raises(ConfigError, match="no area") as refused:
         compile_plan(Scenario.model_validate({**CITY, "underlay": line, "mobility": {"model": model, "margin": 0}}), 1)
     assert refused.value.key == "mobility.margin"
+
+
+def _packed() -> bytes:
+    """A gzipped file that was damaged."""
+    whole = bytearray(gzip.compress(b"node,t_s,latitude,longitude\n" + b"peer-000,1,2,3\n" * 999))
+    whole[20:32] = bytes(12)
+    return bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("way.csv.gz", _packed()),
+        ("way.csv.gz", b"node,t_s,latitude,longitude\n"),
+        ("way.csv", b"node,t_s,latitude,longitude\npeer-000,1,0," + b"9" * 200_000),
+        ("way.csv", b"node,t_s,latitude,longitude\npeer-000,1,0,\xff"),
+    ],
+)
+def test_a_trace_that_cannot_be_read_is_refused_by_file(tmp_path, name, content):
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        compile_plan(Scenario.model_validate({**CITY, "mobility": {"model": "trace", "trace": str(file)}}), 1)
+    assert error.value.file == str(file)
 
 
 @pytest.mark.parametrize("text", ["", "node,t_s,latitude,longitude\nnobody,1,0,0\n"])
