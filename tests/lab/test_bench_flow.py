@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from meshsim.lab.bench import flow
-from meshsim.scenario import load
+from meshsim.scenario import compile_plan, load
+from meshsim.sim import begin
 
 
 def cost(name: str, nodes: int, per_hour: float) -> flow.Cost:
@@ -82,3 +83,14 @@ def test_a_small_mesh_is_measured_in_this_process():
         control.probe_period,
         control.digest_period,
     )
+
+
+def test_calls_that_ended_for_people_are_not_under_way(tmp_path):
+    changes = ["control.mode=modelled", "calls.ringing={enabled: true, answer: 0.5}", "duration=90 s", "calls.rate=1"]
+    plan = compile_plan(load("smoke", changes), 1)
+    episode = begin(plan, tmp_path)
+    episode.advance(plan.scenario.duration)
+    under_way = flow.under_way(episode)
+    counts = episode.finish().counts
+    assert under_way == counts["running"] > 0
+    assert counts["unanswered"] > 0

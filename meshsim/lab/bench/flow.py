@@ -216,7 +216,7 @@ def _window(case: Case, episode: Episode, setup: float) -> Cost:
         begun = time.process_time()
         episode.advance(first + (part + 1) * case.window / case.parts)
         seconds.append(time.process_time() - begun)
-        concurrent.append(_under_way(episode))
+        concurrent.append(under_way(episode))
     after = episode.counts
     started, control = after["started"] - before["started"], episode.plan.scenario.control
     per_hour = min(seconds) * case.parts * HOUR / case.window
@@ -239,7 +239,8 @@ def _window(case: Case, episode: Episode, setup: float) -> Cost:
     )
 
 
-def _under_way(episode: Episode) -> int:
+def under_way(episode: Episode) -> int:
+    """Calls that have begun and not ended, in whichever way."""
     counts = episode.counts
     return counts["started"] - sum(counts[name] for name in ("completed", "dropped", "failed", *ASIDE))
 
