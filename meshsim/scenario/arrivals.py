@@ -164,4 +164,4 @@ class Locality(Part):
     radius: Extent = 500e3
     """Metres around the caller; who has nobody there calls anywhere."""
     acquaintances: Annotated[Count, Field(le=10_000)] = 0
-    """How many people everyone ever calls, drawn once for each; 0 sets no limit."""
+    """How many people everyone ever calls at most: so many are drawn once for each, some twice; 0 sets no limit."""
