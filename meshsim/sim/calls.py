@@ -22,7 +22,7 @@ from meshsim.sim.environment import BEFORE
 from meshsim.sim.livecall import LiveCall
 from meshsim.sim.lived import NAN, Lived
 from meshsim.sim.media import PacketMedia
-from meshsim.sim.oracle import HALF_A_CALL, SECOND_LOOK, GhostProbe, finish_probe, relay_probe, replay_probe, start_probe
+from meshsim.sim.oracle import HALF_CALL, SECOND_LOOK, GhostProbe, finish_probe, relay_probe, replay_probe, start_probe
 from meshsim.sim.processes.greeting import Greeting
 from meshsim.sim.processes.steps import CLOSED, Ended, Wait
 from meshsim.sim.receipts import Receipts
@@ -245,7 +245,7 @@ class Switchboard:
                 return ()
 
     def _full(self, node: int) -> bool:
-        return self._world.carried(node) > self._plan.nodes.max_calls.item(node) - HALF_A_CALL
+        return self._world.carried(node) > self._plan.nodes.max_calls.item(node) - HALF_CALL
 
     def _connect(self, call: LiveCall) -> None:
         paths, truth = self._looked_at(call)

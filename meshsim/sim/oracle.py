@@ -102,7 +102,7 @@ def replay_probe(
 GOOD, CUT_OFF = 10.0, -20.0
 """Added to the MOS of a path that meets its target, and of one that carries nothing: no MOS makes up for either."""
 
-HALF_A_CALL = 0.5
+HALF_CALL = 0.5
 """Tolerance when calls are counted: loads are sums of floats."""
 
 
@@ -189,7 +189,7 @@ def _taken(
 
 def _full(world: World, nodes: NDArray[np.int64], indptr: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(P,) which paths have a relay that refuses one more call."""
-    full = world.relaying() > world.plan.nodes.max_calls - HALF_A_CALL
+    full = world.relaying() > world.plan.nodes.max_calls - HALF_CALL
     blocked = full[nodes]
     blocked[indptr[:-1]] = blocked[indptr[1:] - 1] = False
     return np.asarray(np.logical_or.reduceat(blocked, indptr[:-1]))
