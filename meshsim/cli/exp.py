@@ -43,12 +43,18 @@ def list_(root: Path, as_json: bool) -> None:
 @click.argument("name")
 @_ROOT
 @click.option(
-    "--executor", type=click.Choice(["serial"]), default="serial", show_default=True, help="Who runs the batch."
+    "--executor",
+    type=click.Choice(["serial", "processes"]),
+    default="serial",
+    show_default=True,
+    help="Who runs the episodes.",
 )
 @options.out(None, "Folder for the table and the traces; a new one under runs/ when not given.")
 @options.as_json
 def run_(name: str, root: Path, executor: str, out: Path | None, as_json: bool) -> int:
-    """Run the experiment NAME and print the checksum of its table; exit code 3 when an episode failed.
+    """Run the experiment NAME and print means, paired comparisons and the checksum of its table.
+
+    Exit code 3 when an episode failed. The table is the same whoever runs the episodes.
 
     \b
     Example:
@@ -57,5 +63,5 @@ def run_(name: str, root: Path, executor: str, out: Path | None, as_json: bool) 
     from meshsim.lab.experiment import run_experiment
 
     answer = run_experiment(name, out=out, executor=executor, root=root, progress=not as_json)
-    options.emit(answer, json_wanted=as_json)
+    options.emit_tables(answer, json_wanted=as_json)
     return FAILED if answer["failures"] else OK

@@ -94,14 +94,27 @@ def emit_goals(answer: Mapping[str, Any], *, json_wanted: bool) -> int:
     if json_wanted:
         emit(answer, json_wanted=True)
         return goals_code(answer)
+    _print_tables({**answer["tables"], "goals": answer["goals"]})
+    return goals_code(answer)
+
+
+def emit_tables(answer: Mapping[str, Any], *, json_wanted: bool) -> None:
+    """Prints an answer that has `tables`: as one line of JSON, or tables and then the rest for people."""
+    if json_wanted:
+        emit(answer, json_wanted=True)
+        return
+    _print_tables({name: rows for name, rows in answer["tables"].items() if rows})
+    emit({key: value for key, value in answer.items() if key != "tables"}, json_wanted=False)
+
+
+def _print_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     from rich.console import Console
 
     console = Console()
     if not console.is_terminal:
         console.width = FILE_WIDTH
-    for name, rows in {**answer["tables"], "goals": answer["goals"]}.items():
+    for name, rows in tables.items():
         console.print(_table(name, rows))
-    return goals_code(answer)
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -8,8 +8,14 @@ import pandas as pd
 import pytest
 
 from meshsim.lab import experiment as lab_experiment
+from meshsim.lab import questions
+from meshsim.lab.contrasts import Pair, judge, pairs, rows, verdicts
 from meshsim.lab.experiment import list_experiments, load_experiment, run_experiment, table_sha256
+from meshsim.lab.run import run
+from meshsim.measure.records import ASIDE
+from meshsim.measure.trace import Trace
 from meshsim.mesh.errors import ConfigError, TraceError
+from meshsim.scenario import load
 
 if TYPE_CHECKING:
     from meshsim.lab.run import Result
@@ -106,7 +112,7 @@ def test_the_hash_of_a_table_does_not_depend_on_the_order_of_rows() -> None:
 def test_a_failing_run_is_listed_with_the_command_that_repeats_it(
     experiments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = lab_experiment.run
+    real = run
 
     def broken(scenario: str, *, policy: str, seed: int, **more: Any) -> Result:
         if (policy, seed) == ("direct", 2):
@@ -133,7 +139,128 @@ def test_a_folder_of_results_is_never_overwritten(experiments: Path, tmp_path: P
 def test_an_unknown_executor_is_refused(experiments: Path) -> None:
     with pytest.raises(ConfigError) as told:
         run_experiment("tiny_question", executor="ray", root=experiments)
-    assert told.value.allowed == ("serial",)
+    assert told.value.allowed == ("serial", "processes")
+
+
+WIDE = (
+    "question: Does it matter where?\nscenario: smoke\npolicies: [direct, shortest]\nseeds: [1, 2, 3]\n"
+    "variants:\n  - {name: calm}\n  - {name: busy, overrides: [calls.rate=1]}\n"
+    "phases:\n  - {name: late, start: 30 s, end: 1 min}\n"
+    "metrics: [poor_call_rate@late, failovers]\n"
+    "baseline: {policy: direct, variant: calm, metrics: [poor_call_rate, failovers]}\n"
+    "compare:\n  - {better: shortest, worse: direct, metric: poor_call_rate@late}\n"
+)
+
+
+@pytest.fixture
+def wide(experiments: Path, small: tuple[str, ...]) -> Path:
+    """The experiment `tiny_question`, with two worlds, a phase and a baseline."""
+    path = experiments / "07_tiny_question" / "experiment.yaml"
+    path.write_text(f"{WIDE}overrides: [{', '.join(small)}]\n", encoding="utf-8")
+    return experiments
+
+
+def test_worlds_times_policies_times_seeds_are_run_and_compared_within_and_between(wide: Path, tmp_path: Path) -> None:
+    answer = run_experiment("tiny_question", out=tmp_path / "out", root=wide, progress=False)
+    assert (answer["runs"], answer["failures"]) == (12, [])
+    table = pd.read_parquet(answer["table"])
+    assert set(table["variant"]) == {"calm", "busy"}
+    means, compared = answer["tables"].values()
+    assert [row["run"] for row in means] == ["calm: direct", "calm: shortest", "busy: direct", "busy: shortest"]
+    assert list(means[0]) == ["run", "poor_call_rate@late", "failovers"]
+    told = {(row["of"], row["against"]) for row in compared if row["metric"] == "poor_call_rate"}
+    assert told == {
+        ("calm: shortest", "calm: direct"),
+        ("busy: shortest", "busy: direct"),
+        ("busy: direct", "calm: direct"),
+        ("busy: shortest", "calm: shortest"),
+    }
+    assert len(answer["verdicts"]) == 2
+    text = Path(answer["report"]).read_text(encoding="utf-8")
+    assert "variant busy" in text
+    assert "Differences on poor_call_rate" in text
+
+
+def test_a_phase_holds_the_calls_that_began_in_it(wide: Path, tmp_path: Path) -> None:
+    answer = run_experiment("tiny_question", out=tmp_path / "out", root=wide, progress=False)
+    row = pd.read_parquet(answer["table"]).query("variant == 'busy' and policy == 'direct' and seed == 2")
+    calls = Trace(tmp_path / "out" / "runs" / "busy-direct-seed2").table("calls").to_pandas()
+    late = calls[(calls["start_ns"] >= 30e9) & (calls["start_ns"] < 60e9) & ~calls["outcome"].isin(["running", *ASIDE])]
+    assert 0 < len(late) < len(calls)
+    assert row["poor_call_rate@late"].tolist() == [late["poor"].mean()]
+
+
+@pytest.mark.full
+def test_processes_make_the_same_table(wide: Path, tmp_path: Path) -> None:
+    one, two = (
+        run_experiment("tiny_question", out=tmp_path / name, executor=name, root=wide, progress=False)
+        for name in ("serial", "processes")
+    )
+    assert one["table_sha256"] == two["table_sha256"]
+    assert one["tables"] == two["tables"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "nearest"),
+    [
+        ("metrics: [poor_call_rate@late,", "metrics: [poor_call_rate@lat,", "metrics.0", "poor_call_rate@late"),
+        ("{policy: direct,", "{policy: dirct,", "baseline.policy", "direct"),
+        ("variant: calm", "variant: clam", "baseline.variant", "calm"),
+        ("metrics: [poor_call_rate, f", "metrics: [poor_call_rat, f", "baseline.metrics.0", "poor_call_rate"),
+        ("end: 1 min", "end: 20 s", "phases.0", None),
+        ("name: busy", "name: calm", "variants.1", None),
+    ],
+)
+def test_a_mistake_in_worlds_phases_or_the_baseline_is_told_by_its_key(
+    old: str, new: str, key: str, nearest: str | None, wide: Path
+) -> None:
+    edit(wide, old, new)
+    with pytest.raises(ConfigError) as told:
+        load_experiment("tiny_question", wide)
+    assert (told.value.key, told.value.nearest) == (key, nearest)
+
+
+def table_of(**values: list[float]) -> pd.DataFrame:
+    """Poor calls of each policy by seed, in one world."""
+    columns = [
+        {"variant": "", "policy": policy, "seed": seed, "poor_call_rate": value, "convergence_seconds": float("nan")}
+        for policy, of_seeds in values.items()
+        for seed, value in enumerate(of_seeds)
+    ]
+    return pd.DataFrame(columns)
+
+
+def asked(policies: list[str], seeds: int, **more: Any) -> questions.Experiment:
+    whole = {"question": "?", "scenario": "smoke", "policies": policies, "seeds": list(range(seeds))}
+    return questions.Experiment.model_validate(whole | more)
+
+
+def test_comparisons_are_held_to_one_error_rate() -> None:
+    rates = {"direct": [0.30, 0.41, 0.22, 0.35, 0.28], "shortest": [0.27, 0.37, 0.20, 0.31, 0.27]}
+    alone = asked(["direct", "shortest"], 5, baseline={"policy": "direct"})
+    (single,) = rows(judge(alone, table_of(**rates)))
+    assert single["told"] == "lower"
+    noise = {f"n{i}": [0.3 + 0.05 * ((i + seed) % 3) for seed in range(5)] for i in range(20)}
+    crowd = asked(["direct", "shortest", *noise], 5, baseline={"policy": "direct"})
+    together = {row["of"]: row for row in rows(judge(crowd, table_of(**rates, **noise)))}
+    assert len(together) == 21
+    assert together["shortest"]["difference"] == single["difference"]
+    assert together["shortest"]["told"] == "not told apart"
+
+
+def test_what_a_policy_does_not_have_is_not_compared() -> None:
+    experiment = asked(
+        ["direct", "shortest"],
+        2,
+        baseline={"policy": "direct", "metrics": ["convergence_seconds"]},
+        compare=[{"better": "shortest", "worse": "direct", "metric": "convergence_seconds"}],
+    )
+    assert pairs(experiment) == [Pair(("", "shortest"), ("", "direct"), "convergence_seconds")]
+    judged = judge(experiment, table_of(direct=[0.1, 0.2], shortest=[0.1, 0.2]))
+    assert judged == {}
+    ((held, text),) = verdicts(experiment, judged)
+    assert not held
+    assert "cannot be judged" in text
 
 
 def folders(root: Path) -> list[Path]:
@@ -145,6 +272,8 @@ def test_every_experiment_of_the_house_can_be_loaded_and_says_what_was_asked_exp
     for folder in folders(root):
         experiment, _ = load_experiment(folder.name.partition("_")[2], root / "experiments")
         assert experiment.question.endswith("?")
+        for variant in experiment.worlds:
+            load(experiment.scenario, (*experiment.overrides, *variant.overrides))
         story = (folder / "README.md").read_text(encoding="utf-8")
         places = [story.index(f"**{part}") for part in ("Question", "Expectation", "Run", "Finding")]
         assert places == sorted(places)

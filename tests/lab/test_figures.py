@@ -29,6 +29,17 @@ NOTHING = TRUST.iloc[:0]
 FIGURES: dict[str, Callable[[], Figure]] = {
     "poor_rates": lambda: figures.poor_rates(RATES),
     "poor_rates of nothing poor": lambda: figures.poor_rates({"direct": Interval(0.0, 0.0, 0.0)}),
+    "differences": lambda: figures.differences(
+        {"a - b": Interval(-0.1, -0.2, -0.05), "c - b": Interval(0.0, -0.1, 0.1)}
+    ),
+    "bands": lambda: figures.bands(
+        [0, 1],
+        {"olsr": [[0.1, 0.2], [0.3, np.nan]], "x": [[0, 1]]},
+        xlabel="x",
+        ylabel="y",
+        title="T",
+        shaded=(0.2, 0.4, "outage"),
+    ),
     "reputation": lambda: figures.reputation(TRUST, ["honest", "gray_hole"]),
     "reputation of nobody": lambda: figures.reputation(NOTHING, ["honest"]),
     "training": lambda: figures.training({"train": [2.0, 1.0], "validation": [2.1, 1.5]}),

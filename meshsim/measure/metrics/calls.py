@@ -76,6 +76,14 @@ def _failed(calls: dict[str, Any]) -> NDArray[np.float64]:
     return _is(calls, "failed", "dropped")[_ended(calls)].astype(np.float64)
 
 
+def _dropped(calls: dict[str, Any]) -> NDArray[np.float64]:
+    return _is(calls, "dropped")[_ended(calls)].astype(np.float64)
+
+
+def _moved(calls: dict[str, Any]) -> NDArray[np.float64]:
+    return np.asarray(calls["failovers"], dtype=np.float64)[_ended(calls)]
+
+
 def _answered(calls: dict[str, Any]) -> NDArray[np.float64]:
     rang = np.isfinite(np.asarray(calls["ring_seconds"], dtype=np.float64)) & ~_is(calls, "running", "refused")
     return (~_is(calls, *ASIDE))[rang].astype(np.float64)
@@ -93,7 +101,7 @@ def _through_borders(calls: dict[str, Any]) -> NDArray[np.float64]:
 def _waited(name: str) -> Callable[[dict[str, Any]], NDArray[np.float64]]:
     def of(calls: dict[str, Any]) -> NDArray[np.float64]:
         seconds = np.asarray(calls[name], dtype=np.float64)
-        return seconds[_over(calls) & np.isfinite(seconds)]
+        return seconds[_over(calls) & (seconds > 0.0)]
 
     return of
 
@@ -158,6 +166,16 @@ for _metric in (
         of=_failed,
     ),
     Metric(
+        name="dropped_call_rate",
+        unit="1",
+        lower_is_better=True,
+        text="share of calls that were cut after media had flowed",
+        of=_dropped,
+    ),
+    Metric(
+        name="failovers", unit="/call", lower_is_better=True, text="changes of route under way, by call", of=_moved
+    ),
+    Metric(
         name="relayed_call_rate", unit="1", lower_is_better=True, text="share of routed calls over a relay", of=_relayed
     ),
     Metric(
@@ -181,14 +199,14 @@ for _metric in (
         name="answer_rate",
         unit="1",
         lower_is_better=False,
-        text="share of calls that rang and were answered",
+        text="share of calls to people that were answered, not busy, silent, declined or rung out",
         of=_answered,
     ),
     Metric(
         name="ring_seconds",
         unit="s",
         lower_is_better=True,
-        text="ringing until answered or given up",
+        text="ringing until answered or given up, of calls that rang",
         of=_waited("ring_seconds"),
     ),
     Metric(

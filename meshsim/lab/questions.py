@@ -1,0 +1,196 @@
+"""What an experiment asks: the file `experiments/NN_question/experiment.yaml`, read and checked before any run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from meshsim.lab.run import choosers
+from meshsim.measure.metrics import METRICS
+from meshsim.mesh.errors import ConfigError, nearest
+from meshsim.scenario.problems import explain
+from meshsim.scenario.quantities import Duration, PartName, PositiveDuration, refuse
+from meshsim.scenario.text import Text, dotted, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+FOLDER = Path("experiments")
+
+
+class _Said(BaseModel):
+    """Base of what a person writes of an experiment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Comparison(_Said):
+    """Which policy is claimed to beat which, on what."""
+
+    better: str
+    """One of the experiment's policies."""
+    worse: str
+    """Another one."""
+    metric: str = "poor_call_rate"
+    """A metric, or one in a phase: `poor_call_rate@after`."""
+
+
+class Variant(_Said):
+    """A world in which all policies run on all seeds, beside other worlds."""
+
+    name: PartName
+    """Short, told in the table."""
+    overrides: tuple[str, ...] = ()
+    """`key=value` each, after those of the experiment."""
+
+
+class Phase(_Said):
+    """A stretch of the episode; `metric@name` is the metric of what began in it."""
+
+    name: PartName
+    """Short: `after`."""
+    start: Duration
+    """Seconds of the episode."""
+    end: PositiveDuration
+    """Seconds of the episode."""
+
+    @model_validator(mode="after")
+    def _forward(self) -> Self:
+        if self.start >= self.end:
+            raise refuse(f"ends at {self.end:g} s, before it starts", allowed=["start < end"])
+        return self
+
+
+class Baseline(_Said):
+    """What all others are compared with."""
+
+    policy: str | None = None
+    """Every other policy is compared with this one, within each variant."""
+    variant: str | None = None
+    """Every other variant is compared with this one, for each policy."""
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("poor_call_rate",)
+    """On what."""
+
+
+class Experiment(_Said):
+    """A question, and the runs that answer it."""
+
+    question: Annotated[str, Field(min_length=1)]
+    """In words."""
+    scenario: str
+    """A preset's name, or a file beside `experiment.yaml` or where the command is given."""
+    policies: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Policies and routing protocols; each is run on every seed (common random numbers)."""
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    """Each is one episode per policy and variant."""
+    overrides: tuple[str, ...] = ()
+    """For all runs, `key=value`."""
+    variants: tuple[Variant, ...] = ()
+    """Worlds to run all policies in; the scenario as it is when there are none."""
+    phases: tuple[Phase, ...] = ()
+    """Stretches of the episode that are told by themselves."""
+    metrics: tuple[str, ...] = ()
+    """Columns that are shown; all metrics when none is named. The table has all in any case."""
+    baseline: Baseline | None = None
+    """What all others are compared with."""
+    compare: tuple[Comparison, ...] = ()
+    """Claims to judge, in each variant."""
+
+    @property
+    def worlds(self) -> tuple[Variant, ...]:
+        """The variants, or the scenario as it is under the empty name."""
+        return self.variants or (_PLAIN,)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The columns to show."""
+        return self.metrics or tuple(METRICS)
+
+    @property
+    def phased(self) -> tuple[str, ...]:
+        """All `metric@phase` that are named anywhere, each once."""
+        judged = self.baseline.metrics if self.baseline else ()
+        named = (*self.metrics, *judged, *(one.metric for one in self.compare))
+        return tuple(dict.fromkeys(name for name in named if "@" in name))
+
+
+_PLAIN = Variant.model_construct(name="", overrides=())
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An experiment's slug and where it lives."""
+
+    slug: str
+    folder: Path
+
+
+def list_experiments(root: Path = FOLDER) -> list[Found]:
+    """All experiments below `root`, by number."""
+    return [Found(path.parent.name.partition("_")[2], path.parent) for path in sorted(root.glob("*/experiment.yaml"))]
+
+
+def load_experiment(name: str, root: Path = FOLDER) -> tuple[Experiment, Found]:
+    """The experiment called `name` (its slug, without the number).
+
+    Raises:
+        ConfigError: If there is none, or its file is wrong.
+    """
+    known = {found.slug: found for found in list_experiments(root)}
+    if name not in known:
+        raise ConfigError(
+            f"no experiment {name!r} in the folder {root}", allowed=sorted(known), nearest=nearest(name, known)
+        )
+    found = known[name]
+    path = found.folder / "experiment.yaml"
+    text = parse(path.read_text(encoding="utf-8"), file=str(path))
+    try:
+        experiment = Experiment.model_validate(text.value)
+    except ValidationError as error:
+        raise explain(error, Experiment, text, file=str(path), overrides={}) from error
+    _check_names(experiment, text, str(path))
+    if (found.folder / experiment.scenario).is_file():
+        experiment = experiment.model_copy(update={"scenario": str(found.folder / experiment.scenario)})
+    return experiment, found
+
+
+def _check_names(experiment: Experiment, text: Text, file: str) -> None:
+    for place, name, known in _names(experiment):
+        if name not in known:
+            raise ConfigError(
+                f"unknown name {name!r}", file=file, line=text.line(place), key=dotted(place), allowed=sorted(known),
+                nearest=nearest(name, known),
+            )  # fmt: skip
+    for key, names in (
+        ("policies", experiment.policies),
+        ("seeds", experiment.seeds),
+        ("variants", [variant.name for variant in experiment.variants]),
+        ("phases", [phase.name for phase in experiment.phases]),
+    ):
+        for i, one in enumerate(names):
+            if one in names[:i]:
+                raise ConfigError(f"{one!r} comes twice", file=file, line=text.line((key, i)), key=dotted((key, i)))
+
+
+def _names(experiment: Experiment) -> Iterator[tuple[tuple[str | int, ...], str, Iterable[str]]]:
+    """Every name of a policy, variant or metric: where it stands, and what it may be."""
+    phased = [f"{metric}@{phase.name}" for metric in METRICS for phase in experiment.phases]
+    metrics = [*METRICS, *phased]
+    for i, policy in enumerate(experiment.policies):
+        yield ("policies", i), policy, choosers()
+    for i, metric in enumerate(experiment.metrics):
+        yield ("metrics", i), metric, metrics
+    for i, compare in enumerate(experiment.compare):
+        yield ("compare", i, "better"), compare.better, experiment.policies
+        yield ("compare", i, "worse"), compare.worse, experiment.policies
+        yield ("compare", i, "metric"), compare.metric, metrics
+    if (baseline := experiment.baseline) is not None:
+        if baseline.policy is not None:
+            yield ("baseline", "policy"), baseline.policy, experiment.policies
+        if baseline.variant is not None:
+            yield ("baseline", "variant"), baseline.variant, [variant.name for variant in experiment.variants]
+        for i, metric in enumerate(baseline.metrics):
+            yield ("baseline", "metrics", i), metric, metrics
