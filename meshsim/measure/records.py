@@ -111,7 +111,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("loss", "float64", "as lived, worse direction"),
         ("mos", "float64", "by the model of its media (mesh.quality), NaN when not connected"),
         ("poor", "bool", "beyond the target of its media (mesh.quality), or not connected"),
-        ("ring_seconds", "float64", "until answered or given up; NaN where calls are answered at once"),
+        ("ring_seconds", "float64", "until answered or given up, 0 if nothing rang; NaN where nobody rings"),
         ("resolve_seconds", "float64", "until another domain said who is called; NaN within a domain"),
         ("borders", "int32", "border relays on the first route between domains, -1 within a domain or without route"),
         ("rate_share", "float64", "of its full rate that it sent, mean, worse direction"),

@@ -101,9 +101,14 @@ def _through_borders(calls: dict[str, Any]) -> NDArray[np.float64]:
 def _waited(name: str) -> Callable[[dict[str, Any]], NDArray[np.float64]]:
     def of(calls: dict[str, Any]) -> NDArray[np.float64]:
         seconds = np.asarray(calls[name], dtype=np.float64)
-        return seconds[_over(calls) & (seconds > 0.0)]
+        return seconds[_over(calls) & np.isfinite(seconds)]
 
     return of
+
+
+def _rung(calls: dict[str, Any]) -> NDArray[np.float64]:
+    waited = _waited("ring_seconds")(calls)
+    return waited[waited > 0.0]
 
 
 def _relayed(calls: dict[str, Any]) -> NDArray[np.float64]:
@@ -172,9 +177,7 @@ for _metric in (
         text="share of calls that were cut after media had flowed",
         of=_dropped,
     ),
-    Metric(
-        name="failovers", unit="/call", lower_is_better=True, text="changes of route under way, by call", of=_moved
-    ),
+    Metric(name="failovers", unit="/call", lower_is_better=True, text="changes of route under way, by call", of=_moved),
     Metric(
         name="relayed_call_rate", unit="1", lower_is_better=True, text="share of routed calls over a relay", of=_relayed
     ),
@@ -207,7 +210,7 @@ for _metric in (
         unit="s",
         lower_is_better=True,
         text="ringing until answered or given up, of calls that rang",
-        of=_waited("ring_seconds"),
+        of=_rung,
     ),
     Metric(
         name="refused_call_rate",

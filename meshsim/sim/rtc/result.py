@@ -67,7 +67,7 @@ class DirectionResult:
         data_bytes: Data that came, bytes, each counted once.
         data_seconds: Until the last of them.
         target: Mean target of the sender, bits per second on the wire.
-        mos: Of what was lived through, on the scale of the media's own model; NaN if nothing came.
+        mos: Of what was lived through, on the scale of the media's own model; NaN if no speech or data came.
         sources: All sources heard.
     """
 

@@ -54,6 +54,7 @@ def test_a_call_that_people_end_says_how_and_is_neither_failed_nor_poor(options,
     assert ended
     assert set(ended) == {(outcome, reason)}
     assert METRICS["answer_rate"].value(trace) == 0.0
+    assert (METRICS["ring_seconds"].samples(trace) > 0.0).all()  # silence and busy lines are no short rings
     assert np.isnan(METRICS["failed_call_rate"].value(trace))
     assert not np.asarray(calls["poor"])[np.asarray(calls["outcome"]) == outcome].any()
     assert all(len(path) == 0 for path in calls["path"])
