@@ -130,16 +130,23 @@ class Found:
 
 def list_experiments(root: Path = FOLDER) -> list[Found]:
     """All experiments below `root`, by number."""
-    return [Found(path.parent.name.partition("_")[2], path.parent) for path in sorted(root.glob("*/experiment.yaml"))]
+    folders = [path.parent for path in sorted(root.glob("*/experiment.yaml"))]
+    return [Found(_slug(folder.name.partition("_")[2]), folder) for folder in folders]
+
+
+def _slug(name: str) -> str:
+    """Words with dashes between, however a person wrote them."""
+    return name.replace("_", "-")
 
 
 def load_experiment(name: str, root: Path = FOLDER) -> tuple[Experiment, Found]:
-    """The experiment called `name` (its slug, without the number).
+    """The experiment called `name` (its slug, without the number; `_` stands for `-`).
 
     Raises:
         ConfigError: If there is none, or its file is wrong.
     """
     known = {found.slug: found for found in list_experiments(root)}
+    name = _slug(name)
     if name not in known:
         raise ConfigError(
             f"no experiment {name!r} in the folder {root}", allowed=sorted(known), nearest=nearest(name, known)

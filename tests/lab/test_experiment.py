@@ -33,13 +33,13 @@ def test_experiments_are_listed_by_number_and_named_by_their_question(experiment
     (experiments / "02_other").mkdir()
     (experiments / "02_other" / "experiment.yaml").write_text("")
     (experiments / "notes").mkdir()
-    assert [found.slug for found in list_experiments(experiments)] == ["other", "tiny_question"]
+    assert [found.slug for found in list_experiments(experiments)] == ["other", "tiny-question"]
 
 
 def test_an_unknown_experiment_is_answered_with_the_nearest(experiments: Path) -> None:
     with pytest.raises(ConfigError) as told:
         load_experiment("tiny_qestion", experiments)
-    assert told.value.nearest == "tiny_question"
+    assert told.value.nearest == "tiny-question"
 
 
 @pytest.mark.parametrize(
@@ -277,4 +277,4 @@ def test_every_experiment_of_the_house_can_be_loaded_and_says_what_was_asked_exp
         story = (folder / "README.md").read_text(encoding="utf-8")
         places = [story.index(f"**{part}") for part in ("Question", "Expectation", "Run", "Finding")]
         assert places == sorted(places)
-        assert f"meshsim exp run {folder.name.partition('_')[2]}" in story
+        assert f"meshsim exp run {folder.name.partition('_')[2].replace('_', '-')}" in story
