@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -95,7 +96,7 @@ def _cached(path: str, _stamp: int, column: str, unit: str, most: float | None, 
     try:
         with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf-8", newline="") as file:
             lengths = _lengths(list(csv.reader(file)), column, strict=most is None)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         raise refuse(f"{path} cannot be read as CSV: {error}") from error
     seconds = np.sort(np.array(lengths, dtype=np.float64)) * _SECONDS[unit]
     kept = seconds[(seconds > 0.0) & (seconds <= (most or LONGEST))]

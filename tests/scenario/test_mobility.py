@@ -159,7 +159,7 @@ def test_a_line_without_a_margin_is_no_area_to_walk_in(model):
 def _packed() -> bytes:
     """A gzipped file that was damaged."""
     whole = bytearray(gzip.compress(b"node,t_s,latitude,longitude\n" + b"peer-000,1,2,3\n" * 999))
-    whole[20:32] = bytes(12)
+    whole[12:16] = b"\xff" * 4
     return bytes(whole)
 
 

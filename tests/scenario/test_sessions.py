@@ -206,6 +206,15 @@ def test_files_without_lengths_are_refused_by_line(content, told, tmp_path):
         law_of({"law": "trace", "file": str(path)})
 
 
+def test_a_damaged_file_of_lengths_is_refused(tmp_path):
+    path = tmp_path / "lengths.csv.gz"
+    whole = bytearray(gzip.compress(b"5\n" * 5000))
+    whole[12:16] = b"\xff" * 4
+    path.write_bytes(bytes(whole))
+    with pytest.raises(ValidationError, match="cannot be read"):
+        law_of({"law": "trace", "file": str(path)})
+
+
 @pytest.mark.parametrize("name", ["bittorrent", "p2p_viewer", "bitcoin"])
 def test_lengths_found_from_ages_bring_those_ages_back(name):
     law = NAMED[name]
