@@ -5,6 +5,7 @@ import pytest
 
 from meshsim import scenario
 from meshsim.lab.headroom import headroom
+from meshsim.mesh.errors import ConfigError
 from meshsim.scenario.topologies import registry
 
 QUIET = (
@@ -37,6 +38,15 @@ def test_what_crossing_transit_spoils_relays_repair() -> None:
     found = headroom(plan("underlay.topology=sndlib/polska", *thin), pairs=60, instants=(10.0,))
     assert found.jitter > 0.2
     assert found.repaired > 0.9
+
+
+def test_worlds_without_relays_or_questions_are_refused() -> None:
+    polska = plan("underlay.topology=sndlib/polska")
+    with pytest.raises(ConfigError, match="2 pairs at 3 instants"):
+        headroom(polska, pairs=2)
+    alone = plan("underlay.topology=sndlib/polska", "nodes.roles={relay: 0, super_node: 0}")
+    with pytest.raises(ConfigError, match="60 peers, 0 relaying nodes"):
+        headroom(alone)
 
 
 def test_the_same_plan_has_the_same_headroom() -> None:

@@ -53,17 +53,17 @@ def test_codecs_under_loss_rate_as_published(codec: str, percent: float, mos: fl
     assert float(rate(CODECS[codec], loss=percent / 100).mos) == pytest.approx(mos, abs=1.5e-3)
 
 
-# codec, Ie, Bpl, symmetric path, Ta ms, Ppl %, BurstR, R, Idd, Idte, Idle, Ie,eff: rows of emodel_g107/vectors.csv
+# codec, Ie, Bpl, symmetric path, Ta ms, Ppl %, BurstR, R, Idd, Idte, Idle, Ie,eff, MOS: rows of emodel_g107/vectors.csv
 VECTORS = [
-    (0.0, 25.1, False, 200.0, 0.0, 1.0, 90.162, 3.044, 0.0, 0.149, 0.0),
-    (0.0, 25.1, True, 500.0, 10.0, 1.0, 27.738, 30.636, 6.564, 1.352, 27.066),
-    (0.0, 4.3, True, 250.0, 2.0, 1.0, 49.018, 8.917, 4.243, 1.019, 30.159),
-    (5.0, 10.0, False, 250.0, 10.0, 1.0, 34.289, 8.917, 0.0, 0.149, 50.0),
-    (11.0, 19.0, True, 200.0, 2.0, 1.0, 66.805, 3.044, 3.571, 0.935, 19.0),
-    (15.0, 16.1, True, 20.0, 1.0, 1.0, 72.853, 0.0, 0.392, 0.432, 19.678),
-    (0.0, 25.1, True, 0.0, 0.0, 1.0, 93.206, 0.0, 0.0, 0.149, 0.0),
-    (0.0, 4.3, False, 200.0, 3.0, 1.0, 51.121, 3.044, 0.0, 0.149, 39.041),
-    (0.0, 4.3, False, 150.0, 10.0, 1.0, 26.609, 0.164, 0.0, 0.149, 66.434),
+    (0.0, 25.1, False, 200.0, 0.0, 1.0, 90.162, 3.044, 0.0, 0.149, 0.0, 4.3429),
+    (0.0, 25.1, True, 500.0, 10.0, 1.0, 27.738, 30.636, 6.564, 1.352, 27.066, 1.5182),
+    (0.0, 4.3, True, 250.0, 2.0, 1.0, 49.018, 8.917, 4.243, 1.019, 30.159, 2.5235),
+    (5.0, 10.0, False, 250.0, 10.0, 1.0, 34.289, 8.917, 0.0, 0.149, 50.0, 1.7946),
+    (11.0, 19.0, True, 200.0, 2.0, 1.0, 66.805, 3.044, 3.571, 0.935, 19.0, 3.4438),
+    (15.0, 16.1, True, 20.0, 1.0, 1.0, 72.853, 0.0, 0.392, 0.432, 19.678, 3.7278),
+    (0.0, 25.1, True, 0.0, 0.0, 1.0, 93.206, 0.0, 0.0, 0.149, 0.0, 4.4094),
+    (0.0, 4.3, False, 200.0, 3.0, 1.0, 51.121, 3.044, 0.0, 0.149, 39.041, 2.6339),
+    (0.0, 4.3, False, 150.0, 10.0, 1.0, 26.609, 0.164, 0.0, 0.149, 66.434, 1.4749),
 ]
 
 
@@ -93,7 +93,7 @@ def test_all_tabled_vectors_agree_to_their_last_digit() -> None:
 
 
 def test_some_tabled_vectors_agree() -> None:
-    for ie, bpl, echo, ta, ppl, ratio, r, idd, idte, idle, equipment in VECTORS:
+    for ie, bpl, echo, ta, ppl, ratio, r, idd, idte, idle, equipment, mos in VECTORS:
         said = narrowband(
             Connection(
                 ie=ie, bpl=bpl, ta=ta, t=ta if echo else 0.0, tr=2 * ta if echo else 0.0, ppl=ppl, burst_ratio=ratio
@@ -101,6 +101,7 @@ def test_some_tabled_vectors_agree() -> None:
         )
         parts = (said.rating.value, said.delay, said.talker_echo, said.listener_echo, said.equipment)
         assert [float(part) for part in parts] == pytest.approx([r, idd, idte, idle, equipment], abs=6e-4)
+        assert float(said.rating.mos) == pytest.approx(mos, abs=1e-4)
 
 
 def test_an_echo_free_call_is_judged_alike_by_the_short_form() -> None:
