@@ -111,7 +111,7 @@ worlds = st.fixed_dictionaries({"pairs": pairs, "changes": changes, "crossing": 
 relaxed = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
-@settings(max_examples=4, **relaxed)
+@settings(max_examples=3, **relaxed)
 @given(worlds)
 def test_no_call_and_no_relay_crosses_a_border_that_is_closed_when_it_is_taken(small, run, options):
     hold_to_its_borders(small, run, options)

@@ -79,10 +79,9 @@ def test_shares_of_answers_are_those_of_the_scenario(small, run):
 
 
 def test_the_busy_are_told_apart_or_ring_all_the_same(small, run):
-    busy = ringing(answer=1.0, decline=0.0)
-    busy["calls"]["rate"] = 1.5
-    waiting = ringing(answer=1.0, decline=0.0, busy="ring")
-    waiting["calls"]["rate"] = 1.5
+    busy, waiting = (ringing(answer=1.0, decline=0.0, busy=how) for how in ("refuse", "ring"))
+    for options in (busy, waiting):
+        options["calls"]["rate"], options["duration"] = 1.5, 60.0
     assert run(small(**busy)).counts["busy"] > 0
     assert run(small(**waiting)).counts["busy"] == 0
 
