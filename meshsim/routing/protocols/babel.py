@@ -22,33 +22,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from meshsim.mesh.errors import RemoteProtocolError
+from meshsim.routing.protocols import babelwire as wire
 from meshsim.routing.protocols import sensing
-from meshsim.routing.protocols.babelwire import (
-    DUMP,
-    FAR,
-    HELLO,
-    HELLO_BODY,
-    IHU,
-    IHU_ROW,
-    INFINITE,
-    MOST_ROUTES,
-    REQUEST,
-    REQUEST_BODY,
-    ROUTE_ROW,
-    UNIT,
-    UPDATE,
-    BabelConfig,
-    Chosen,
-    Distance,
-    Route,
-    Sought,
-    link_cost,
-    read_hello,
-    read_ihu,
-    read_request,
-    read_update,
-    reception_cost,
-)
+from meshsim.routing.protocols.babelwire import BabelConfig, Chosen, Distance, Route, Sought
 from meshsim.routing.protocols.base import PROTOCOLS, Dice, Effect, Outbox, Timers
 from meshsim.routing.protocols.packet import SEQUENCES, Message, decode, is_newer
 from meshsim.routing.protocols.sensing import Heard
@@ -98,11 +74,11 @@ class Babel:
 
     name: ClassVar[str] = "babel"
     kinds: ClassVar[Mapping[int, str]] = {
-        HELLO: "hello",
-        IHU: "ihu",
-        UPDATE: "update",
-        REQUEST: "seqno request",
-        DUMP: "route request",
+        wire.HELLO: "hello",
+        wire.IHU: "ihu",
+        wire.UPDATE: "update",
+        wire.REQUEST: "seqno request",
+        wire.DUMP: "route request",
     }
     promises_loop_freedom: ClassVar[bool] = True
 
@@ -132,15 +108,15 @@ class Babel:
     def _take(self, message: Message, source: int, now: float) -> None:
         if message.origin != source or source == self.address:
             raise RemoteProtocolError("a message that was passed on")
-        if message.kind == HELLO:
+        if message.kind == wire.HELLO:
             self._hear(message, source, now)
-        elif message.kind == IHU:
-            self._acknowledge(source, read_ihu(message.body), now)
-        elif message.kind == UPDATE:
+        elif message.kind == wire.IHU:
+            self._acknowledge(source, wire.read_ihu(message.body), now)
+        elif message.kind == wire.UPDATE:
             self._learn(message, source, now)
-        elif message.kind == REQUEST:
+        elif message.kind == wire.REQUEST:
             self._asked(message, source, now)
-        elif message.kind == DUMP:
+        elif message.kind == wire.DUMP:
             self._dump(source, now)
         else:
             raise RemoteProtocolError(f"a message of kind {message.kind}")
@@ -192,25 +168,25 @@ class Babel:
     def _say_hello(self, now: float) -> None:
         self._expire(now)
         self._hellos = (self._hellos + 1) % SEQUENCES
-        body = HELLO_BODY.pack(self._session, sensing.stamp(now))
+        body = wire.HELLO_BODY.pack(self._session, sensing.stamp(now))
         holds = self.config.hold * self.config.hello
-        self._outbox.say(self._message(HELLO, body, holds)._replace(sequence=self._hellos))
+        self._outbox.say(self._message(wire.HELLO, body, holds)._replace(sequence=self._hellos))
         rows = [
-            IHU_ROW.pack(
+            wire.IHU_ROW.pack(
                 node,
-                reception_cost(heard, self.config, now),
+                wire.reception_cost(heard, self.config, now),
                 heard.stamp,
                 min(round((now - heard.at) / sensing.TICK), _LONGEST),
             )
             for node, heard in self._heard.items()
         ]
         if rows:
-            self._outbox.say(self._message(IHU, b"".join(rows), holds))
+            self._outbox.say(self._message(wire.IHU, b"".join(rows), holds))
         self._timers.set("hello", now + self._dice.early(self.config.hello))
         self._measure(now)
 
     def _hear(self, message: Message, source: int, now: float) -> None:
-        session, clock = read_hello(message.body)
+        session, clock = wire.read_hello(message.body)
         if not self._is_of_now(source, session, now):
             return
         heard = self._heard.get(source)
@@ -235,12 +211,12 @@ class Babel:
             return
         cost, then, held = mine
         known = heard.hears_us(now)
-        heard.reverse = UNIT / cost if cost < INFINITE else 0.0
+        heard.reverse = wire.UNIT / cost if cost < wire.INFINITE else 0.0
         heard.until = now + self.config.hold * self.config.hello
         if then:
             heard.measure(max(sensing.since(now, then) - held, 0.0))
         if not known:
-            self._outbox.tell(source, self._message(DUMP, b"", self.config.update))
+            self._outbox.tell(source, self._message(wire.DUMP, b"", self.config.update))
             self._measure(now)
             self._dump(source, now)
 
@@ -262,8 +238,8 @@ class Babel:
 
     def _void(self, ways: dict[int, Route], neighbour: int, now: float) -> None:
         route = ways.pop(neighbour)
-        if route.metric < INFINITE:
-            ways[neighbour] = Route(route.sequence, INFINITE, now + self.config.hold * self.config.update)
+        if route.metric < wire.INFINITE:
+            ways[neighbour] = Route(route.sequence, wire.INFINITE, now + self.config.hold * self.config.update)
 
     def _forget_routes(self, neighbour: int, now: float) -> None:
         for destination, ways in list(self._routes.items()):
@@ -272,7 +248,7 @@ class Babel:
 
     def _measure(self, now: float) -> None:
         """Takes what links cost now; routes follow."""
-        costs = {node: link_cost(heard, self.config, now) for node, heard in self._heard.items()}
+        costs = {node: wire.link_cost(heard, self.config, now) for node, heard in self._heard.items()}
         if costs != self._costs:
             self._costs = costs
             self._choose_all(now)
@@ -280,7 +256,7 @@ class Babel:
     # Routes -----------------------------------------------------------------------------------------------------------
 
     def _learn(self, message: Message, source: int, now: float) -> None:
-        routes = read_update(message.body)
+        routes = wire.read_update(message.body)
         if source not in self._heard or not self._is_of_now(source, message.sequence, now):
             return
         expires = now + min(message.validity, self.config.hold * self.config.update)
@@ -288,20 +264,32 @@ class Babel:
             if destination == self.address:
                 continue
             ways = self._routes.setdefault(destination, {})
-            if metric < INFINITE:
+            if metric < wire.INFINITE:
                 ways[source] = Route(sequence, metric, expires)
             elif source in ways:
                 self._void(ways, source, now)
-            self._choose(destination, now)
+            if self._matters(destination, source):
+                self._choose(destination, now)
             self._complain(destination, source, now)
         self._answer(now)
+
+    def _matters(self, destination: int, source: int) -> bool:
+        """Whether what `source` has announced may change the choice; most of what comes only says the same again."""
+        chosen, route = self._chosen.get(destination), self._routes[destination].get(source)
+        if chosen is None or route is None:
+            return True
+        full = self._full(source, route)
+        if chosen.neighbour == source:
+            return (full, route.sequence) != (chosen.metric, chosen.sequence)
+        return full < chosen.metric * (1.0 - self.config.hysteresis) and self._is_feasible(destination, route)
 
     def _is_feasible(self, destination: int, route: Route) -> bool:
         nearest = self._nearest.get(destination)
         return nearest is None or nearest.admits(route.sequence, route.metric)
 
     def _full(self, neighbour: int, route: Route) -> int:
-        return min(route.metric + self._costs.get(neighbour, INFINITE), INFINITE)
+        full = route.metric + self._costs.get(neighbour, wire.INFINITE)
+        return min(wire.INFINITE, full)
 
     def _choose_all(self, now: float) -> None:
         for destination in list(self._routes):
@@ -327,13 +315,12 @@ class Babel:
     def _best(self, destination: int, now: float) -> Chosen | None:
         best, rank = None, math.inf
         kept, bonus = self._chosen.get(destination), 1.0 - self.config.hysteresis
+        anyone = self._tells(now)
         for neighbour, route in self._routes.get(destination, {}).items():
             full = self._full(neighbour, route)
-            direct_only = neighbour != destination and not self._tells(now)
-            if full >= INFINITE or direct_only or not self._is_feasible(destination, route):
-                continue
             own = full * bonus if kept is not None and kept.neighbour == neighbour else full
-            if own < rank:
+            takes = full < wire.INFINITE and own < rank and (anyone or neighbour == destination)
+            if takes and self._is_feasible(destination, route):
                 best, rank = Chosen(neighbour, route.sequence, full), own
         return best
 
@@ -342,7 +329,7 @@ class Babel:
         return now >= self.now + self.config.quiet
 
     def _differs(self, destination: int, new: Chosen) -> bool:
-        told = self._told.get(destination, INFINITE)
+        told = self._told.get(destination, wire.INFINITE)
         return abs(new.metric - told) > self.config.change * told
 
     # Updates ----------------------------------------------------------------------------------------------------------
@@ -350,25 +337,25 @@ class Babel:
     def _announced(self, destination: int, now: float) -> bytes:
         """A route as it is announced now; the feasibility distance is kept before (section 3.7.3)."""
         if destination == self.address:
-            return ROUTE_ROW.pack(destination, self._sequence, 0)
+            return wire.ROUTE_ROW.pack(destination, self._sequence, 0)
         chosen = self._chosen.get(destination)
         if chosen is None:
             nearest = self._nearest.get(destination)
-            self._told[destination] = INFINITE
-            return ROUTE_ROW.pack(destination, 0 if nearest is None else nearest.sequence, INFINITE)
+            self._told[destination] = wire.INFINITE
+            return wire.ROUTE_ROW.pack(destination, 0 if nearest is None else nearest.sequence, wire.INFINITE)
         nearest = self._nearest.get(destination)
         if nearest is None or nearest.admits(chosen.sequence, chosen.metric):
             self._nearest[destination] = Distance(chosen.sequence, chosen.metric, now)
         else:
             self._nearest[destination] = nearest._replace(at=now)
         self._told[destination] = chosen.metric
-        return ROUTE_ROW.pack(destination, chosen.sequence, chosen.metric)
+        return wire.ROUTE_ROW.pack(destination, chosen.sequence, chosen.metric)
 
     def _updates(self, destinations: Iterable[int], now: float) -> Iterable[Message]:
         rows = [self._announced(destination, now) for destination in destinations]
-        for at in range(0, len(rows), MOST_ROUTES):
-            body = b"".join(rows[at : at + MOST_ROUTES])
-            yield self._message(UPDATE, body, self.config.hold * self.config.update)
+        for at in range(0, len(rows), wire.MOST_ROUTES):
+            body = b"".join(rows[at : at + wire.MOST_ROUTES])
+            yield self._message(wire.UPDATE, body, self.config.hold * self.config.update)
 
     def _known(self, now: float) -> list[int]:
         """What is announced of: oneself, and of a node that forwards all it reaches."""
@@ -408,11 +395,11 @@ class Babel:
         if route is None or nearest is None or self._is_feasible(destination, route):
             return
         chosen = self._chosen.get(destination)
-        bar = INFINITE if chosen is None else chosen.metric * (1.0 - self.config.hysteresis)
+        bar = wire.INFINITE if chosen is None else chosen.metric * (1.0 - self.config.hysteresis)
         if self._full(neighbour, route) < bar:
             self._seek(destination, (nearest.sequence + 1) % SEQUENCES, now, to=neighbour)
 
-    def _seek(self, destination: int, sequence: int, now: float, *, to: int | None = None, ttl: int = FAR) -> None:
+    def _seek(self, destination: int, sequence: int, now: float, *, to: int | None = None, ttl: int = wire.FAR) -> None:
         known = self._sought.get(destination)
         if known is not None and not is_newer(sequence, known.sequence):
             return
@@ -422,7 +409,7 @@ class Babel:
         self._timers.sooner("resend", now + self.config.resend)
 
     def _ask(self, destination: int, sequence: int, to: int | None, ttl: int) -> None:
-        message = self._message(REQUEST, REQUEST_BODY.pack(destination, sequence), self.config.resend, ttl)
+        message = self._message(wire.REQUEST, wire.REQUEST_BODY.pack(destination, sequence), self.config.resend, ttl)
         if to is None:
             self._outbox.say(message)
         else:
@@ -434,7 +421,7 @@ class Babel:
                 continue
             if sought.tries:
                 sought.tries, sought.at = sought.tries - 1, now
-                self._ask(destination, sought.sequence, None, FAR)
+                self._ask(destination, sought.sequence, None, wire.FAR)
             else:
                 del self._sought[destination]
         if self._sought:
@@ -442,7 +429,7 @@ class Babel:
 
     def _asked(self, message: Message, source: int, now: float) -> None:
         """Answers a request, or passes it on along the route (section 3.8.1.2)."""
-        destination, sequence = read_request(message.body)
+        destination, sequence = wire.read_request(message.body)
         if source not in self._heard or not self._is_of_now(source, message.sequence, now):
             return
         if destination == self.address:
@@ -466,7 +453,7 @@ class Babel:
     def _pass_on(self, destination: int, sequence: int, source: int, ttl: int, now: float) -> None:
         ways = self._routes.get(destination, {})
         ranked = sorted((self._full(n, route), n) for n, route in ways.items() if n != source)
-        if ranked and ranked[0][0] < INFINITE:
+        if ranked and ranked[0][0] < wire.INFINITE:
             chosen = self._chosen.get(destination)
             to = ranked[0][1] if chosen is None or chosen.neighbour == source else chosen.neighbour
             self._seek(destination, sequence, now, to=to, ttl=ttl)
