@@ -11,7 +11,9 @@ What the RFC leaves open is done so that no loop can form (van Glabbeek, Höfner
 not guarantee loop freedom", MSWiM 2013): a route that is lost or expires always gets a larger number than it ever was
 valid with, whatever the RERR says; numbers of others are never forgotten (the RFC says when they may be); replies are
 passed on with what the own table says. A node's own numbers begin at the clock, so that they outlive a restart.
-Not here: local repair, gratuitous replies and blacklists, which the RFC leaves to the implementer.
+Not here: local repair, gratuitous replies and blacklists, which the RFC leaves to the implementer. Data that pass
+through a node are not seen by it: only who wants a route keeps it, those on the way let it expire, and it is looked for
+anew.
 """
 
 from __future__ import annotations
@@ -181,6 +183,7 @@ class Aodv:
     _seen: dict[tuple[int, int], float] = field(init=False, default_factory=dict)
     _searches: dict[int, Search] = field(init=False, default_factory=dict)
     _started: list[float] = field(init=False, default_factory=list)
+    _active: float = field(init=False, default=-math.inf)
 
     name: ClassVar[str] = "aodv"
     kinds: ClassVar[Mapping[int, str]] = {RREQ: "rreq", RREP: "rrep", RERR: "rerr", HELLO: "hello"}
@@ -242,6 +245,7 @@ class Aodv:
         entry = self._entry(destination, now)
         if entry is not None and entry.valid:
             entry.until = max(entry.until, now + self.config.active_route)
+            self._active = max(self._active, now + self.config.active_route)
         elif destination != self.address and destination not in self._searches:
             self._searches[destination] = Search(0, 0, max(now, self.now + self.config.delete))
             self._timers.sooner("search", self._searches[destination].due)
@@ -261,7 +265,7 @@ class Aodv:
         for destination in self._table:
             self._entry(destination, now)
         self._seen = {flood: until for flood, until in self._seen.items() if until > now}
-        if any(entry.valid for entry in self._table.values()):
+        if self._active >= now:
             self._outbox.say(self._message(HELLO, _HELLO.pack(self._sequence), patience))
         self._timers.set("hello", now + self._dice.early(self.config.hello))
 
@@ -405,6 +409,7 @@ class Aodv:
         back = self._entry(origin, now)
         if back is not None and back.valid:
             back.until = max(back.until, now + self.config.active_route)
+            self._active = max(self._active, until)
             body = _RREP.pack(destination, sequence, origin, min(hops, 255))
             self._outbox.tell(back.neighbour, self._message(RREP, body, until - now))
 
@@ -417,6 +422,7 @@ class Aodv:
         until = now + min(message.validity, self.config.own_route)
         self._update(destination, sequence, hops + 1, source, until, now)
         if origin == self.address:
+            self._active = max(self._active, until)
             self._search_on(now)
             return
         entry, back = self._entry(destination, now), self._entry(origin, now)
