@@ -179,3 +179,24 @@ def test_a_damaged_table_of_pings_is_told_by_name(tmp_path, monkeypatch: pytest.
             measured.load("measured/wondernetwork")
         assert caught.value.file.endswith("rtt_pairs.csv.gz")
     measured.load.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content"),
+    [
+        ("wondernetwork", "cities.csv", b"city,lat,lon,population\nUlm,north,10,5\n"),
+        ("planetlab490", "planetlab490_median.npz", b"no archive"),
+        ("simblock", "regions.json", b"{"),
+        ("ethshadow", "regions.json", b'{"latency": {}}'),
+    ],
+)
+def test_files_that_are_something_else_are_refused_by_name(name, file, content, tmp_path, monkeypatch):
+    folder = f"{name}_regions" if file == "regions.json" else name
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / file).write_bytes(content)
+    monkeypatch.setenv(registry.VARIABLE, str(tmp_path))
+    measured.load.cache_clear()
+    with pytest.raises(ConfigError, match="is not as it must be") as refused:
+        measured.load(f"measured/{name}")
+    assert refused.value.file == str(tmp_path / folder / file)
+    assert f"meshsim data verify {folder}" in str(refused.value)

@@ -30,7 +30,7 @@ from meshsim.scenario.topologies.files import Imported, Options, read_raw
 from meshsim.scenario.topologies.files.assemble import assemble
 from meshsim.scenario.topologies.files.attributes import number
 from meshsim.scenario.topologies.files.raw import Raw, RawEdge
-from meshsim.scenario.topologies.registry import data_file
+from meshsim.scenario.topologies.registry import data_file, reading
 
 CITIES = ("aachen", "altdorf", "berlin", "bielefeld", "cologne-bonn-area", "munich", "stuttgart", "ulm")
 """Freifunk networks of the data folder."""
@@ -211,9 +211,9 @@ def radio_rates() -> Rates:
     Raises:
         ConfigError: If the data folder is not named or lacks the file.
     """
-    text = data_file("params", "parameters.json").read_text(encoding="utf-8")
-    table = json.loads(text)["links"]["wifi_snr_to_lq"]
-    return table["median_lq"], [1e3 * kbps for kbps in table["median_tx_rate_kbps"]]
+    with reading("params", "parameters.json") as path:
+        table = json.loads(path.read_text(encoding="utf-8"))["links"]["wifi_snr_to_lq"]
+        return table["median_lq"], [1e3 * kbps for kbps in table["median_tx_rate_kbps"]]
 
 
 def _effect(link: _Link, metres: float, rates: Rates) -> Effect:

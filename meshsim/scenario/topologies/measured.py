@@ -17,14 +17,14 @@ import io
 import json
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from meshsim.mesh import geo
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.topology import Topology
-from meshsim.scenario.topologies.registry import data_file
+from meshsim.scenario.topologies.registry import reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,9 +84,10 @@ def gaps(name: str) -> int:
 
 def cities() -> tuple[tuple[str, ...], Array, Array]:
     """Names of C cities of `wondernetwork`, their degrees (C, 2: latitude, longitude), and their inhabitants (C,)."""
-    rows = table(data_file("wondernetwork", "cities.csv"))
-    at = np.array([(float(row["lat"]), float(row["lon"])) for row in rows])
-    return tuple(row["city"] for row in rows), at, np.array([float(row["population"] or 0) for row in rows])
+    with reading("wondernetwork", "cities.csv") as path:
+        rows = table(path)
+        at = np.array([(float(row["lat"]), float(row["lon"])) for row in rows]).reshape(-1, 2)
+        return tuple(row["city"] for row in rows), at, np.array([float(row["population"] or 0) for row in rows])
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -134,19 +135,16 @@ def complete(name: str, places: Sequence[str], at: Array, round_trip: Array, jit
 def _wondernetwork() -> Topology:
     """Average round trips of pings; a pair's jitter is what its deviation leaves to each direction, mdev / sqrt(2)."""
     known, located, _ = cities()
-    path = data_file("wondernetwork", "rtt_pairs.csv.gz")
-    rows = table(path)
-    places = sorted({row["src"] for row in rows} | set(known))
-    index = {place: i for i, place in enumerate(places)}
-    round_trip, deviation = np.full((2, len(places), len(places)), np.nan)
-    far = np.full((len(places), len(places)), np.inf)
-    try:
+    with reading("wondernetwork", "rtt_pairs.csv.gz") as path:
+        rows = table(path)
+        places = sorted({row["src"] for row in rows} | set(known))
+        index = {place: i for i, place in enumerate(places)}
+        round_trip, deviation = np.full((2, len(places), len(places)), np.nan)
+        far = np.full((len(places), len(places)), np.inf)
         for row in rows:
             pair = index[row["src"]], index[row["dst"]]
             round_trip[pair], deviation[pair] = float(row["rtt_avg_ms"]) * _MS, float(row["rtt_mdev_ms"]) * _MS
             far[pair] = float(row["distance_km"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"is no table of round trips: {error!r}", file=str(path)) from error
     at = np.full((len(places), 2), np.nan)
     at[[index[place] for place in known]] = located
     for lost in np.flatnonzero(np.isnan(at[:, 0])):  # a city without coordinates lies at the one nearest by the pings
@@ -157,7 +155,7 @@ def _wondernetwork() -> Topology:
 
 def _planetlab490() -> Topology:
     """Medians over twelve time slices; hosts lie where `embed` puts them, for their places are not told."""
-    with np.load(data_file("planetlab490", "planetlab490_median.npz")) as told:
+    with reading("planetlab490", "planetlab490_median.npz") as path, np.load(path) as told:
         round_trip = told["rtt_ms"].astype(np.float64) * _MS
     hosts = [f"host-{i:03d}" for i in range(len(round_trip))]
     return complete(PREFIX + "planetlab490", hosts, embed(round_trip), round_trip)
@@ -184,19 +182,16 @@ def embed(round_trip: Array) -> Array:
 
 
 def _simblock() -> Topology:
-    told = _regions("simblock_regions")
-    return _of_regions("simblock", told["regions"], _SIMBLOCK_AT, np.array(told["latency_2019"]))
+    with reading("simblock_regions", "regions.json") as path:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return _of_regions("simblock", told["regions"], _SIMBLOCK_AT, np.array(told["latency_2019"]))
 
 
 def _ethshadow() -> Topology:
-    latency: dict[str, dict[str, float]] = _regions("ethshadow_regions")["latency"]
-    one_way = [[latency[src][dst] for dst in _ETHSHADOW_AT] for src in _ETHSHADOW_AT]
-    return _of_regions("ethshadow", list(_ETHSHADOW_AT), _ETHSHADOW_AT, np.array(one_way))
-
-
-def _regions(name: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(data_file(name, "regions.json").read_text(encoding="utf-8"))
-    return told
+    with reading("ethshadow_regions", "regions.json") as path:
+        latency = json.loads(path.read_text(encoding="utf-8"))["latency"]
+        one_way = [[latency[src][dst] for dst in _ETHSHADOW_AT] for src in _ETHSHADOW_AT]
+        return _of_regions("ethshadow", list(_ETHSHADOW_AT), _ETHSHADOW_AT, np.array(one_way))
 
 
 def _of_regions(name: str, regions: list[str], at: dict[str, tuple[float, float]], one_way: Array) -> Topology:

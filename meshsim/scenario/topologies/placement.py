@@ -18,7 +18,7 @@ from meshsim.mesh.errors import ConfigError
 from meshsim.scenario.part import Part
 from meshsim.scenario.topologies.generators import CORE, REGION
 from meshsim.scenario.topologies.measured import cities, table
-from meshsim.scenario.topologies.registry import data_file
+from meshsim.scenario.topologies.registry import reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,8 +103,11 @@ def _bitnodes(topology: Topology) -> Spots:
 @cache
 def _bitnodes_at() -> NDArray[np.float64]:
     """Degrees of the nodes that have an address; those behind Tor were somewhere else."""
-    rows = table(data_file("bitnodes_2022", "nodes.csv.gz"))
-    return np.array([(float(row["lat"]), float(row["lon"])) for row in rows if row["net"] != "onion"])
+    with reading("bitnodes_2022", "nodes.csv.gz") as path:
+        at = [(float(row["lat"]), float(row["lon"])) for row in table(path) if row["net"] != "onion"]
+        if not at:
+            raise ValueError("no node has a place")
+        return np.array(at)
 
 
 def _tier(topology: Topology, role: str) -> Spots:

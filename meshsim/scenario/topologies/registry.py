@@ -10,11 +10,13 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from meshsim.mesh.errors import ConfigError, MissingExtra, nearest
 
@@ -158,6 +160,23 @@ def data_file(name: str, file: str) -> Path:
     if not path.is_file():
         raise ConfigError(f"{name}/{file} is not in {folder}", file=str(path), allowed=[_HOW])
     return path
+
+
+@contextmanager
+def reading(name: str, file: str) -> Iterator[Path]:
+    """The path of `file` of the set `name`, for a reader who takes it for what the registry says it is.
+
+    Raises:
+        ConfigError: As `data_file`; and with the file, if it turns out to be something else.
+    """
+    path = data_file(name, file)
+    try:
+        yield path
+    except (ArithmeticError, BadZipFile, EOFError, LookupError, OSError, TypeError, ValueError) as error:
+        problem = f"is not as it must be: {type(error).__name__}: {error}"
+        raise ConfigError(
+            problem, file=str(path), allowed=[f"what `meshsim data verify {name}` finds whole"]
+        ) from error
 
 
 def _unset() -> str:
