@@ -260,8 +260,15 @@ class Backpressure:
             if known is not None and known.sequence == sequence:
                 until = min(until, known.until)  # an old number does not live longer for being told again
             told[source] = Told(sequence, distance, queue, until)
-            self._measure(destination, now)
+            self._approach(destination, sequence, distance + self._cost(source))
             until = now + min(message.validity, self.config.hold)
+
+    def _approach(self, destination: int, sequence: int, distance: int) -> None:
+        """Takes a distance that is newer or less than the own; what has grown shows when all is told the next time."""
+        near = self._near.get(destination)
+        newer = near is None or is_newer(sequence, near[0])
+        if distance < _FAR and (near is None or newer or (sequence == near[0] and distance < near[1])):
+            self._near[destination] = sequence, distance
 
     def _measure(self, destination: int, now: float) -> None:
         """The own distance: the least over the neighbours with the newest sequence number."""
