@@ -204,7 +204,7 @@ def test_processes_make_the_same_table(wide: Path, tmp_path: Path) -> None:
     ("old", "new", "key", "nearest"),
     [
         ("metrics: [poor_call_rate@late,", "metrics: [poor_call_rate@lat,", "metrics.0", "poor_call_rate@late"),
-        ("{policy: direct,", "{policy: dirct,", "baseline.policy", "direct"),
+        ("{policy: direct,", "{policy: dyrect,", "baseline.policy", "direct"),
         ("variant: calm", "variant: clam", "baseline.variant", "calm"),
         ("metrics: [poor_call_rate, f", "metrics: [poor_call_rat, f", "baseline.metrics.0", "poor_call_rate"),
         ("end: 1 min", "end: 20 s", "phases.0", None),
