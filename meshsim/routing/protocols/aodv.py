@@ -336,7 +336,8 @@ class Aodv:
             self._timers.sooner("search", min(search.due for search in self._searches.values()))
 
     def _flood(self, destination: int, search: Search, now: float) -> None:
-        self._started = [at for at in self._started if now - at < 1.0]
+        # the sum that `due` is, so that a search which waits for it finds room when it comes
+        self._started = [at for at in self._started if at + 1.0 > now]
         if len(self._started) >= self.config.requests:
             search.due = self._started[0] + 1.0
             return

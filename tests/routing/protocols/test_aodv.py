@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshsim.mesh.errors import RemoteProtocolError
+from meshsim.mesh.seeds import SeedTree
 from meshsim.routing.protocols import Aodv, AodvConfig
 from meshsim.routing.protocols.aodv import RREQ, read_error
 from meshsim.routing.protocols.packet import decode
@@ -144,3 +145,19 @@ def test_a_node_that_restarts_waits_until_nobody_uses_it() -> None:
 def test_an_error_without_whole_rows_is_refused(body: bytes) -> None:
     with pytest.raises(RemoteProtocolError, match="route error"):
         read_error(body)
+
+
+def test_a_search_that_waits_for_the_limit_of_rate_goes_on_when_its_time_has_come() -> None:
+    # a sum may be a hair less than its parts: the clock must go on whatever the instant
+    for step in range(300):
+        node = Aodv(0, stream=SeedTree(1).stream("protocol", 0), config=AodvConfig(requests=1))
+        now = 15.0 + step * 0.0031
+        node.want(1, now)
+        node.want(2, now)
+        for _ in range(5):
+            at = node.wake_at()
+            assert at is not None
+            node.handle_timer(at)
+            later = node.wake_at()
+            assert later is not None
+            assert later > at
