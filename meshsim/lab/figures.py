@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from meshsim.lab.maps import lines_of
 from meshsim.measure.stats import mean_interval
+from meshsim.mesh import geo
 from meshsim.mesh.view import Role
 
 if TYPE_CHECKING:
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
+    from meshsim.lab.detours import Detours
     from meshsim.measure.stats import Interval
+    from meshsim.mesh.topology import Topology
     from meshsim.scenario.plan import Plan
 
 INK, MUTED, GRID = "#24303f", "#7a8794", "#e3e8ed"
@@ -36,6 +42,8 @@ POLICY_COLOURS = {
     "oracle": GREEN,
 }
 BEHAVIOUR_COLOURS = {"honest": BLUE, "gray_hole": ORANGE, "black_hole": RED}
+_CURVES = (INK, BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
+_MANY = 100
 ROLE_COLOURS = (GREY, "#8fb8de", BLUE, "#173f6b")
 ROLE_SIZES = (16, 26, 44, 70)
 _STYLE: dict[Any, Any] = {
@@ -70,8 +78,18 @@ def house_style() -> Iterator[None]:
         yield
 
 
+class _Shown(Figure):
+    """A figure that a notebook shows without pyplot, whose figures would live on in the background."""
+
+    def _repr_png_(self) -> bytes:
+        out = io.BytesIO()
+        with house_style():
+            self.savefig(out, format="png", dpi=110)
+        return out.getvalue()
+
+
 def _canvas(width: float = 6.4, height: float = 3.4) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = _Shown(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
@@ -260,7 +278,7 @@ def _span(degrees: NDArray[np.float64]) -> tuple[float, float]:
 
 def _draw_underlay(axes: Axes, plan: Plan) -> None:
     topology = plan.underlay.topology
-    for src, dst in zip(topology.src, topology.dst, strict=True):
+    for src, dst in () if _is_measured(topology) else zip(topology.src, topology.dst, strict=True):
         if src < dst:
             axes.plot(topology.longitude[[src, dst]], topology.latitude[[src, dst]], color="#c9d1d9", lw=1.0, zorder=1)
     axes.scatter(topology.longitude, topology.latitude, s=10, marker="s", color="#aab4be", zorder=2)
@@ -378,4 +396,85 @@ def rtt_distribution(calls: Mapping[str, ArrayLike]) -> Figure:
             xlabel="round-trip time, ms", ylabel="calls at most, %", ylim=(0, 101), title="Round-trip time as lived"
         )
         axes.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="white", framealpha=1.0)
+    return figure
+
+
+def topology(graph: Topology, *, values: ArrayLike | None = None, label: str = "", title: str | None = None) -> Figure:
+    """Places and links on a map; where every pair was measured, lines would hide it, and none is drawn without values.
+
+    Args:
+        graph: What is drawn; of links in both directions the later one lies on top.
+        values: (E,) positive numbers that colour the links on a logarithmic scale; NaN and zero are thin and grey.
+        label: What the values are.
+        title: Above the picture, instead of the graph's name.
+    """
+    with house_style():
+        figure, axes = _canvas(7.2, 4.8)
+        places, ends, link = lines_of(graph)
+        told = np.nan_to_num(np.zeros(len(ends)) if values is None else np.asarray(values, dtype=np.float64)[link])
+        plain = (told <= 0.0) & (values is not None or not _is_measured(graph))
+        axes.add_collection(LineCollection(list(ends[plain]), linewidths=0.6, colors=MUTED, alpha=0.6))
+        if told.max(initial=0.0) > 0.0:
+            order = np.flatnonzero(told > 0.0)[np.argsort(told[told > 0.0], kind="stable")]
+            lines = LineCollection(
+                list(ends[order]), linewidths=1.6, cmap="plasma_r", norm=LogNorm(), array=told[order]
+            )
+            figure.colorbar(axes.add_collection(lines), ax=axes, label=label, shrink=0.8)
+        axes.scatter(places[:, 0], places[:, 1], s=6, color=BLUE, zorder=2)
+        axes.set(xlabel="longitude", ylabel="latitude", title=title or graph.name)
+        axes.autoscale_view()
+        # as long to the east as to the north, in the middle of the map
+        axes.set_aspect(1.0 / np.cos(np.radians(np.median(graph.latitude))))
+    return figure
+
+
+def _is_measured(graph: Topology) -> bool:
+    """Whether it is a table of what was measured between all places, rather than links that somebody built."""
+    return graph.is_complete and graph.delay is not None
+
+
+def detours(found: Detours, *, title: str = "What a third place could save") -> Figure:
+    """Round trips by distance, and what the best detour over one other place saves of them."""
+    with house_style():
+        figure = _Shown(figsize=(7.2, 3.4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        far = found.distance / 1e6
+        for values, colour, name in ((found.direct, ORANGE, "direct"), (found.detour, BLUE, "best detour")):
+            left.scatter(far, 1e3 * values, s=1.5, color=colour, alpha=0.25, label=name, linewidth=0, rasterized=True)
+        line = np.linspace(0.0, float(far.max()), 2)
+        left.plot(
+            line, 1e3 * geo.predicted_rtt(1e6 * line), color=INK, lw=1.2, ls="--", label="31.4 ms + 17.4 ms/1000 km"
+        )
+        left.set(xlabel="great circle, 1000 km", ylabel="round trip, ms", title=title)
+        left.set_ylim(0, 1.05e3 * float(np.quantile(found.direct, 0.999)))
+        left.legend(fontsize=8, markerscale=4, loc="upper left")
+        gain = 100 * np.sort(found.gain)[::-1]
+        right.plot(gain, 100 * np.arange(1, len(gain) + 1) / len(gain), color=BLUE, lw=2)
+        for least in (0, 10):
+            share = 100 * found.share(least / 100)
+            right.plot([least], [share], "o", color=ORANGE, ms=7)
+            right.annotate(f"{share:.0f} %", (least, share), xytext=(8, 4), textcoords="offset points")
+        right.set(xlabel="saved by the best detour, at least %", ylabel="pairs, %", xlim=(-25, 75), ylim=(0, 101))
+    return figure
+
+
+def survival(lengths: Mapping[str, ArrayLike], *, xlabel: str, title: str) -> Figure:
+    """Share that is longer, over a logarithmic axis; what is called "measured" is thick, a law of its first word thin.
+
+    Args:
+        lengths: Seconds, by names such as `bitcoin, measured` and `bitcoin, law`; one colour for each first word.
+        xlabel: What the lengths are, in hours.
+        title: Above the picture.
+    """
+    with house_style():
+        figure, axes = _canvas(6.4, 3.2)
+        colours = dict(zip(dict.fromkeys(name.split(",")[0] for name in lengths), _CURVES, strict=False))
+        for name, values in lengths.items():
+            ordered = np.sort(np.asarray(values, dtype=np.float64)) / 3600.0
+            longer = 100 * (1.0 - np.arange(1, len(ordered) + 1) / len(ordered))
+            width, depth = (4.0, 0.45) if "measured" in name else (1.5, 1.0)
+            axes.plot(ordered, longer, color=colours.get(name.split(",")[0], INK), lw=width, alpha=depth, label=name)
+        axes.set_xscale("log")
+        axes.set(xlabel=xlabel, ylabel="longer, %", ylim=(0, 101), title=title)
+        axes.legend(fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

@@ -93,6 +93,25 @@ def _read(path: str, column: str, unit: str, most: float | None, *, ages: bool) 
 
 @lru_cache(maxsize=16)
 def _cached(path: str, _stamp: int, column: str, unit: str, most: float | None, ages: bool) -> Lengths:  # noqa: FBT001 - a key of the cache
+    kept = _column(path, column, unit, most)
+    length, chance = of_ages(kept) if ages else (kept, np.full(len(kept), 1.0 / len(kept)))
+    mean = float(length @ chance)
+    # the last bounds are left out: shares may sum to a hair less than 1
+    return Lengths(length, np.cumsum(chance)[:-1], np.cumsum(length * chance / mean)[:-1], mean)
+
+
+def read_ages(name: str) -> NDArray[np.float64]:
+    """The ages of sessions under way in the set `name` of `DATA`: (n,) seconds, ascending, as they were measured.
+
+    Raises:
+        ConfigError: If the data are not at hand.
+    """
+    known = DATA[name]
+    return _column(str(data_file(*known.path.split("/", 1))), known.column, known.unit, known.most)
+
+
+def _column(path: str, column: str, unit: str, most: float | None) -> NDArray[np.float64]:
+    """The lengths above 0 and up to `most` in a column, seconds, ascending."""
     try:
         with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf-8", newline="") as file:
             lengths = _lengths(list(csv.reader(file)), column, strict=most is None)
@@ -102,10 +121,7 @@ def _cached(path: str, _stamp: int, column: str, unit: str, most: float | None, 
     kept = seconds[(seconds > 0.0) & (seconds <= (most or LONGEST))]
     if not len(kept):
         raise refuse(f"{path} has no lengths above 0")
-    length, chance = of_ages(kept) if ages else (kept, np.full(len(kept), 1.0 / len(kept)))
-    mean = float(length @ chance)
-    # the last bounds are left out: shares may sum to a hair less than 1
-    return Lengths(length, np.cumsum(chance)[:-1], np.cumsum(length * chance / mean)[:-1], mean)
+    return np.asarray(kept)
 
 
 def _lengths(rows: Sequence[Sequence[str]], column: str, *, strict: bool) -> list[float]:

@@ -42,7 +42,7 @@ def build_links(
     if config.links == "edges":
         return _along_edges(nodes, underlay)
     every, domains = np.flatnonzero(nodes.role != Role.PEER), np.array(nodes.domains)
-    between, pairs = _between(underlay), []
+    between, pairs = place_round_trips(underlay), []
     for i, name in enumerate(nodes.names):  # one node after the other: a table of all nodes by all relays would be huge
         relays = every if border is None else every[domains[every] == domains[i]]
         near, drawn = _degrees(config, nodes.role[i] != Role.PEER, len(relays))
@@ -111,10 +111,10 @@ def _lowest(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
 
 def round_trips(nodes: PlannedNodes, underlay: Underlay, relays: NDArray[np.int64]) -> NDArray[np.float64]:
     """Unloaded round-trip seconds from each of N nodes to each of R relays, (N, R)."""
-    return _round_trip(nodes, _between(underlay), np.arange(len(nodes)), relays)
+    return _round_trip(nodes, place_round_trips(underlay), np.arange(len(nodes)), relays)
 
 
-def _between(underlay: Underlay) -> NDArray[np.float64]:
+def place_round_trips(underlay: Underlay) -> NDArray[np.float64]:
     """Unloaded round-trip seconds between any two of U places, (U, U)."""
     places = len(underlay.topology)
     total = np.concatenate([[0.0], np.cumsum(underlay.propagation[underlay.route_edge])])
