@@ -270,9 +270,9 @@ def network(
     return figure
 
 
-def _span(degrees: NDArray[np.float64]) -> tuple[float, float]:
+def _span(degrees: NDArray[np.float64], least: float = 0.5) -> tuple[float, float]:
     """From the first to the last node with a margin: a lone far place of the underlay must not squeeze the rest."""
-    margin = 0.5 + 0.12 * float(np.ptp(degrees))
+    margin = 0.12 * float(np.ptp(degrees)) + least
     return float(degrees.min()) - margin, float(degrees.max()) + margin
 
 
@@ -422,10 +422,15 @@ def topology(graph: Topology, *, values: ArrayLike | None = None, label: str = "
             figure.colorbar(axes.add_collection(lines), ax=axes, label=label, shrink=0.8)
         axes.scatter(places[:, 0], places[:, 1], s=6, color=BLUE, zorder=2)
         axes.set(xlabel="longitude", ylabel="latitude", title=title or graph.name)
-        axes.autoscale_view()
+        axes.set(xlim=_middle(places[:, 0]), ylim=_middle(places[:, 1]))
         # as long to the east as to the north, in the middle of the map
         axes.set_aspect(1.0 / np.cos(np.radians(np.median(graph.latitude))))
     return figure
+
+
+def _middle(degrees: NDArray[np.float64]) -> tuple[float, float]:
+    """Where nearly all of many places are: one that is far off must not squeeze the rest."""
+    return _span(degrees if len(degrees) < _MANY else np.quantile(degrees, [0.01, 0.99]), 0.02)
 
 
 def _is_measured(graph: Topology) -> bool:
