@@ -419,10 +419,11 @@ def topology(graph: Topology, *, values: ArrayLike | None = None, label: str = "
             lines = LineCollection(
                 list(ends[order]), linewidths=1.6, cmap="plasma_r", norm=LogNorm(), array=told[order]
             )
-            figure.colorbar(axes.add_collection(lines), ax=axes, label=label, shrink=0.8)
+            figure.colorbar(axes.add_collection(lines), ax=axes, label=label, location="bottom", shrink=0.6, aspect=40)
         axes.scatter(places[:, 0], places[:, 1], s=6, color=BLUE, zorder=2)
         axes.set(xlabel="longitude", ylabel="latitude", title=title or graph.name)
         axes.set(xlim=_middle(places[:, 0]), ylim=_middle(places[:, 1]))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
         # as long to the east as to the north, in the middle of the map
         axes.set_aspect(1.0 / np.cos(np.radians(np.median(graph.latitude))))
     return figure
@@ -443,16 +444,16 @@ def detours(found: Detours, *, title: str = "What a third place could save") -> 
     with house_style():
         figure = _Shown(figsize=(7.2, 3.4), layout="constrained")
         left, right = figure.subplots(1, 2)
-        far = found.distance / 1e6
+        far, size = found.distance / 1e6, float(np.clip(3e4 / len(found.distance), 1.5, 16.0))
         for values, colour, name in ((found.direct, ORANGE, "direct"), (found.detour, BLUE, "best detour")):
-            left.scatter(far, 1e3 * values, s=1.5, color=colour, alpha=0.25, label=name, linewidth=0, rasterized=True)
+            left.scatter(far, 1e3 * values, s=size, color=colour, alpha=0.25, label=name, linewidth=0, rasterized=True)
         line = np.linspace(0.0, float(far.max()), 2)
         left.plot(
             line, 1e3 * geo.predicted_rtt(1e6 * line), color=INK, lw=1.2, ls="--", label="31.4 ms + 17.4 ms/1000 km"
         )
         left.set(xlabel="great circle, 1000 km", ylabel="round trip, ms", title=title)
         left.set_ylim(0, 1.05e3 * float(np.quantile(found.direct, 0.999)))
-        left.legend(fontsize=8, markerscale=4, loc="upper left")
+        left.legend(fontsize=8, markerscale=5 / size**0.5, loc="upper left")
         gain = 100 * np.sort(found.gain)[::-1]
         right.plot(gain, 100 * np.arange(1, len(gain) + 1) / len(gain), color=BLUE, lw=2)
         for least in (0, 10):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from meshsim import scenario
-from meshsim.lab.detours import best_detours, detours
+from meshsim.lab.detours import Detours, best_detours, detours
 
 
 def test_of_a_triangle_one_side_may_be_longer_than_the_other_two():
@@ -37,6 +37,15 @@ def test_distances_as_the_crow_flies_leave_nothing_to_gain():
     off = ~np.eye(20, dtype=bool)
     assert violations == 0.0
     assert (best[off] >= trip[off]).all()
+
+
+def test_a_place_on_the_route_saves_nothing():
+    stops = np.cumsum(np.random.default_rng(6).uniform(0.01, 1.0, 30))
+    best, violations = best_detours(np.abs(stops[:, None] - stops))
+    first, last = np.triu_indices(30, 1)
+    direct = stops[last] - stops[first]
+    pairs = Detours(direct=direct, detour=best[first, last], distance=direct, violations=violations)
+    assert violations == pairs.share() == 0.0
 
 
 def test_pairs_of_a_backbone_are_counted_once_and_shares_fall_with_the_gain():
