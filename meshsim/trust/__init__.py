@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from meshsim.trust.additive import Additive
 from meshsim.trust.beta import Beta
-from meshsim.trust.evidence import EventKind, Evidence, Severity, events_from_outcome
-from meshsim.trust.models import Reputation, ReputationModel, ReputationTable, make_model, models
+from meshsim.trust.evidence import EventKind, Evidence, EvidenceColumns, Severity, events_from_outcome
+from meshsim.trust.models import Reputation, ReputationModel, ReputationTable, make_model, models, observe_each
 from meshsim.trust.status import Status, status_of
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Beta",
     "EventKind",
     "Evidence",
+    "EvidenceColumns",
     "Reputation",
     "ReputationModel",
     "ReputationTable",
@@ -24,5 +25,6 @@ __all__ = [
     "events_from_outcome",
     "make_model",
     "models",
+    "observe_each",
     "status_of",
 ]

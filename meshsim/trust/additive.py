@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from meshsim.trust.evidence import SEVERITY_FACTORS, EventKind, Evidence
-from meshsim.trust.models import Reputation, ReputationTable, grown, models, padded
+from meshsim.trust.evidence import SEVERITY_FACTORS, EventKind, Evidence, EvidenceColumns
+from meshsim.trust.models import Reputation, ReputationTable, grown, models, observe_each, padded
 from meshsim.trust.status import status_of
 
 START = 50.0
@@ -60,6 +60,13 @@ class Additive:
         self._evidence = grown(self._evidence, node, 0.0)
         self._score[node] = min(100.0, max(0.0, self._score[node] + points(evidence)))
         self._evidence[node] += evidence.weight
+
+    def observe_many(self, columns: EvidenceColumns) -> None:
+        """Takes in many outcomes, in order."""
+        observe_each(self, columns)
+
+    def anchor(self, node: int) -> None:
+        """No matter: the scheme does not ask who says a thing."""
 
     def score(self, node: int, now: float) -> Reputation:  # noqa: ARG002 - the points do not age
         """The points of one node. The interval is empty: the scheme knows no uncertainty."""

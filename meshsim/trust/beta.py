@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.trust.evidence import SEVERITY_FACTORS, Evidence
+from meshsim.trust.evidence import SEVERITY_FACTORS, Evidence, EvidenceColumns
 from meshsim.trust.interval import beta_quantiles
-from meshsim.trust.models import Reputation, ReputationTable, grown, models, padded
+from meshsim.trust.models import Reputation, ReputationTable, grown, models, observe_each, padded
 from meshsim.trust.status import Status, status_of
 
 if TYPE_CHECKING:
@@ -86,6 +86,13 @@ class Beta:
             self._good[node] += weight
         else:
             self._bad[node] += weight * SEVERITY_FACTORS[evidence.severity]
+
+    def observe_many(self, columns: EvidenceColumns) -> None:
+        """Takes in many outcomes, in order."""
+        observe_each(self, columns)
+
+    def anchor(self, node: int) -> None:
+        """No matter: the scheme does not ask who says a thing."""
 
     def score(self, node: int, now: float) -> Reputation:
         """The score of one node, its interval and the status that the lower bound gives it."""

@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class EventKind(StrEnum):
@@ -65,9 +70,12 @@ class Evidence:
         weight: How much it counts, at least 0: a rater's credibility, or less than 1 for one-sided evidence.
         severity: How grave a bad event is.
         success: Whether the node did its part; None leaves it to `kind`.
+        raters: Who says so, in the same numbering: both ends of a call that agree, or one of them; empty for what
+            the owner of the model saw itself. What a node says of itself is no evidence.
+        grade: How well it did its part, from 0 to 1; None where only the outcome is known.
 
     Raises:
-        ValueError: If the weight is negative or not finite.
+        ValueError: If the weight is negative or not finite, or the grade is not within 0 and 1.
     """
 
     kind: EventKind
@@ -76,8 +84,12 @@ class Evidence:
     weight: float = 1.0
     severity: Severity = Severity.NORMAL
     success: bool | None = None
+    raters: tuple[int, ...] = ()
+    grade: float | None = None
 
     def __post_init__(self) -> None:
+        if self.grade is not None and not 0.0 <= self.grade <= 1.0:
+            raise ValueError(f"a grade is from 0 to 1, not {self.grade!r}")
         if not (math.isfinite(self.weight) and self.weight >= 0.0):
             raise ValueError(f"evidence cannot have weight {self.weight!r}")
 
@@ -90,6 +102,26 @@ class Evidence:
         if self.success is not None:
             return self.success
         return None if self.kind in _NO_OUTCOMES else self.kind in _SUCCESSES
+
+
+class EvidenceColumns(NamedTuple):
+    """Outcomes of M calls, as `Evidence` would tell them one by one, in order; every array has shape (M,).
+
+    Attributes:
+        node: int64, whom it is about.
+        rater: int64, who says so; -1 for the owner of the model.
+        partner: int64, the other end that says the same; -1 for nobody.
+        good: float64, weight of a success, at least 0.
+        bad: float64, weight of a failure, its severity included, at least 0.
+        t: float64, when, monotonic seconds.
+    """
+
+    node: NDArray[np.int64]
+    rater: NDArray[np.int64]
+    partner: NDArray[np.int64]
+    good: NDArray[np.float64]
+    bad: NDArray[np.float64]
+    t: NDArray[np.float64]
 
 
 def events_from_outcome(
