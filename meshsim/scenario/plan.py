@@ -36,8 +36,9 @@ class PlannedNodes:
         access_jitter: float64 seconds.
         access_loss: float64 probability.
         max_calls: int32, calls carried for others (0 for peers).
-        behaviour: `honest`, `black_hole` or `gray_hole`.
+        behaviour: `honest`, or how each misbehaves first of all.
         strength: float64 in [0, 1], e.g. the share of packets a gray hole drops.
+        attack: int32, the entry of `Scenario.misbehaviour` that says the rest; -1 for the honest and the named.
     """
 
     names: tuple[str, ...]
@@ -58,6 +59,7 @@ class PlannedNodes:
     max_calls: NDArray[np.int32]
     behaviour: tuple[str, ...]
     strength: NDArray[np.float64]
+    attack: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.names)

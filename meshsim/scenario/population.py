@@ -18,14 +18,15 @@ from meshsim.scenario.plan import PlannedNodes
 from meshsim.scenario.topologies.placement import spots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from meshsim.mesh.seeds import SeedTree
     from meshsim.mesh.topology import Topology
+    from meshsim.scenario.misbehaviour import MisbehaviourConfig
     from meshsim.scenario.nodes import Access, NodesConfig
-    from meshsim.scenario.schema import MisbehaviourConfig, Scenario
+    from meshsim.scenario.schema import Scenario
     from meshsim.scenario.topologies.placement import Spots
 
 _METRES_PER_DEGREE = geo.EARTH_RADIUS * np.pi / 180
@@ -55,12 +56,13 @@ def build_nodes(scenario: Scenario, topology: Topology, seeds: SeedTree) -> Plan
     drawn = [
         _draw(config, member, topology, seeds, where[member.role], stands.get(i)) for i, member in enumerate(members)
     ]
-    behaviour, strength = _behaviours(scenario.misbehaviour, members, seeds)
+    domains = domains_of(scenario, members, seeds)
+    behaviour, strength, attack = _behaviours(scenario.misbehaviour, members, domains, seeds)
     access = np.stack([node.access for node in drawn])
     return PlannedNodes(
         names=tuple(member.name for member in members),
         auras=tuple(member.aura for member in members),
-        domains=domains_of(scenario, members, seeds),
+        domains=domains,
         key_seed=np.stack([_key_seed(seeds.seed, i) for i in range(len(members))]),
         router=np.array([node.router for node in drawn], dtype=np.int32),
         role=np.array([Role[member.role.upper()] for member in members], dtype=np.int8),
@@ -76,6 +78,7 @@ def build_nodes(scenario: Scenario, topology: Topology, seeds: SeedTree) -> Plan
         max_calls=np.array([node.max_calls for node in drawn], dtype=np.int32),
         behaviour=behaviour,
         strength=strength,
+        attack=attack,
     )
 
 
@@ -167,19 +170,33 @@ def _max_calls(config: NodesConfig, member: census.Member) -> int:
 
 
 def _behaviours(
-    misbehaviour: Iterable[MisbehaviourConfig], members: tuple[census.Member, ...], seeds: SeedTree
-) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Behaviour and strength of each node: as said of the named; of the rest, the lowest draws misbehave."""
+    misbehaviour: Sequence[MisbehaviourConfig],
+    members: tuple[census.Member, ...],
+    domains: tuple[str, ...],
+    seeds: SeedTree,
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.int32]]:
+    """Behaviour, strength and entry of each node: as said of the named; of the rest, the lowest draws misbehave."""
     behaviour = [member.named.behaviour if member.named else "honest" for member in members]
     strength = np.array([_own_strength(member) for member in members])
-    relaying = [i for i, member in enumerate(members) if member.role != "peer"]
-    draws = {i: seeds.stream(f"misbehaviour/{members[i].name}").uniform(0, 2) for i in relaying if not members[i].named}
-    ranked = iter(sorted(draws, key=lambda i: float(draws[i][0])))
-    for entry in misbehaviour:
-        for i in islice(ranked, round(entry.share * len(relaying))):
-            behaviour[i] = entry.kind
+    entry_of = np.full(len(members), -1, dtype=np.int32)
+    relaying = np.array([member.role != "peer" for member in members])
+    drawn_from = {entry.drawn_among for entry in misbehaviour}
+    wanted = [i for i, member in enumerate(members) if not member.named and (relaying[i] or drawn_from - {"relays"})]
+    draws = {i: seeds.stream(f"misbehaviour/{members[i].name}").uniform(0, 2) for i in wanted}
+    ranked = sorted(draws, key=lambda i: float(draws[i][0]))
+    for number, entry in enumerate(misbehaviour):
+        group = _group(entry, relaying, domains)
+        free = (i for i in ranked if group[i] and entry_of[i] < 0)
+        for i in list(islice(free, round(entry.share * int(group.sum())))):
+            behaviour[i], entry_of[i] = entry.kind, number
             strength[i] = np.clip(entry.strength + entry.strength_spread * (2 * draws[i][1] - 1), 0.0, 1.0)
-    return tuple(behaviour), strength
+    return tuple(behaviour), strength, entry_of
+
+
+def _group(entry: MisbehaviourConfig, relaying: NDArray[np.bool_], domains: tuple[str, ...]) -> NDArray[np.bool_]:
+    """(N,) among whom the nodes of an entry are drawn."""
+    roles = {"relays": relaying, "peers": ~relaying, "all": np.ones_like(relaying)}[entry.drawn_among]
+    return roles & (np.array(domains) == entry.domain) if entry.domain else roles
 
 
 def _own_strength(member: census.Member) -> float:

@@ -193,7 +193,26 @@ ORACLE = "oracle"
 
 PROTOCOL_NAMES = ("linkstate", "olsr", "babel", "aodv", "batman", "backpressure")
 REPUTATION_NAMES = ("additive", "beta")
-MISBEHAVIOUR_NAMES = ("black_hole", "gray_hole")
+AGENT_MISBEHAVIOURS = (
+    "black_hole",
+    "gray_hole",
+    "selective",
+    "on_off",
+    "milking",
+    "bad_mouthing",
+    "ballot_stuffing",
+    "self_dealing",
+    "withholding",
+    "collusion",
+    "camouflage",
+    "sybil",
+    "wormhole",
+    "lying_metrics",
+    "poisoning",
+)
+"""What a single node can do, simulated or real."""
+
+MISBEHAVIOUR_NAMES = (*AGENT_MISBEHAVIOURS, "whitewashing", "report_spam", "hostile_domain")
 
 PolicyName = Annotated[str, AfterValidator(known_name("routing policy", (*POLICY_NAMES, ORACLE)))]
 """A routing policy."""

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from meshsim.mesh.errors import nearest
-from meshsim.scenario import census, federation
+from meshsim.scenario import census, federation, misbehaviour
 from meshsim.scenario.aic import AicConfig, AicShares
 from meshsim.scenario.arrivals import Arrivals, CallDuration, Locality
 from meshsim.scenario.federation import FederationConfig
 from meshsim.scenario.graph_file import GraphFile
+from meshsim.scenario.misbehaviour import MisbehaviourConfig
 from meshsim.scenario.mobility import MobilityConfig
 from meshsim.scenario.network import Congestion, Drift, Generated, UnderlayConfig
 from meshsim.scenario.nodes import Access, NamedNode, NodesConfig
 from meshsim.scenario.outages import NO_OUTAGES, Outages
-from meshsim.scenario.part import SHARE_TOLERANCE, Part, Shares
+from meshsim.scenario.part import Part, Shares
 from meshsim.scenario.quantities import (
     ORACLE,
     POLICY_NAMES,
@@ -28,7 +29,6 @@ from meshsim.scenario.quantities import (
     Count,
     Duration,
     Flag,
-    Misbehaviour,
     Number,
     PartName,
     Period,
@@ -129,19 +129,6 @@ class Fault(Part):
     """`down`: the node vanishes without a word; `up`: it is back."""
     node: PartName
     """The node's name."""
-
-
-class MisbehaviourConfig(Part):
-    """Relaying nodes that misbehave, drawn among those not said by name."""
-
-    kind: Misbehaviour
-    """How."""
-    share: Probability = 0.1
-    """Share of the relaying nodes (edges, relays, super nodes)."""
-    strength: Probability = 1.0
-    """Middle of the strength: the share of packets (gray hole) it drops."""
-    strength_spread: Probability = 0.0
-    """Half width of the uniform spread of strengths around the middle."""
 
 
 class TrustConfig(Part):
@@ -299,9 +286,7 @@ class Scenario(Part):
             raise refuse(problem, allowed=["0"], at=("routing", "batch"))
         if self.media.labels == "packet" and self.media.mode == "flow":
             raise refuse("labels from packets need media in packets", allowed=["flow"], at=("media", "labels"))
-        total = sum(entry.share for entry in self.misbehaviour)
-        if total > 1 + SHARE_TOLERANCE:
-            raise refuse(f"the shares of misbehaving nodes sum to {total:g}, more than 1", at=("misbehaviour",))
+        misbehaviour.check(self)
         self._check_people()
         self._check_places()
         federation.check(self)
