@@ -185,7 +185,7 @@ def _in_phase(result: Result, name: str, phases: Mapping[str, Phase]) -> float:
     """The mean of a metric over the calls that began, or the rows that were written, in a phase; NaN for none."""
     metric, _, phase = name.partition("@")
     table, during = METRICS[metric].table, phases[phase]
-    columns = result.trace.columns(table)
+    columns = METRICS[metric].columns(result.trace)
     seconds = np.asarray(columns["start_ns" if table == "calls" else "time_ns"], dtype=np.float64) / 1e9
     kept = np.flatnonzero((seconds >= during.start) & (seconds < during.end))
     samples = METRICS[metric].of({column: [values[i] for i in kept] for column, values in columns.items()})

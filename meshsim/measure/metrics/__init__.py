@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from meshsim.measure.metrics.calls import METRICS, Metric
 from meshsim.measure.metrics.control import OF_CONTROL
+from meshsim.measure.metrics.trust import OF_TRUST
 
-for _metric in OF_CONTROL:
+for _metric in (*OF_CONTROL, *OF_TRUST):
     METRICS.add(_metric.name, _metric)
 
 __all__ = ["METRICS", "Metric"]

@@ -29,6 +29,7 @@ class Metric:
         text: What it says.
         of: From the columns of the table to one value per call (row) that has one, (K,) float64.
         table: Of the trace.
+        beside: A column of nodes, or lists of them, whose true behaviour `of` finds in the column `behaviour`.
     """
 
     name: str
@@ -37,10 +38,23 @@ class Metric:
     text: str
     of: Callable[[dict[str, Any]], NDArray[np.float64]]
     table: str = "calls"
+    beside: str = ""
+
+    def columns(self, trace: Trace) -> dict[str, Any]:
+        """What `of` looks at: the columns of the table, and of the nodes what is asked for."""
+        columns = trace.columns(self.table)
+        if not self.beside:
+            return columns
+        nodes = trace.columns("nodes")
+        truth = dict(zip(nodes["node"], nodes["behaviour"], strict=True))
+        told = [
+            [truth[node] for node in said] if isinstance(said, list) else truth[said] for said in columns[self.beside]
+        ]
+        return {**columns, "behaviour": told}
 
     def samples(self, trace: Trace) -> NDArray[np.float64]:
         """One value per call (or row) that has one, (K,)."""
-        return self.of(trace.columns(self.table))
+        return self.of(self.columns(trace))
 
     def value(self, trace: Trace) -> float:
         """The mean over calls; NaN for an empty trace."""
