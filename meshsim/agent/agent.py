@@ -36,7 +36,7 @@ from meshsim.agent.routes import Router
 from meshsim.agent.samples import EventSample
 from meshsim.mesh.errors import LocalProtocolError
 from meshsim.mesh.ids import CallId, NodeId, short
-from meshsim.mesh.time import to_nanoseconds
+from meshsim.mesh.time import Instant, to_nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from meshsim.identity.records import NodeRecord
     from meshsim.mesh.errors import IdentityError
     from meshsim.mesh.seeds import Stream
-    from meshsim.mesh.time import Instant
     from meshsim.mesh.view import NetworkView
     from meshsim.routing.engine import RoutingEngine
     from meshsim.trust import Reputation, ReputationModel
@@ -103,7 +102,7 @@ class MeshAgent:
         router = Router(self._core, self._neighbourhood, self._table, engine)
         self._desk = Desk(self._core, self._neighbourhood, self._table, self._ledger, router, self._absorb)
         self._seen: dict[tuple[CallId, int], None] = {}
-        self._begun = False
+        self._begun, self._now = False, Instant(0.0, 0.0)
 
     # What a driver reads ----------------------------------------------------------------------------------------------
 
@@ -137,7 +136,7 @@ class MeshAgent:
         for effect in self._core.outbox:
             passed: Effect | None = effect
             for interceptor in self._interceptors:
-                passed = interceptor.outgoing(passed) if passed is not None else None
+                passed = interceptor.outgoing(passed, self._now) if passed is not None else None
             effects += [passed] if passed is not None else []
         self._core.outbox.clear()
         return effects
@@ -230,7 +229,7 @@ class MeshAgent:
         self._begin(now)
         passed: Message | None = message
         for interceptor in self._interceptors:
-            passed = interceptor.incoming(passed, source) if passed is not None else None
+            passed = interceptor.incoming(passed, source, now) if passed is not None else None
         if passed is None:
             return
         if not self._neighbourhood.hear(source, now):
@@ -342,6 +341,7 @@ class MeshAgent:
     # Time -------------------------------------------------------------------------------------------------------------
 
     def _begin(self, now: Instant) -> None:
+        self._now = now
         if self._begun:
             return
         self._begun = True
@@ -352,6 +352,7 @@ class MeshAgent:
 
     def handle_timer(self, now: Instant) -> None:
         """Does what is due by `now`."""
+        self._now = now
         for key in self._core.alarms.take_due(now.mono):
             self._ring(key, now)
         self._arm_pulse(now)

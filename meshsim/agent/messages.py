@@ -52,7 +52,9 @@ ATTEMPTS = 256
 """Most routes that one call can try: their number is one byte of the media label."""
 Attempt = Annotated[int, msgspec.Meta(ge=0, lt=ATTEMPTS)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
+RATE_MOST = 1e15
+"""Bits per second that nothing exceeds."""
+Rate = Annotated[float, msgspec.Meta(ge=0.0, le=RATE_MOST)]
 Mos = Annotated[float, msgspec.Meta(ge=1.0, le=5.0)]
 Text = Annotated[str, msgspec.Meta(max_length=160)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]

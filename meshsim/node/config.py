@@ -16,6 +16,7 @@ from meshsim.agent.adversary import adversaries
 from meshsim.mesh.errors import ConfigError, IdentityError, nearest
 from meshsim.mesh.ids import AuraID, NodeId, from_did_key
 from meshsim.mesh.view import Nat, Role
+from meshsim.node.attack import AttackConfig
 from meshsim.routing.policies import POLICIES
 from meshsim.trust import models
 
@@ -53,8 +54,9 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         emulator: `host:port` of a link emulator's control socket; every datagram then passes through it.
         traffic: File to count datagrams in.
         trace: Folder to write the node's trace to.
-        misbehaviour: `honest`, `black_hole` or `gray_hole`: for experiments.
+        misbehaviour: `honest`, or how it misbehaves: for experiments.
         strength: Of the misbehaviour.
+        attack: What else a misbehaving node does, when, with whom and against whom.
         seed: Of its draws.
         agent: Periods and limits of the agent.
         stdio: Whether it takes commands as JSON lines from its standard input, and ends with it.
@@ -85,6 +87,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     trace: str | None = None
     misbehaviour: str = "honest"
     strength: Share = 1.0
+    attack: AttackConfig = AttackConfig()
     seed: int = 1
     agent: AgentConfig = AgentConfig()
     stdio: bool = False

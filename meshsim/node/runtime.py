@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from meshsim.agent import CallRequest, CallSample, Channel, EventSample, MeshAgent
-from meshsim.agent.adversary import adversaries
 from meshsim.control.client import RegistryClient
 from meshsim.identity import Ed25519Signer, Ed25519Verifier, NodeRecord, sign_record
 from meshsim.mesh.errors import ConfigError, IdentityError, RemoteProtocolError
 from meshsim.mesh.ids import AuraID, CallId, NodeId, did_key
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.mesh.seeds import SeedTree
+from meshsim.node.attack import misbehaviour
 from meshsim.node.config import NodeConfig, load_config
 from meshsim.node.driver import NodeDriver
 from meshsim.node.emulation import EmulatorClient
@@ -251,11 +251,7 @@ class Node:
         config = self.config
         seeds, entity = SeedTree(config.seed), int.from_bytes(self.signer.node_id[:6], "big")
         policy = load_model(config.model) if config.policy == "learned" and config.model is not None else config.policy
-        interceptors = (
-            []
-            if config.misbehaviour == "honest"
-            else [adversaries[config.misbehaviour](config.strength, seeds.stream("node/adversary", entity))]
-        )
+        start = time.monotonic()
         return MeshAgent(
             config.agent,
             self._record,
@@ -269,7 +265,7 @@ class Node:
             ),
             config.neighbour_ids,
             seeds.stream("node/agent", entity),
-            interceptors=interceptors,
+            interceptors=misbehaviour(config.misbehaviour, config.strength, config.attack, self.signer, seeds, start),
         )
 
     # Life -------------------------------------------------------------------------------------------------------------

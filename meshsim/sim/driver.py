@@ -23,7 +23,7 @@ from meshsim.agent import (
     Send,
     Undial,
 )
-from meshsim.agent.adversary import adversaries
+from meshsim.agent.adversary import Ed25519Mint, HashMint, Means, interceptors
 from meshsim.agent.calls import label_of
 from meshsim.agent.messages import Remembering, encode
 from meshsim.identity import Ed25519Signer, Ed25519Verifier, HashSigner, HashVerifier, NodeRecord, sign_record
@@ -36,6 +36,7 @@ from meshsim.mesh.time import Instant
 from meshsim.mesh.view import Nat, Role
 from meshsim.routing.protocols.packet import wire_bytes
 from meshsim.scenario.quantities import LONGEST
+from meshsim.sim.attacks import cast
 from meshsim.sim.compression import AicWishes, Compression
 from meshsim.sim.environment import Record
 from meshsim.sim.ledger import model_of
@@ -46,6 +47,7 @@ from meshsim.sim.wires import Wires
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from meshsim.agent.adversary import Interceptor, Mint
     from meshsim.identity import Signer
     from meshsim.routing.engine import RoutingEngine
     from meshsim.sim.environment import Environment
@@ -122,6 +124,7 @@ class SimDriver:
         self._observer, self._overhead = observer, overhead
         self._secret = self._seeds.stream("agent.secret").key.to_bytes(16, "little")
         self._verifier = Remembering(Ed25519Verifier() if real_signatures else HashVerifier(self._secret))
+        self._real, self._villains = real_signatures, {villain.node: villain for villain in cast(world.plan)}
         self._signers = [self._signer(i, real=real_signatures) for i in range(len(self._ids))]
         self._models = [model_of(world.plan.scenario.trust) for _ in self._ids]
         self._epochs = [0] * len(self._ids)
@@ -244,7 +247,7 @@ class SimDriver:
         return [tuple(sorted(one)) for one in peers]
 
     def _start_agent(self, i: int) -> MeshAgent:
-        control, nodes = self._plan.scenario.control, self._plan.nodes
+        control = self._plan.scenario.control
         config = AgentConfig(
             epoch=self._epochs[i],
             heartbeat=control.heartbeat,
@@ -254,10 +257,6 @@ class SimDriver:
             max_nodes=control.area,
             tells_trust=self._plan.scenario.record.trust,
         )
-        misbehaviour = []
-        if nodes.behaviour[i] != "honest":
-            make = adversaries[nodes.behaviour[i]]
-            misbehaviour.append(make(float(nodes.strength[i]), self._seeds.stream("agent.adversary", i)))
         return MeshAgent(
             config,
             self._records[i],
@@ -267,8 +266,30 @@ class SimDriver:
             self._models[i],
             [self._ids[peer] for peer in self._neighbours[i]],
             self._seeds.stream(f"agent/{self._epochs[i]}", i),
-            interceptors=misbehaviour,
+            interceptors=self._misbehaviour(i),
         )
+
+    def _misbehaviour(self, i: int) -> tuple[Interceptor, ...]:
+        """What stands between agent `i` and the world, if it is not honest."""
+        villain = self._villains.get(i)
+        if villain is None:
+            return ()
+        against, secret = villain.mind.targets, self._plan.nodes.key_seed[i].tobytes()
+        mint: Mint = Ed25519Mint(secret) if self._real else HashMint(secret, self._secret)
+        means = Means(
+            strength=villain.strength,
+            stream=self._seeds.stream("agent.adversary", i),
+            signer=self._signers[i],
+            mint=mint,
+            friends=frozenset(self._ids[friend] for friend in villain.mind.friends),
+            targets=None if against is None else frozenset(self._ids[node] for node in against),
+            window=villain.window,
+            cycle=villain.cycle,
+            rate=villain.rate,
+            identities=len(villain.identities),
+            factor=villain.factor,
+        )
+        return interceptors(villain.kinds, means)
 
     # The four steps ---------------------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ def test_every_key_of_the_json_schema_is_described_and_no_other_is_allowed():
     [
         (POLICIES, quantities.POLICY_NAMES),
         (models, quantities.REPUTATION_NAMES),
-        (adversaries, quantities.MISBEHAVIOUR_NAMES),
+        (adversaries, quantities.AGENT_MISBEHAVIOURS),
         (PROTOCOLS, quantities.PROTOCOL_NAMES),
     ],
     ids=["policies", "reputation models", "misbehaviours", "protocols"],

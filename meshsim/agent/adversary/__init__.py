@@ -7,7 +7,27 @@ changes nothing.
 from __future__ import annotations
 
 from meshsim.agent.adversary.black_hole import BlackHole
-from meshsim.agent.adversary.gray_hole import GrayHole
-from meshsim.agent.adversary.interceptor import Interceptor, adversaries
+from meshsim.agent.adversary.gray_hole import GrayHole, Milking, OnOff, Selective
+from meshsim.agent.adversary.interceptor import Interceptor, Means, Mint, adversaries, interceptors
+from meshsim.agent.adversary.liars import Inventor, Liar
+from meshsim.agent.adversary.mints import Ed25519Mint, HashMint
+from meshsim.agent.adversary.tellers import LinkLiar, Poisoner
 
-__all__ = ["BlackHole", "GrayHole", "Interceptor", "adversaries"]
+__all__ = [
+    "BlackHole",
+    "Ed25519Mint",
+    "GrayHole",
+    "HashMint",
+    "Interceptor",
+    "Inventor",
+    "Liar",
+    "LinkLiar",
+    "Means",
+    "Milking",
+    "Mint",
+    "OnOff",
+    "Poisoner",
+    "Selective",
+    "adversaries",
+    "interceptors",
+]

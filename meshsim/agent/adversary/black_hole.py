@@ -1,4 +1,8 @@
-"""A black hole accepts calls like an honest relay and lets nothing through: no media, no keepalive from end to end."""
+"""A black hole accepts calls like an honest relay and lets nothing through: no media, no keepalive from end to end.
+
+H. Deng, W. Li, D. P. Agrawal, "Routing security in wireless ad hoc networks", IEEE Communications Magazine 40(10),
+2002.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,11 @@ from meshsim.agent.effects import CloseMedia, OpenMedia, Send
 from meshsim.agent.messages import CallKeepalive, CallReport
 
 if TYPE_CHECKING:
+    from meshsim.agent.adversary.interceptor import Means
     from meshsim.agent.effects import Effect
     from meshsim.agent.messages import Message
     from meshsim.mesh.ids import CallId, NodeId
-    from meshsim.mesh.seeds import Stream
+    from meshsim.mesh.time import Instant
 
 
 @adversaries.register("black_hole")
@@ -22,22 +27,20 @@ class BlackHole:
     """Swallows a share of the calls it relays.
 
     Attributes:
-        strength: Probability that a call is swallowed; the draw belongs to the call's route.
-        stream: Where draws come from.
+        means: Its strength is the probability that a call is swallowed; the draw belongs to the call's route.
     """
 
-    strength: float
-    stream: Stream
+    means: Means
     _swallowed: dict[int, CallId] = field(default_factory=dict)
 
-    def incoming(self, message: Message, source: NodeId) -> Message | None:  # noqa: ARG002 - the protocol's
+    def incoming(self, message: Message, source: NodeId, now: Instant) -> Message | None:  # noqa: ARG002 - the protocol's
         """Everything comes in."""
         return message
 
-    def outgoing(self, effect: Effect) -> Effect | None:
+    def outgoing(self, effect: Effect, now: Instant) -> Effect | None:  # noqa: ARG002 - the protocol's
         """Media of swallowed calls are dropped, and what their ends say to each other while they last."""
         if isinstance(effect, OpenMedia) and effect.upstream is not None and effect.downstream is not None:
-            if self.stream.at(effect.label) >= self.strength:
+            if self.means.stream.at(effect.label) >= self.means.strength:
                 return effect
             self._swallowed[effect.label] = effect.call
             return replace(effect, drop=1.0)

@@ -1,0 +1,10 @@
+"""Attacks on a whole mesh: who is in them, when they strike, what they say, claim, make up and report.
+
+What a single node does to messages and media is `agent.adversary`'s; the lies are the same (`agent.adversary.lies`).
+"""
+
+from __future__ import annotations
+
+from meshsim.sim.attacks.cast import Villain, cast
+
+__all__ = ["Villain", "cast"]

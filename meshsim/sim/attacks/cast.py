@@ -1,0 +1,157 @@
+"""Who misbehaves in an episode, how, when, with whom and against whom: a function of the plan.
+
+Identities that nodes make up are numbers from N on, N nodes being real.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meshsim.agent.adversary.lies import IDENTITIES, INVENTORS, Mind
+from meshsim.agent.adversary.timing import Cycle, Window
+from meshsim.mesh.seeds import SeedTree
+from meshsim.scenario.misbehaviour import MisbehaviourConfig
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from meshsim.scenario.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Villain:
+    """A node that misbehaves.
+
+    Attributes:
+        node: Its number.
+        kinds: What it does.
+        mind: Its strength, whom it wants to look good, and whom it is against.
+        window: When it misbehaves at all.
+        cycle: When an on-off node is bad.
+        period: Seconds from one rejoining to the next at the earliest.
+        rate: Made-up calls, or reports, an hour at full strength.
+        factor: How many times better than they are its links are claimed.
+        identities: Numbers of the identities it makes up.
+        tricked: Honest nodes that sign good words for these.
+    """
+
+    node: int
+    kinds: tuple[str, ...]
+    mind: Mind[int]
+    window: Window
+    cycle: Cycle
+    period: float
+    rate: float
+    factor: float
+    identities: tuple[int, ...]
+    tricked: tuple[int, ...]
+
+    @property
+    def strength(self) -> float:
+        """In [0, 1]."""
+        return self.mind.strength
+
+    def does(self, kind: str) -> bool:
+        """Whether it does this."""
+        return kind in self.kinds
+
+
+def cast(plan: Plan) -> tuple[Villain, ...]:
+    """The nodes of `plan` that misbehave, in order."""
+    bad = [i for i, behaviour in enumerate(plan.nodes.behaviour) if behaviour != "honest"]
+    parts = {i: _part(plan, i) for i in bad}
+    rings, seeds, first, villains = _rings(plan, parts), SeedTree(plan.seed), len(plan.nodes), []
+    targets = {name: _targets(plan, name, ring, parts, seeds) for name, ring in rings.items()}
+    for i, part in parts.items():
+        name = _ring_of(plan, i, part)
+        strength, friends = float(plan.nodes.strength[i]), _friends(i, part, rings[name])
+        identities = tuple(range(first, first + _identities(part)))
+        mind = Mind(strength=strength, friends=friends, targets=targets[name])
+        villains.append(_villain(plan, i, part, mind, identities, seeds))
+        first += len(identities)
+    return tuple(villains)
+
+
+def _villain(
+    plan: Plan, node: int, part: MisbehaviourConfig, mind: Mind[int], identities: tuple[int, ...], seeds: SeedTree
+) -> Villain:
+    return Villain(
+        node=node,
+        kinds=part.kinds,
+        mind=mind,
+        window=Window(since=part.since, until=math.inf if part.until is None else part.until),
+        cycle=Cycle(period=part.period, duty=part.duty, phase=seeds.stream("attack.phase").at(node)),
+        period=part.period,
+        rate=part.rate,
+        factor=part.factor,
+        identities=identities,
+        tricked=_tricked(plan, node, part, seeds),
+    )
+
+
+def _part(plan: Plan, node: int) -> MisbehaviourConfig:
+    """What the scenario says of a node that misbehaves; of one said by name, its kind alone."""
+    number = int(plan.nodes.attack[node])
+    if number >= 0:
+        return plan.scenario.misbehaviour[number]
+    return MisbehaviourConfig(kind=plan.nodes.behaviour[node], domain=plan.nodes.domains[node])
+
+
+def _ring_of(plan: Plan, node: int, part: MisbehaviourConfig) -> str:
+    """What names the ring of a node; a domain, an entry or a node alone make one too."""
+    if "hostile_domain" in part.kinds:
+        return f"domain {part.domain}"
+    entry = int(plan.nodes.attack[node])
+    return f"ring {part.ring}" if part.ring is not None else f"entry {entry}" if entry >= 0 else f"node {node}"
+
+
+def _rings(plan: Plan, parts: dict[int, MisbehaviourConfig]) -> dict[str, tuple[int, ...]]:
+    """Members of each ring, in order; of a hostile domain, all who live there."""
+    rings: dict[str, list[int]] = {}
+    for i, part in parts.items():
+        rings.setdefault(_ring_of(plan, i, part), []).append(i)
+    for name in [name for name in rings if name.startswith("domain ")]:
+        rings[name] = [i for i, domain in enumerate(plan.nodes.domains) if f"domain {domain}" == name]
+    return {name: tuple(members) for name, members in rings.items()}
+
+
+def _friends(node: int, part: MisbehaviourConfig, ring: tuple[int, ...]) -> frozenset[int]:
+    """A node and its accomplices: the whole ring, or the other end of its wormhole."""
+    if "wormhole" not in part.kinds:
+        return frozenset(ring)
+    place = ring.index(node)
+    return frozenset({node, *ring[place // 2 * 2 : place // 2 * 2 + 2]})
+
+
+def _targets(
+    plan: Plan, name: str, ring: tuple[int, ...], parts: dict[int, MisbehaviourConfig], seeds: SeedTree
+) -> frozenset[int] | None:
+    """Whom a ring is against, the same for all in it; None for all outside."""
+    part = next(parts[i] for i in ring if i in parts)
+    if part.aimed == 1.0 or "hostile_domain" in part.kinds:
+        return None
+    outside = np.setdiff1d(np.arange(len(plan.nodes)), np.array(ring))
+    draws = seeds.stream(f"attack.targets/{name}").uniform(0, len(plan.nodes))[outside]
+    return frozenset(outside[np.argsort(draws, kind="stable")[: round(part.aimed * len(outside))]].tolist())
+
+
+def _identities(part: MisbehaviourConfig) -> int:
+    """How many identities a node makes up."""
+    counts = (part.sybils if kind == "sybil" else IDENTITIES[kind] for kind in part.kinds if kind in INVENTORS)
+    return max(counts, default=0)
+
+
+def _tricked(plan: Plan, node: int, part: MisbehaviourConfig, seeds: SeedTree) -> tuple[int, ...]:
+    if "sybil" not in part.kinds or not part.edges:
+        return ()
+    honest = _honest(plan)
+    draws = seeds.stream("attack.edges", node).uniform(0, len(plan.nodes))[honest]
+    return tuple(honest[np.argsort(draws, kind="stable")[: part.edges]].tolist())
+
+
+def _honest(plan: Plan) -> NDArray[np.int64]:
+    return np.flatnonzero(np.array(plan.nodes.behaviour) == "honest")
