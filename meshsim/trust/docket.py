@@ -1,0 +1,466 @@
+"""The rules by which what nodes say of a route becomes evidence on its relays: one place for agents and simulator.
+
+Both ends and the relays of a route state how it went. A route is judged once, `wait` seconds after it was first heard
+of; what is judged and when depends only on which statement came when, not on when anybody asks.
+
+- Praise needs both ends. Failure counts in full when both ends report it, with `one_sided_weight` when one does and
+  the other is silent, with half of that when the other denies it: one of the two lies, and nobody can tell which.
+- What a route did wrong is shared among its relays, by `Guilt` where that is known, else evenly.
+- What a node says of itself weighs nothing: relays bear out that a call took place, they neither praise nor blame.
+- Who does not sign a route that an end calls completed, and that two others have signed, has kept a receipt back: weak
+  evidence against the silent one. A single signer proves nothing, or anyone could invent calls with a victim.
+- One pair of ends, or one end alone, gives one node only so much praise and so much blame in a window.
+- Two different statements of one signer about one route are proof of equivocation: neither counts, and the proof does.
+
+Signatures are not checked here: whoever adds a statement knows that its signer made it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+from meshsim.mesh.media import MediaType
+from meshsim.mesh.quality import target
+from meshsim.trust.conduct import grade
+from meshsim.trust.evidence import EventKind, events_from_outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+Node = TypeVar("Node")
+"""Nodes by any hashable name of which one is greater than the other: ids, or indices of a plan."""
+
+
+class Outcome(StrEnum):
+    """How one route of a call ended."""
+
+    COMPLETED = "completed"
+    DROPPED = "dropped"
+    TIMEOUT = "timeout"
+
+
+class Testimony(Protocol):
+    """What a node states of a route; `Statement` is one, an agent's signed receipt another. See there."""
+
+    @property
+    def call(self) -> Any: ...  # noqa: D102 - see `Statement`
+    @property
+    def attempt(self) -> int: ...  # noqa: D102 - see `Statement`
+    @property
+    def path(self) -> tuple[Any, ...]: ...  # noqa: D102 - see `Statement`
+    @property
+    def signer(self) -> Any: ...  # noqa: D102 - see `Statement`
+    @property
+    def outcome(self) -> Outcome: ...  # noqa: D102 - see `Statement`
+    @property
+    def mos(self) -> float: ...  # noqa: D102 - see `Statement`
+    @property
+    def poor(self) -> bool: ...  # noqa: D102 - see `Statement`
+    @property
+    def loss(self) -> float: ...  # noqa: D102 - see `Statement`
+    @property
+    def delay(self) -> float: ...  # noqa: D102 - see `Statement`
+    @property
+    def jitter(self) -> float: ...  # noqa: D102 - see `Statement`
+    @property
+    def carried(self) -> int: ...  # noqa: D102 - see `Statement`
+    @property
+    def at(self) -> float: ...  # noqa: D102 - see `Statement`
+
+
+class Statement(NamedTuple):
+    """How one route of a call went, in the words of one node of its path.
+
+    Attributes:
+        call: Which call.
+        attempt: Which of its routes.
+        path: The route's nodes, caller first.
+        signer: One of them.
+        outcome: How it ended.
+        mos: Mean opinion score, 1 when there were no media.
+        poor: Whether relays are to blame for its quality (`trust.conduct.misconduct`), or it failed.
+        loss: Probability.
+        delay: One-way, seconds.
+        jitter: Seconds.
+        carried: Media bytes that the signer sent or passed on.
+        at: When the route ended, seconds of the docket's clock.
+    """
+
+    call: Any
+    attempt: int
+    path: tuple[Any, ...]
+    signer: Any
+    outcome: Outcome
+    mos: float = 1.0
+    poor: bool = False
+    loss: float = 0.0
+    delay: float = 0.0
+    jitter: float = 0.0
+    carried: int = 0
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How much what counts, and for how long. Spans are seconds.
+
+    Attributes:
+        wait: From the first statement of a route until it is judged.
+        window: A statement is taken until so long after the route ended; caps hold for as long.
+        skew: How far clocks may differ: a statement may be dated so far in the future.
+        one_sided_weight: Weight of a failure that only one end reports.
+        silence_weight: Weight of a receipt kept back.
+        proof_weight: Weight of a proof of equivocation.
+        pair_cap: Most praise, and most blame, that one pair of ends or one end alone can give one node in a window.
+        path_nodes: Most nodes of a path.
+        open_routes: Most routes that wait; the oldest is judged early for a new one.
+        judged_routes: Most judged routes remembered.
+        pairs: Most caps remembered.
+    """
+
+    wait: float = 10.0
+    window: float = 900.0
+    skew: float = 60.0
+    one_sided_weight: float = 0.4
+    silence_weight: float = 0.1
+    proof_weight: float = 10.0
+    pair_cap: float = 6.0
+    path_nodes: int = 6
+    open_routes: int = 4096
+    judged_routes: int = 4096
+    pairs: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Generic[Node]):
+    """What one route says of one node.
+
+    Attributes:
+        node: Whom it is about.
+        events: The brief's events, the telling one first.
+        weight: Above 0.
+        raters: The ends whose word it is; empty for a proof, which needs nobody's word.
+        grade: How well the route treated its packets, 0 to 1; 0 for one that failed, None where that is not the matter.
+        at: When the route was first heard of, seconds of the docket's clock.
+    """
+
+    node: Node
+    events: tuple[EventKind, ...]
+    weight: float
+    raters: tuple[Node, ...] = ()
+    grade: float | None = None
+    at: float = 0.0
+
+
+class Proof(NamedTuple):
+    """Two different statements of one signer about one route.
+
+    Attributes:
+        first: The one heard first.
+        second: The other.
+    """
+
+    first: Testimony
+    second: Testimony
+
+
+class Guilt(Protocol):
+    """Who of several relays is likely to blame (`trust.blame`)."""
+
+    def shares(self, relays: Sequence[Any], failed: bool, now: float) -> tuple[float, ...]:  # noqa: FBT001 - an outcome
+        """Posterior share of guilt of each relay of a path with this outcome; the rest is nobody's."""
+
+    def learn(self, relays: Sequence[Any], failed: bool, now: float) -> None:  # noqa: FBT001 - an outcome
+        """Takes in a path's outcome."""
+
+
+GREATEST_LOSS = target(MediaType.DATA).loss
+"""Beyond this loss a call is poor whatever it carries: data are the most forgiving."""
+
+RouteKey = tuple[Any, int, tuple[Any, ...]]
+"""Call, attempt and path: whoever is on the path knows the first two, so a statement of a made-up path must not stand
+in the way of the true ones."""
+
+
+@dataclass(slots=True)
+class _Case:
+    """One route: what each signer stated first, and the other thing that some of them stated."""
+
+    key: RouteKey
+    since: float
+    told: dict[Any, Testimony] = field(default_factory=dict)
+    liars: dict[Any, Testimony] = field(default_factory=dict)
+    judged: bool = False
+
+    def word_of(self, node: Any) -> Testimony | None:
+        """What `node` states, unless it states two things."""
+        return None if node in self.liars else self.told.get(node)
+
+
+@dataclass(slots=True, frozen=True)
+class _Finding:
+    """What the ends of a route agree on, or one of them says."""
+
+    events: tuple[EventKind, ...]
+    failed: bool
+    weight: float
+    raters: tuple[Any, ...]
+    grade: float
+
+
+class Docket(Generic[Node]):
+    """The statements of an area on routes, and what they come to.
+
+    Args:
+        rules: How much what counts.
+        guilt: Who of several relays is to blame; evenly shared without it.
+
+    Attributes:
+        refused: How many statements were refused, by reason.
+        disputed: Routes of which one end says that they failed, the other that they did not.
+        proofs: Proofs of equivocation, the latest `judged_routes`.
+
+    >>> docket = Docket(Rules(wait=5.0))
+    >>> for signer in ("ann", "bob"):
+    ...     docket.add(Statement("call", 0, ("ann", "relay", "bob"), signer, Outcome.COMPLETED), 0.0)
+    ''
+    ''
+    >>> [(verdict.node, verdict.weight) for verdict in docket.settle(5.0)]
+    [('relay', 1.0)]
+    """
+
+    def __init__(self, rules: Rules | None = None, guilt: Guilt | None = None) -> None:
+        self.rules = rules or Rules()
+        self.refused: dict[str, int] = {}
+        self.disputed = 0
+        self.proofs: list[Proof] = []
+        self._guilt = guilt
+        self._cases: dict[RouteKey, _Case] = {}  # open ones and judged ones
+        self._open: dict[RouteKey, _Case] = {}  # in the order in which they were first heard of
+        self._ready: list[Verdict[Node]] = []
+        self._pairs: dict[tuple[frozenset[Node], Node, bool], tuple[float, float]] = {}
+
+    def add(self, statement: Testimony, now: float, at: float | None = None) -> str:
+        """Takes in a statement that its signer has made.
+
+        Args:
+            statement: About one route.
+            now: Seconds of the docket's clock, never less than before.
+            at: When the route ended by this clock, where `statement.at` is of another.
+
+        Returns:
+            "", or why it is refused: `off_path`, `oversized`, `contradictory`, `future`, `expired`, `duplicate`,
+            `replayed` or `late`. A second, different statement is taken: it proves that its signer equivocates.
+        """
+        self._close_due(now)
+        reason = self._fault(statement, statement.at if at is None else at, now) or self._enter(statement, now)
+        if reason:
+            self.refuse(reason)
+        return reason
+
+    def refuse(self, reason: str) -> None:
+        """Counts a statement as refused, for a reason found here or before."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def knows(self, statement: Testimony) -> bool:
+        """Whether this very statement was taken in, or another than the one its signer made: no need to look closer."""
+        case = self._cases.get((statement.call, statement.attempt, statement.path))
+        if case is None or statement.signer not in case.told:
+            return False
+        return statement.signer in case.liars or _same(case.told[statement.signer], statement)
+
+    def statements(self) -> Iterator[Testimony]:
+        """What is known of routes that are not judged yet; adding it to another docket merges the two."""
+        for case in self._open.values():
+            yield from case.told.values()
+            yield from case.liars.values()
+
+    def merge(self, statements: Iterable[Testimony], now: float) -> int:
+        """Takes in many statements; how many of them were news."""
+        return sum(not self.add(statement, now) for statement in statements)
+
+    def settle(self, now: float) -> list[Verdict[Node]]:
+        """What has been found since the last time, of routes that have waited long enough by `now`."""
+        self._close_due(now)
+        self._forget(now)
+        ready, self._ready = self._ready, []
+        return ready
+
+    def next_settling(self) -> float | None:
+        """When there is something to settle, seconds; None if nothing waits."""
+        if self._ready:
+            return -math.inf
+        first = next(iter(self._open.values()), None)
+        return None if first is None else first.since + self.rules.wait
+
+    # Taking in --------------------------------------------------------------------------------------------------------
+
+    def _fault(self, statement: Testimony, at: float, now: float) -> str:
+        path = statement.path
+        if len(path) > self.rules.path_nodes:
+            return "oversized"
+        if statement.signer not in path or len(set(path)) != len(path):
+            return "off_path"
+        if not _makes_sense(statement):
+            return "contradictory"
+        if at > now + self.rules.skew:
+            return "future"
+        return "" if now - at <= self.rules.window else "expired"
+
+    def _enter(self, statement: Testimony, now: float) -> str:
+        key = (statement.call, statement.attempt, statement.path)
+        case = self._cases.get(key)
+        if case is None:
+            case = self._begin(key, now)
+        first = case.told.get(statement.signer)
+        if first is not None:
+            return self._compare(case, first, statement, now)
+        if case.judged:
+            return "late"
+        case.told[statement.signer] = statement
+        return ""
+
+    def _begin(self, key: RouteKey, now: float) -> _Case:
+        if len(self._open) >= self.rules.open_routes:
+            self._close(next(iter(self._open.values())))
+        case = self._cases[key] = self._open[key] = _Case(key, now)
+        return case
+
+    def _compare(self, case: _Case, first: Testimony, second: Testimony, now: float) -> str:
+        """A signer speaks of a route again: the same, or something else, which no honest node does."""
+        if second.signer in case.liars or _same(first, second):
+            return "replayed" if case.judged else "duplicate"
+        case.liars[second.signer] = second
+        self.proofs = [*self.proofs[1 - self.rules.judged_routes :], Proof(first, second)]
+        events = (EventKind.MALICIOUS_BEHAVIOR,)
+        self._ready.append(Verdict(second.signer, events, self.rules.proof_weight, at=now))
+        return ""
+
+    # Judging ----------------------------------------------------------------------------------------------------------
+
+    def _close_due(self, now: float) -> None:
+        due = []
+        for case in self._open.values():
+            if now < case.since + self.rules.wait:
+                break
+            due.append(case)
+        # of routes heard of at one instant the order must not matter
+        for case in sorted(due, key=lambda case: (case.since, case.key)) if len(due) > 1 else due:
+            self._close(case)
+
+    def _close(self, case: _Case) -> None:
+        del self._open[case.key]
+        case.judged = True
+        path = case.key[2]
+        relays = path[1:-1]
+        if not relays:
+            return
+        finding = self._find(case.word_of(path[0]), case.word_of(path[-1]))
+        if finding is not None:
+            self._judge(relays, finding, case.since)
+        self._notice_silence(case)
+
+    def _find(self, caller: Testimony | None, callee: Testimony | None) -> _Finding | None:
+        reports = [report for report in (caller, callee) if report is not None]
+        accusing = [report for report in reports if report.outcome is not Outcome.COMPLETED]
+        if len(reports) < 2 and not accusing:  # noqa: PLR2004 - praise needs both ends, and so does poor quality
+            return None
+        failed = bool(accusing)
+        accusing = accusing or [report for report in reports if report.poor]
+        speaking = accusing or reports
+        weight = 1.0
+        if len(accusing) == 1:
+            denied = len(reports) > 1
+            self.disputed += denied
+            weight = self.rules.one_sided_weight * (0.5 if denied else 1.0)
+        events = events_from_outcome(
+            completed=not failed,
+            connected=not all(report.outcome is Outcome.TIMEOUT for report in speaking),
+            mos=min(report.mos for report in speaking),
+            poor=bool(accusing),
+        )
+        graded = 0.0 if failed else min(grade(report.loss, report.jitter) for report in speaking)
+        return _Finding(events, bool(accusing), weight, tuple(report.signer for report in speaking), graded)
+
+    def _judge(self, relays: tuple[Node, ...], finding: _Finding, at: float) -> None:
+        for relay, share in zip(relays, self._shares(relays, finding, at), strict=True):
+            granted = self._granted(finding.raters, relay, share * finding.weight, at, failed=finding.failed)
+            if granted > 0.0:
+                self._ready.append(Verdict(relay, finding.events, granted, finding.raters, finding.grade, at))
+
+    def _shares(self, relays: tuple[Node, ...], finding: _Finding, at: float) -> tuple[float, ...]:
+        if self._guilt is not None:
+            shares = self._guilt.shares(relays, finding.failed, at)
+            self._guilt.learn(relays, finding.failed, at)
+            if finding.failed:
+                return shares
+        return (1.0 / len(relays) if finding.failed else 1.0,) * len(relays)
+
+    def _notice_silence(self, case: _Case) -> None:
+        """Who keeps a receipt back of a route that an end calls completed, and that two others have signed."""
+        path = case.key[2]
+        told = {node: word for node in path if (word := case.word_of(node)) is not None}
+        raters = tuple(end for end in (path[0], path[-1]) if end in told)
+        if not raters or len(told) < 2 or any(word.outcome is not Outcome.COMPLETED for word in told.values()):  # noqa: PLR2004 - two others
+            return
+        events = (EventKind.CONNECTION_TIMEOUT,)
+        for node in path:
+            if node not in case.told:
+                granted = self._granted(raters, node, self.rules.silence_weight, case.since, failed=True)
+                if granted > 0.0:
+                    self._ready.append(Verdict(node, events, granted, raters, None, case.since))
+
+    # Bounds -----------------------------------------------------------------------------------------------------------
+
+    def _granted(self, raters: tuple[Node, ...], node: Node, weight: float, at: float, *, failed: bool) -> float:
+        """As much of `weight` as `raters` may still give `node`."""
+        key = (frozenset(raters), node, failed)
+        began, used = self._pairs.pop(key, (at, 0.0))
+        if at - began > self.rules.window:
+            began, used = at, 0.0
+        granted = min(weight, self.rules.pair_cap - used)
+        self._pairs[key] = (began, used + granted)
+        if len(self._pairs) > self.rules.pairs:
+            del self._pairs[next(iter(self._pairs))]
+        return granted
+
+    def _forget(self, now: float) -> None:
+        """Drops judged routes of which nothing can be replayed any more: their statements are too old by then."""
+        rules = self.rules
+        horizon = now - (rules.wait + rules.skew + rules.window)
+        while len(self._cases) > len(self._open):
+            first = next(iter(self._cases.values()))
+            crowded = len(self._cases) - len(self._open) > rules.judged_routes
+            if not first.judged or (first.since >= horizon and not crowded):
+                break
+            del self._cases[first.key]
+
+
+def _content(statement: Testimony) -> tuple[Outcome, float, bool, float, float, float, int]:
+    return (
+        statement.outcome,
+        statement.mos,
+        statement.poor,
+        statement.loss,
+        statement.delay,
+        statement.jitter,
+        statement.carried,
+    )
+
+
+def _same(first: Testimony, second: Testimony) -> bool:
+    """Whether two statements say the same of a route: when, and until when they hold, is no part of that."""
+    return first is second or _content(first) == _content(second)
+
+
+def _makes_sense(statement: Testimony) -> bool:
+    """Whether a statement agrees with itself: finite, within bounds, and no failed route was a good one."""
+    measured = 0.0 <= statement.loss <= 1.0 and 0.0 <= statement.delay < math.inf and 0.0 <= statement.jitter < math.inf
+    if not (measured and 1.0 <= statement.mos <= 5.0 and statement.carried >= 0):  # noqa: PLR2004 - opinions end at 5
+        return False
+    if statement.outcome is Outcome.COMPLETED:
+        return statement.poor or statement.loss <= GREATEST_LOSS
+    return statement.poor and statement.mos == 1.0
