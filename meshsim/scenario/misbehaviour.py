@@ -134,8 +134,8 @@ class MisbehaviourConfig(Part):
             raise refuse("a hostile domain has a name", allowed=["domain: <name>"])
         if all(kind in USES for kind in self.kinds):
             usable = (*_COMMON, *dict.fromkeys(option for kind in self.kinds for option in USES[kind]))
-            for option in sorted(self.model_fields_set):
-                if option not in usable:
+            for option, said in sorted(type(self).model_fields.items()):
+                if option not in usable and getattr(self, option) != said.default:
                     problem = f"{' and '.join(self.kinds)} has no option {option!r}"
                     raise refuse(problem, allowed=usable, near=nearest(option, usable))
         return self
@@ -156,8 +156,19 @@ def check(scenario: Scenario) -> None:
             problem, near = f"no domain {entry.domain!r} in this scenario", nearest(entry.domain, domains)
             raise refuse(problem, allowed=domains, near=near, at=("misbehaviour", i, "domain"))
         _check_plane(scenario, entry.kinds, ("misbehaviour", i, "kind" if entry.kind in _WORLDLY else "also"))
+        _check_packets(scenario, entry, ("misbehaviour", i))
     for i, node in enumerate(scenario.nodes.named):
         _check_plane(scenario, (node.behaviour,), ("nodes", "named", i, "behaviour"))
+
+
+_CHANGING = frozenset({"selective", "on_off", "milking", "whitewashing", "hostile_domain"})
+
+
+def _check_packets(scenario: Scenario, entry: MisbehaviourConfig, at: tuple[str | int, ...]) -> None:
+    """A link between packets drops one share of all of them for good."""
+    timed = entry.since > 0.0 or entry.until is not None
+    if scenario.media.mode == "packet" and (timed or _CHANGING.intersection(entry.kinds)):
+        raise refuse("what a node drops cannot change while media are packets", allowed=["media.mode: flow"], at=at)
 
 
 _WORLDLY = frozenset(MISBEHAVIOUR_NAMES) - frozenset(AGENT_MISBEHAVIOURS)

@@ -335,6 +335,12 @@ class Switchboard:
         for call in [call for call in self._live.values() if call.flow in broken]:
             self._break(call, call.path[1:-1])
 
+    def silenced(self, node: int) -> None:
+        """A relay may pass nothing on any more: calls that do not come through break."""
+        for call in [self._live[number] for number in sorted(self._using[node])]:
+            if call.flow >= 0 and not self._world.connected(self._world.flow_paths(call.flow))[0]:
+                self._break(call, call.path[1:-1])
+
     def _break(self, call: LiveCall, suspects: Sequence[int]) -> None:
         """Nothing comes through any more: the ends will notice, and find a path without the relays they suspect."""
         self._close(call, connected=False)

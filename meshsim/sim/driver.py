@@ -36,7 +36,6 @@ from meshsim.mesh.time import Instant
 from meshsim.mesh.view import Nat, Role
 from meshsim.routing.protocols.packet import wire_bytes
 from meshsim.scenario.quantities import LONGEST
-from meshsim.sim.attacks import cast
 from meshsim.sim.compression import AicWishes, Compression
 from meshsim.sim.environment import Record
 from meshsim.sim.ledger import model_of
@@ -124,7 +123,7 @@ class SimDriver:
         self._observer, self._overhead = observer, overhead
         self._secret = self._seeds.stream("agent.secret").key.to_bytes(16, "little")
         self._verifier = Remembering(Ed25519Verifier() if real_signatures else HashVerifier(self._secret))
-        self._real, self._villains = real_signatures, {villain.node: villain for villain in cast(world.plan)}
+        self._real, self._villains = real_signatures, {villain.node: villain for villain in world.villains}
         self._signers = [self._signer(i, real=real_signatures) for i in range(len(self._ids))]
         self._models = [model_of(world.plan.scenario.trust) for _ in self._ids]
         self._epochs = [0] * len(self._ids)
@@ -202,6 +201,9 @@ class SimDriver:
     def routes_cut(self) -> None:
         """Edges below have changed: what was looked up of links holds no more."""
         self._wires.settle()
+
+    def silenced(self, node: int) -> None:
+        """Agents notice by themselves who passes nothing on."""
 
     def replan(self, first: int) -> None:
         """Calls from number `first` on have changed: they wait instead of those that did."""

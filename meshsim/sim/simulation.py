@@ -19,6 +19,7 @@ from meshsim.routing.protocols import PROTOCOLS, Tables
 from meshsim.scenario import canonical, change
 from meshsim.scenario.quantities import ORACLE, POLICY_NAMES
 from meshsim.sim.asking import Asking
+from meshsim.sim.attacks.attacks import Attacks
 from meshsim.sim.calls import Switchboard
 from meshsim.sim.control import ControlPlane
 from meshsim.sim.cuts import EdgeFaults
@@ -207,6 +208,9 @@ class Board(Protocol):
     def routes_cut(self) -> None:
         """Edges below have been cut, or mended."""
 
+    def silenced(self, node: int) -> None:
+        """A relay may pass nothing on any more."""
+
     def replan(self, first: int) -> None:
         """Calls from number `first` on have changed."""
 
@@ -237,6 +241,7 @@ class Episode:
         env: The clock.
         world: The truth.
         overhead: What control messages cost.
+        attacks: What misbehaving nodes do by the clock, claim and say.
         board: The calls, and with them the belief.
         edge_faults: What cuts and mends the edges below.
         over: Whether the end of the episode is reached.
@@ -259,6 +264,7 @@ class Episode:
         self.world = World(plan)
         self.overhead = Overhead(self.env, self.world, recorder)
         show_truth(engine.policy, self.world)
+        self.attacks = Attacks(self.env, self.world, recorder)
         self.board = self._make_board(ids)
         self.edge_faults = EdgeFaults(self.env, self.world, recorder, self.board)
         self._every_link = self.world.lay_links(plan.links.src, plan.links.dst)
@@ -339,6 +345,7 @@ class Episode:
             env.schedule_record(at, kind, node, priority=BEFORE)
         self.overhead.start()
         self.board.schedule()
+        self.attacks.start(self.board)
         env.schedule_record(scenario.duration, "end", 0, priority=BEFORE)
 
     def _drift(self, step: int, _: Any) -> None:

@@ -18,6 +18,8 @@ from meshsim.mesh.view import connectable
 from meshsim.scenario.nat import punched
 from meshsim.sim import flow
 from meshsim.sim.adaptive import adapt
+from meshsim.sim.attacks import Spite, cast
+from meshsim.sim.attacks.conduct import share_dropped
 from meshsim.sim.cuts import Cuts
 from meshsim.sim.drift import Background, Hours
 from meshsim.sim.flows import Flows
@@ -99,6 +101,8 @@ class World:
         online: (N,) bool.
         down_since: (N,) when each node went offline, seconds; infinite while it is online.
         drop: (N,) share of the media packets that a node drops when it relays; 0 for the honest.
+        villains: The nodes that misbehave.
+        spite: Relays that drop media of some people's calls alone.
         cuts: Edges that carry nothing.
     """
 
@@ -110,8 +114,11 @@ class World:
         self.resources = Resources.of(plan, access)
         self.online = np.ones(len(nodes), dtype=bool)
         self.down_since = np.full(len(nodes), np.inf)
-        misbehaves = np.array([kind != "honest" for kind in nodes.behaviour])
-        self.drop = np.where(misbehaves, nodes.strength, 0.0)
+        self.villains = cast(plan)
+        self.drop = np.zeros(len(nodes))
+        for villain in self.villains:
+            self.drop[villain.node] = share_dropped(villain, 0.0)
+        self.spite = Spite(self.villains, len(nodes), nodes.domains, TOTAL_DROP)
         self._survival, self._mute = np.log1p(-np.minimum(self.drop, TOTAL_DROP)), self.drop >= TOTAL_DROP
         self._ground = ground_of(self.resources, plan)
         self._fixed = _fixed(self.resources)
@@ -168,6 +175,15 @@ class World:
     def take_down(self, node: int, t: float) -> None:
         """A node vanishes at `t` seconds, unless it is gone already."""
         self.online[node], self.down_since[node] = False, min(self.down_since[node], t)
+
+    def behave(self, node: int, drop: float) -> None:
+        """A node drops this share of the packets it relays from now on, those of open flows too."""
+        self.drop[node] = drop
+        self._survival[node], self._mute[node] = np.log1p(-min(drop, TOTAL_DROP)), drop >= TOTAL_DROP
+        for number in self._flows.numbers().tolist():
+            paths = self._flows[number]
+            if node in paths.nodes[1:-1]:
+                self._flows.dropped[number] = self._along(paths)[1].item()
 
     def bring_up(self, node: int) -> None:
         """A node is back."""
@@ -365,6 +381,8 @@ class World:
         """(P,) whether media pass, and the log-survival at the relays."""
         connected, dropped = np.empty(paths.count, dtype=np.bool_), np.empty(paths.count)
         passable(paths.nodes, paths.indptr, paths.joined, self.online, self._mute, self._survival, connected, dropped)
+        if self.spite:
+            self.spite.apply(paths, connected, dropped)
         if self.cuts:
             connected &= ~self.cuts.crossed(paths.resource, paths.starts)
         return connected, dropped

@@ -62,11 +62,11 @@ class Mind(Generic[Id]):
         return node not in self.friends and (self.targets is None or node in self.targets)
 
 
-LIARS = ("bad_mouthing", "ballot_stuffing", "withholding", "collusion", "camouflage", "hostile_domain")
+LIARS = ("bad_mouthing", "ballot_stuffing", "withholding", "collusion", "camouflage")
 """The kinds that lie about routes which were there."""
 
-_PRAISING = frozenset({"ballot_stuffing", "collusion", "camouflage", "hostile_domain"})
-_SLANDERING = frozenset({"bad_mouthing", "collusion", "camouflage", "hostile_domain"})
+_PRAISING = frozenset({"ballot_stuffing", "collusion", "camouflage"})
+_SLANDERING = frozenset({"bad_mouthing", "collusion", "camouflage"})
 
 
 def lie(kind: str, mind: Mind[Id], relays: Sequence[Id], draw: float) -> Lie:

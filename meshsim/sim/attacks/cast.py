@@ -81,7 +81,7 @@ def _villain(
 ) -> Villain:
     return Villain(
         node=node,
-        kinds=part.kinds,
+        kinds=(*part.kinds, "collusion") if "hostile_domain" in part.kinds else part.kinds,
         mind=mind,
         window=Window(since=part.since, until=math.inf if part.until is None else part.until),
         cycle=Cycle(period=part.period, duty=part.duty, phase=seeds.stream("attack.phase").at(node)),

@@ -93,6 +93,10 @@ class ProtocolBoard:
         self.mesh.look()
         self._calls.routes_cut()
 
+    def silenced(self, node: int) -> None:
+        """A relay may pass nothing on any more."""
+        self._calls.silenced(node)
+
     def replan(self, first: int) -> None:
         """Calls from number `first` on have changed."""
         self._calls.replan(first)
