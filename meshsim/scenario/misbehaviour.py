@@ -94,7 +94,8 @@ class MisbehaviourConfig(Part):
     duty: Probability = 0.5
     """Share of each cycle in which it misbehaves (on_off)."""
     rate: Annotated[Number, Field(ge=0, le=3600)] = 12.0
-    """Made-up calls, or reports, of each node an hour, at full strength."""
+    """Made-up calls of each node (of each made-up identity if it has Sybils), or its reports, an hour at full
+    strength."""
     factor: Annotated[Number, Field(ge=1, le=1000)] = 10.0
     """How many times better than they are its links are claimed (lying_metrics)."""
     sybils: Annotated[Count, Field(le=20_000)] = 10

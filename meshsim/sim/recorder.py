@@ -19,6 +19,8 @@ from meshsim.mesh.media import MediaType
 from meshsim.mesh.quality import mos, poor
 from meshsim.mesh.time import to_nanoseconds
 from meshsim.routing.features import believed_hops
+from meshsim.sim.attacks import cast_villains
+from meshsim.sim.attacks.poison import Poison
 from meshsim.sim.control import single
 
 if TYPE_CHECKING:
@@ -103,6 +105,7 @@ class Recorder:
     def __init__(self, writer: TraceWriter, plan: Plan) -> None:
         self.writer, self._plan = writer, plan
         self._record = plan.scenario.record
+        self._poison = Poison(cast_villains(plan), plan.seed)
         self._calls: list[CallRow] = []
         self._before_forks: dict[int, str] = {}
         self._columns: dict[str, dict[str, list[Any]]] = {}
@@ -183,7 +186,7 @@ class Recorder:
         """Writes how a call went."""
         if row.call in self._before_forks:
             row = replace(row, policy=self._before_forks[row.call])
-        self._calls.append(row)
+        self._calls.append(self._poison.call(row))
         if len(self._calls) >= FLUSH_ROWS:
             self._hand_over_calls()
 
@@ -202,7 +205,9 @@ class Recorder:
         if not self._record.candidates:
             return
         candidates, media = ranking.candidates, MediaType(self._plan.calls.media[call])
-        count = len(candidates)
+        count, caller = len(candidates), int(self._plan.calls.caller[call])
+        if self._poison.is_written_by(caller):
+            truth = self._poison.routes(caller, call, candidates.paths, truth, t)
         self._pile(
             "routes",
             call=np.full(count, call),

@@ -18,7 +18,7 @@ from meshsim.mesh.view import connectable
 from meshsim.scenario.nat import punched
 from meshsim.sim import flow
 from meshsim.sim.adaptive import adapt
-from meshsim.sim.attacks import Spite, cast
+from meshsim.sim.attacks import Spite, cast_villains
 from meshsim.sim.attacks.conduct import share_dropped
 from meshsim.sim.cuts import Cuts
 from meshsim.sim.drift import Background, Hours
@@ -114,7 +114,7 @@ class World:
         self.resources = Resources.of(plan, access)
         self.online = np.ones(len(nodes), dtype=bool)
         self.down_since = np.full(len(nodes), np.inf)
-        self.villains = cast(plan)
+        self.villains = cast_villains(plan)
         self.drop = np.zeros(len(nodes))
         for villain in self.villains:
             self.drop[villain.node] = share_dropped(villain, 0.0)

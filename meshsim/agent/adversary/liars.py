@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshsim.agent.adversary.interceptor import adversaries
-from meshsim.agent.adversary.lies import IDENTITIES, INVENTORS, LIARS, Lie, lie, made_up, words
+from meshsim.agent.adversary.lies import IDENTITIES, INVENTORS, LIARS, Lie, calls_due, lie, made_up, words
 from meshsim.agent.effects import Send
 from meshsim.agent.messages import RECEIPT_ENTRIES, CallEnd, Digest, Receipt, sign
 from meshsim.mesh.ids import CALL_ID_BYTES, CallId
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import NodeId
     from meshsim.mesh.time import Instant
 
-_HOUR = 3600.0
 _AT_ONCE = 4
 """Made-up calls in one digest."""
 
@@ -87,12 +86,10 @@ class Inventor:
     Attributes:
         means: Its rate says how many an hour at full strength.
         kind: One of `lies.INVENTORS`.
-        lifetime: Of the receipts, seconds.
     """
 
     means: Means
     kind: str
-    lifetime: float = 900.0
     _made: int = 0
     _sent: dict[NodeId, int] = field(default_factory=dict)
     _recent: list[tuple[int, Receipt]] = field(default_factory=list)
@@ -122,7 +119,7 @@ class Inventor:
     def _invent(self, now: Instant) -> None:
         """Makes up what is due by `now`."""
         means = self.means
-        due = int(max(0.0, now.mono - means.window.since) * means.rate * means.strength / _HOUR)
+        due = calls_due(self.kind, means.rate * means.strength, means.identities, now.mono - means.window.since)
         for number in range(max(self._made, due - _AT_ONCE), due):
             self._recent += [(2 * number + 1 + i, receipt) for i, receipt in enumerate(self._call(number, now))]
         self._made, self._recent = max(self._made, due), self._recent[-RECEIPT_ENTRIES:]
@@ -147,7 +144,7 @@ class Inventor:
             attempt=0,
             path=path,
             signer=signer.node_id,
-            expires_ns=to_nanoseconds(now.unix + self.lifetime),
+            at_ns=to_nanoseconds(now.unix),
             **words(Lie.PRAISE, Receipt.__struct_fields__),
         )
         return sign(receipt, signer)

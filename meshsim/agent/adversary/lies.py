@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from meshsim.agent.messages import Outcome
+from meshsim.trust import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,8 +98,8 @@ def tell(kinds: Sequence[str], mind: Mind[Id], relays: Sequence[Id], draw: float
 
 
 def words(said: Lie, known: Sequence[str]) -> dict[str, Any]:
-    """What praise or slander says in place of the truth, in a record that has the fields `known`."""
-    return {name: value for name, value in WORDS[said].items() if name in known}
+    """What a lie says in place of the truth, in a record that has the fields `known`; nothing if it is none."""
+    return {name: value for name, value in WORDS.get(said, {}).items() if name in known}
 
 
 def retold(mind: Mind[Id], relays: Sequence[Id], draw: float) -> Lie:
@@ -116,6 +116,21 @@ IDENTITIES = {"ballot_stuffing": 1, "self_dealing": 2}
 """Identities that a node of a kind makes up for its calls; Sybils are as many as the scenario says."""
 
 _CHAIN = 0.5
+
+
+_HOUR = 3600.0
+
+
+def calls_due(kind: str, rate: float, identities: int, seconds: float) -> int:
+    """How many calls a node has made up after so long.
+
+    Args:
+        kind: One of `INVENTORS`.
+        rate: Calls an hour, its strength included: of each of the identities if they are Sybils.
+        identities: How many it has made up.
+        seconds: Since it began.
+    """
+    return int(max(0.0, seconds) * rate * (identities if kind == "sybil" else 1) / _HOUR)
 
 
 def made_up(kind: str, me: Id, friends: Sequence[Id], identities: Sequence[Id], draw: float) -> tuple[Id, ...]:

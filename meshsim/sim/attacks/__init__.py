@@ -5,8 +5,8 @@ What a single node does to messages and media is `agent.adversary`'s; the lies a
 
 from __future__ import annotations
 
-from meshsim.sim.attacks.cast import Villain, cast
+from meshsim.sim.attacks.cast import Villain, cast_villains
 from meshsim.sim.attacks.claims import Claims, Reports
 from meshsim.sim.attacks.conduct import Spite
 
-__all__ = ["Claims", "Reports", "Spite", "Villain", "cast"]
+__all__ = ["Claims", "Reports", "Spite", "Villain", "cast_villains"]

@@ -60,7 +60,7 @@ class Villain:
         return kind in self.kinds
 
 
-def cast(plan: Plan) -> tuple[Villain, ...]:
+def cast_villains(plan: Plan) -> tuple[Villain, ...]:
     """The nodes of `plan` that misbehave, in order."""
     bad = [i for i, behaviour in enumerate(plan.nodes.behaviour) if behaviour != "honest"]
     parts = {i: _part(plan, i) for i in bad}
