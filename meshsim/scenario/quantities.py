@@ -192,7 +192,16 @@ ORACLE = "oracle"
 """The policy that sees the truth: it exists in the simulator alone, and under the modelled control plane."""
 
 PROTOCOL_NAMES = ("linkstate", "olsr", "babel", "aodv", "batman", "backpressure")
-REPUTATION_NAMES = ("additive", "beta")
+REPUTATION_NAMES = (
+    "additive",
+    "beta",
+    "eigentrust",
+    "gossipsub",
+    "meritrank",
+    "peertrust",
+    "subjective_logic",
+    "sybilrank",
+)
 AGENT_MISBEHAVIOURS = (
     "black_hole",
     "gray_hole",

@@ -9,12 +9,14 @@ from meshsim.testing.policies import PolicyContract
 from meshsim.testing.processes import ProcessContract
 from meshsim.testing.protocols import ProtocolContract, Wiring, check_loops, meshes
 from meshsim.testing.strategies import Case, cases, network_views, relabelled
+from meshsim.testing.trust import ReputationContract
 
 __all__ = [
     "Case",
     "PolicyContract",
     "ProcessContract",
     "ProtocolContract",
+    "ReputationContract",
     "Wiring",
     "cases",
     "check_loops",

@@ -124,15 +124,32 @@ class Beta:
     ) -> ReputationTable:
         kept = np.exp2(-np.maximum(now - padded(at, n, now), 0.0) / self.half_life)
         good, bad = padded(good, n, 0.0) * kept, padded(bad, n, 0.0) * kept
-        # Most nodes of a large mesh were never judged: they share one row, the prior's, and its interval.
-        judged = np.flatnonzero(good + bad)
-        row = np.full(n, len(judged))
-        row[judged] = np.arange(len(judged))
-        a, b = np.append(good[judged], 0.0) + self.prior[0], np.append(bad[judged], 0.0) + self.prior[1]
-        tail = (1.0 - self.confidence) / 2.0
-        shares = (a / (a + b), *beta_quantiles(a, b, (tail, 1.0 - tail)))
-        mean, low, high = (100.0 * share[row] ** EXPONENT for share in shares)
-        return ReputationTable(mean, low, high, good + bad)
+        return beta_table(good, bad, self.prior, self.confidence)
+
+
+def beta_table(
+    good: NDArray[np.float64],
+    bad: NDArray[np.float64],
+    prior: tuple[float, float] = PRIOR,
+    confidence: float = 0.95,
+) -> ReputationTable:
+    """Scores of nodes with so many successes and failures, as the Beta distribution has them.
+
+    Args:
+        good: Successes, at least 0, shape (N,).
+        bad: Failures, at least 0, shape (N,).
+        prior: Successes and failures that everybody starts with.
+        confidence: Of the interval.
+    """
+    # Most nodes of a large mesh were never judged: they share one row, the prior's, and its interval.
+    judged = np.flatnonzero(good + bad)
+    row = np.full(len(good), len(judged))
+    row[judged] = np.arange(len(judged))
+    a, b = np.append(good[judged], 0.0) + prior[0], np.append(bad[judged], 0.0) + prior[1]
+    tail = (1.0 - confidence) / 2.0
+    shares = (a / (a + b), *beta_quantiles(a, b, (tail, 1.0 - tail)))
+    mean, low, high = (100.0 * share[row] ** EXPONENT for share in shares)
+    return ReputationTable(mean, low, high, good + bad)
 
 
 models.add("beta", Beta)

@@ -18,6 +18,7 @@ _POINTS = 256
 _DROP = 24.0  # the grid ends where the density has fallen by exp(-24); beyond, the tails are exponential
 _HALF = 0.5
 _NEWTON_STEPS = 10
+_ROWS = 1024  # distributions at once, so that their grids stay in the cache
 
 
 def beta_quantiles(
@@ -37,6 +38,13 @@ def beta_quantiles(
     >>> round(float(low[0]), 6), round(float(high[0]), 6)
     (0.25, 0.75)
     """
+    parts = [_quantiles(a[k : k + _ROWS], b[k : k + _ROWS], probabilities) for k in range(0, max(len(a), 1), _ROWS)]
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def _quantiles(
+    a: NDArray[np.float64], b: NDArray[np.float64], probabilities: tuple[float, ...]
+) -> list[NDArray[np.float64]]:
     mode = np.log(a / b)
     left, right = np.split(_reach(np.concatenate([a, b]), np.concatenate([b, a])), 2)
     start, width = mode - left, (left + right) / (_POINTS - 1)
@@ -46,7 +54,7 @@ def beta_quantiles(
     mass = np.cumsum(density, axis=1) - 0.5 * (density + density[:, :1])
     mass += tail_left[:, None] - (width[:, None] / 12.0) * (slope - slope[:, :1])
     whole = mass[:, -1] + tail_right
-    return tuple(_logistic(start + width * _invert(density, mass, whole, q)) for q in probabilities)
+    return [_logistic(start + width * _invert(density, mass, whole, q)) for q in probabilities]
 
 
 def _reach(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from meshsim.trust import EventKind, Evidence, Status, eigentrust, peertrust
+from meshsim.trust.network import HALF_SHARE, Networked, Web, fair_shares, rates_table, shares_table
+
+GOOD, BAD = EventKind.SUCCESSFUL_CALL, EventKind.CALL_DROPPED
+
+
+def tell(model: Networked, rater: int, node: int, good: float = 0.0, bad: float = 0.0, t: float = 0.0) -> None:
+    for kind, weight in ((GOOD, good), (BAD, bad)):
+        if weight:
+            raters = (rater,) if rater >= 0 else ()
+            model.observe(node, Evidence(kind=kind, node=node, t=t, weight=weight, raters=raters))
+
+
+def web(edges: list[tuple[int, int, float, float]], n: int, seeds: tuple[int, ...] = ()) -> Web:
+    columns = np.array(sorted(edges)).reshape(-1, 4)
+    rater, node = (columns[:, k].astype(np.int64) for k in (0, 1))
+    chosen = np.zeros(n, dtype=np.bool_)
+    chosen[list(seeds)] = True
+    known = chosen.copy()
+    known[rater] = known[node] = True
+    return Web(rater, node, columns[:, 2], columns[:, 3], chosen, known)
+
+
+def test_a_fair_share_scores_80_and_a_quarter_of_it_50() -> None:
+    crowd = web([(0, node, 1e9, 0.0) for node in range(1, 4)], 5, seeds=(0,))
+    table = shares_table(crowd, np.array([0.0, 1.0, HALF_SHARE, 0.0, 0.0]))
+    assert table.mean[1:4] == pytest.approx([80.0, 50.0, 0.0], abs=1e-6)
+    assert table.mean[4] == 50.0
+    assert table.low.tolist() == table.mean.tolist() == table.high.tolist()
+
+
+def test_evidence_counts_by_the_trust_in_its_rater_and_a_seed_counts_whole() -> None:
+    crowd = web([(1, 3, 4.0, 0.0), (2, 3, 0.0, 4.0), (0, 3, 1.0, 0.0)], 5, seeds=(0,))
+    assert shares_table(crowd, np.array([0.0, 0.25, 7.0, 0.0, 0.0])).evidence[3] == 1.0 + 0.25 * 4.0 + 4.0
+
+
+def test_fair_shares_average_one_over_known_nodes_and_leave_the_owner_out() -> None:
+    crowd = web([(0, 1, 1.0, 0.0), (0, 2, 1.0, 0.0)], 5, seeds=(0,))
+    assert fair_shares(crowd, np.array([0.7, 0.1, 0.2, 0.0, 0.0])).tolist()[1:3] == pytest.approx([2 / 3, 4 / 3])
+    assert fair_shares(crowd, np.zeros(5)).tolist() == [0.0] * 5
+
+
+def test_eight_percent_failures_are_worth_70() -> None:
+    assert rates_table(np.array([92e6]), np.array([8e6])).mean[0] == pytest.approx(70.0, abs=1e-3)
+
+
+def test_the_owner_is_a_seed_only_if_it_saw_anything_itself() -> None:
+    model = peertrust()
+    tell(model, 1, 2, good=3.0)
+    assert not model.web(0.0).seeds.any()
+    assert model.web(0.0).trusted.tolist() == [False, False, True, True, False]
+    tell(model, -1, 2, good=3.0)
+    model.anchor(4)
+    assert np.flatnonzero(model.web(0.0).seeds).tolist() == [0, 5]
+
+
+def test_opinions_of_which_nothing_is_left_are_dropped() -> None:
+    model = peertrust(half_life=1.0)
+    tell(model, 1, 2, good=3.0)
+    assert len(model.web(300.0).rater) == 1
+    assert len(model.web(400.0).rater) == 0
+
+
+def test_status_waits_for_evidence_then_follows_the_lower_bound() -> None:
+    model = peertrust(minimum=20.0)
+    tell(model, -1, 0, good=19.0)
+    assert model.score(0, 0.0).status is Status.NEW
+    tell(model, -1, 0, good=1e4)
+    assert model.score(0, 0.0).status is Status.VERIFIED
+    tell(model, -1, 1, bad=30.0)
+    assert model.score(1, 0.0).status is Status.BANNED
+
+
+def test_scores_are_kept_until_something_is_told_or_time_passes() -> None:
+    model = eigentrust()
+    tell(model, -1, 0, good=30.0)
+    first = model.score(0, 0.0)
+    assert model.score(0, 0.0) == first
+    assert model.score(0, 1e6).evidence < first.evidence
+    tell(model, -1, 1, good=90.0)
+    assert model.score(0, 0.0).mean < first.mean
+    model.anchor(2)
+    assert model.score(0, 0.0).mean != first.mean
+
+
+def test_a_forgotten_anchor_is_no_anchor() -> None:
+    model = eigentrust()
+    model.anchor(0)
+    tell(model, 0, 1, good=30.0)
+    model.forget(0)
+    assert not model.web(0.0).known.any()
+
+
+def test_praise_is_what_successes_outnumber_failures_by() -> None:
+    assert web([(0, 1, 3.0, 1.0), (0, 2, 1.0, 3.0)], 4).praise.tolist() == [2.0, 0.0]
