@@ -37,7 +37,14 @@ BEST_MOS = 4.4
 """The E-model's default: as good as a narrow-band call gets (ITU-T G.107)."""
 
 WORDS: Mapping[Lie, Mapping[str, Any]] = {
-    Lie.PRAISE: {"outcome": Outcome.COMPLETED, "mos": BEST_MOS, "poor": False, "loss": 0.0, "jitter": 0.0},
+    Lie.PRAISE: {
+        "outcome": Outcome.COMPLETED,
+        "mos": BEST_MOS,
+        "poor": False,
+        "loss": 0.0,
+        "jitter": 0.0,
+        "jitter_ns": 0,
+    },
     Lie.SLANDER: {"outcome": Outcome.DROPPED, "mos": 1.0, "poor": True, "loss": 1.0},
 }
 """What praise and slander say in place of the truth, by the names that receipts, statements and samples share."""
