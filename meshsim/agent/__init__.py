@@ -7,7 +7,7 @@ from meshsim.agent.calls import CallEvent, CallRequest, CallState
 from meshsim.agent.core import AgentConfig
 from meshsim.agent.effects import Channel, CloseMedia, Dial, Effect, Emit, MediaReport, OpenMedia, Resolve, Send, Undial
 from meshsim.agent.messages import Message, decode, encode
-from meshsim.agent.samples import CallSample, EventSample, Failover, RouteSample, Sample, TrustSample
+from meshsim.agent.samples import CallSample, EventSample, Failover, ReceiptSample, RouteSample, Sample, TrustSample
 
 __all__ = [
     "AgentConfig",
@@ -26,6 +26,7 @@ __all__ = [
     "MeshAgent",
     "Message",
     "OpenMedia",
+    "ReceiptSample",
     "Resolve",
     "RouteSample",
     "Sample",

@@ -77,6 +77,7 @@ class MeshAgent:
         neighbours: Nodes it keeps links to; the driver tells when they are up.
         stream: Its random draws.
         interceptors: Misbehaviour, if it is not honest.
+        anchors: Nodes verified by other means, whose word it takes from the start.
     """
 
     def __init__(  # noqa: PLR0913 - an agent is put together from all its parts
@@ -91,10 +92,11 @@ class MeshAgent:
         stream: Stream,
         *,
         interceptors: Sequence[Interceptor] = (),
+        anchors: Sequence[NodeId] = (),
     ) -> None:
         self._core = Core(config=config, record=record, signer=signer, verifier=verifier, stream=stream)
         self._interceptors = tuple(interceptors)
-        self._trust = TrustBook(trust)
+        self._trust = TrustBook(trust, record.node_id, anchors)
         self._neighbourhood = Neighbourhood(self._core, neighbours)
         self._table = LinkTable(self._core, self._neighbourhood, self._trust)
         self._ledger = Ledger(self._core)
@@ -270,9 +272,9 @@ class MeshAgent:
         if isinstance(message, CallSetup):
             self._receive_setup(message, source, now)
         elif (message.call, message.attempt) in self._relay:
+            self._relay.receive(message, source, now)
             if isinstance(message, CallEnd):
                 self._absorb(message.receipts, now)
-            self._relay.receive(message, source, now)
         else:
             self._dispatch_own(message, source, now)
 

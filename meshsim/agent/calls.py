@@ -21,6 +21,7 @@ from meshsim.mesh.errors import IdentityError, LocalProtocolError
 from meshsim.mesh.ids import AuraID
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.mesh.quality import mos, poor, target, voice_mos
+from meshsim.trust import misconduct
 
 if TYPE_CHECKING:
     from meshsim.agent.effects import MediaReport
@@ -175,6 +176,10 @@ class Quality:
         if math.isnan(rtt):
             return math.nan, bool(loss > target(media).loss)
         return float(mos(media, rtt / 2, jitter, loss)), bool(poor(rtt, jitter, loss, media))
+
+    def is_misconduct(self, media: MediaType, promised: float) -> bool:
+        """Whether the relays are to blame for it, where a round trip of `promised` seconds was expected."""
+        return bool(misconduct(*self._measured(), media, promised))
 
     def clarity(self) -> float:
         """How a voice would have sounded, whatever the call carried: relays are praised by one scale; NaN likewise."""
@@ -353,6 +358,11 @@ class Call:
         """The route `path` had proven itself before it was lost: what failed before it is forgotten."""
         self.tried = [path]
         self.failed.clear()
+
+    def promised(self, path: tuple[NodeId, ...]) -> float:
+        """Round-trip time that was expected of `path` when it was chosen, seconds; NaN of runners-up and at callees."""
+        decision = self.decision
+        return decision.predicted.rtt if decision is not None and decision.path == path else math.nan
 
     def next_setup(self, path: tuple[NodeId, ...], expires_ns: int) -> CallSetup:
         """The set-up of the next route, unsigned."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from meshsim.agent.effects import Channel, Emit, Send
 from meshsim.mesh.time import to_nanoseconds
+from meshsim.trust import Rules
 
 if TYPE_CHECKING:
     from meshsim.agent.effects import Effect
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 AlarmKey = tuple[str, bytes, int]
 """What an alarm is for: its kind, whom it concerns, and a number."""
+
+OPEN_ROUTES = 512
+"""Most routes that wait to be judged."""
 
 STALE_ROUNDS = 6
 """Rounds of gossip without a word of a node after which it is not believed online."""
@@ -53,10 +57,13 @@ class AgentConfig:
         suspicion: A node found dead is taken for offline so long, whatever others say.
         statement_lifetime: Validity of a signed statement or set-up.
         receipt_lifetime: Validity of a receipt, and the replay window.
-        receipt_wait: For the other end's receipt.
+        receipt_wait: For the receipts of all others of a route.
+        receipt_skew: How far in the future a receipt may be dated.
         one_sided_weight: Weight of a failure that only one end reports.
-        pair_cap: Most evidence weight that one pair of ends, or one end alone, can give one relay within
+        silence_weight: Weight of a receipt kept back.
+        pair_cap: Most praise, and most blame, that one pair of ends, or one end alone, can give one node within
             `receipt_lifetime`.
+        logs_receipts: Whether every receipt taken in is emitted, for a log that can be replayed.
     """
 
     epoch: int = 0
@@ -81,8 +88,24 @@ class AgentConfig:
     statement_lifetime: float = 600.0
     receipt_lifetime: float = 900.0
     receipt_wait: float = 10.0
+    receipt_skew: float = 60.0
     one_sided_weight: float = 0.4
+    silence_weight: float = 0.1
     pair_cap: float = 6.0
+    logs_receipts: bool = False
+
+    @property
+    def rules(self) -> Rules:
+        """How receipts are judged."""
+        return Rules(
+            wait=self.receipt_wait,
+            window=self.receipt_lifetime,
+            skew=self.receipt_skew,
+            one_sided_weight=self.one_sided_weight,
+            silence_weight=self.silence_weight,
+            pair_cap=self.pair_cap,
+            open_routes=OPEN_ROUTES,
+        )
 
     @property
     def stale_after(self) -> float:

@@ -24,7 +24,6 @@ from meshsim.agent.messages import (
     CallReject,
     CallReport,
     CallSetup,
-    Outcome,
     acceptance_bytes,
     sign,
 )
@@ -33,6 +32,7 @@ from meshsim.identity.records import verify_record
 from meshsim.mesh.errors import IdentityError, LocalProtocolError
 from meshsim.mesh.ids import CALL_ID_BYTES, AuraID, CallId, NodeId
 from meshsim.mesh.time import to_nanoseconds, to_seconds
+from meshsim.trust import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -357,7 +357,7 @@ class Desk:
     def _testify(self, call: Call, leg: Leg, outcome: Outcome, now: Instant) -> None:
         """Signs how a route failed; the receipt is passed on with the end of the call, and by gossip."""
         self._router.learn(leg, now, connected=False)
-        call.receipts.append(self._ledger.write(leg.setup, outcome, 1.0, poor=True, now=now))
+        call.receipts.append(self._ledger.write(leg, outcome, now))
         self._absorb(call.receipts[-1:], now)
 
     def despair(self, call_id: CallId, now: Instant) -> None:
@@ -449,10 +449,8 @@ class Desk:
         self._finish(call, now)
 
     def _say_goodbye(self, call: Call, leg: Leg, receipts: tuple[Receipt, ...], now: Instant, *, answer: bool) -> None:
-        mos, (_, poor) = leg.quality.clarity(), leg.quality.verdict(leg.setup.media)
-        mos = 1.0 if math.isnan(mos) else mos
         self._router.learn(leg, now, connected=True)
-        own = self._ledger.write(leg.setup, Outcome.COMPLETED, mos, poor=poor, now=now)
+        own = self._ledger.write(leg, Outcome.COMPLETED, now, call.promised(leg.path))
         self._absorb([own], now)
         whole = (*receipts, *call.receipts, own)[-RECEIPT_ENTRIES:]
         message = CallEnd(*leg.key, onward=leg.is_first, answer=answer, reason="hung up", receipts=whole)

@@ -6,7 +6,6 @@ is signed over `signed_bytes`, which names the message's kind and version.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import msgspec
@@ -15,11 +14,13 @@ from meshsim.identity.records import NodeRecord
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.ids import CALL_ID_BYTES, NODE_ID_BYTES, CallId, NodeId
 from meshsim.mesh.media import AicPolicy, MediaType
+from meshsim.mesh.time import to_seconds
+from meshsim.trust import Outcome
 
 if TYPE_CHECKING:
     from meshsim.identity.keys import Signer, Verifier
 
-VERSION = 1
+VERSION = 2
 """First byte of every encoded message."""
 
 MESSAGE_BYTES = 60_000
@@ -137,16 +138,8 @@ class LinkState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
         return self.epoch, self.sequence
 
 
-class Outcome(StrEnum):
-    """How one route of a call ended."""
-
-    COMPLETED = "completed"
-    DROPPED = "dropped"
-    TIMEOUT = "timeout"
-
-
 class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=5):
-    """How one route of a call went, in the words of one node of its path.
+    """How one route of a call went, in the words of one node of its path: signed `trust.Testimony`.
 
     Attributes:
         call: Which call.
@@ -155,8 +148,12 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
         signer: One node of it.
         outcome: How it ended.
         mos: Mean opinion score, 1 when there was no media.
-        poor: Whether the quality target was missed.
-        expires_ns: Unix time from which the receipt counts no more.
+        poor: Whether the relays are to blame for its quality, or it failed.
+        at_ns: Unix time when it ended.
+        loss: Of its media.
+        delay_ns: One-way.
+        jitter_ns: RFC 3550.
+        carried: Media bytes that the signer sent or passed on, as far as it counted them.
         signature: The signer's.
     """
 
@@ -167,8 +164,27 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     outcome: Outcome
     mos: Mos
     poor: bool
-    expires_ns: Nanoseconds
+    at_ns: Nanoseconds
+    loss: Share = 0.0
+    delay_ns: Nanoseconds = 0
+    jitter_ns: Nanoseconds = 0
+    carried: Count = 0
     signature: Signature = b""
+
+    @property
+    def delay(self) -> float:
+        """One-way, seconds."""
+        return to_seconds(self.delay_ns)
+
+    @property
+    def jitter(self) -> float:
+        """Seconds."""
+        return to_seconds(self.jitter_ns)
+
+    @property
+    def at(self) -> float:
+        """Unix seconds when the route ended."""
+        return to_seconds(self.at_ns)
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -22,9 +22,9 @@ from meshsim.agent.messages import (
     CallKeepalive,
     CallReject,
     CallReport,
-    Outcome,
 )
 from meshsim.agent.samples import EventSample
+from meshsim.trust import Outcome
 
 if TYPE_CHECKING:
     from meshsim.agent.core import Core
@@ -131,7 +131,8 @@ class Relay:
         """The first CallEnd closes the route here; each carries this node's receipt on."""
         if leg.state is not CallState.ENDED:
             self._close(leg, _ending(leg), now)
-        own = self._ledger.write(leg.setup, Outcome.COMPLETED, 1.0, poor=False, now=now)
+        own = self._ledger.write(leg, Outcome.COMPLETED, now)
+        self._ledger.add(own, now)
         known = [receipt for receipt in message.receipts if receipt.signer != own.signer or receipt.call != own.call]
         receipts = (*known[: RECEIPT_ENTRIES - 1], own)
         self._core.send(goes_to, msgspec.structs.replace(message, receipts=receipts))

@@ -12,9 +12,8 @@ from meshsim.trust import Evidence, ReputationTable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meshsim.agent.receipts import Verdict
     from meshsim.mesh.ids import NodeId
-    from meshsim.trust import EventKind, Reputation, ReputationModel
+    from meshsim.trust import EventKind, Reputation, ReputationModel, Verdict
 
 JUDGED_NODES = 10_000
 """Most nodes with a reputation; the one whose last verdict is oldest is forgotten for a new one."""
@@ -25,35 +24,53 @@ class TrustBook:
 
     Args:
         model: The reputation model, of this agent alone.
+        owner: The agent; what it says itself is nobody else's word.
+        anchors: Nodes verified by other means, never forgotten.
     """
 
-    def __init__(self, model: ReputationModel) -> None:
+    def __init__(self, model: ReputationModel, owner: NodeId | None = None, anchors: Sequence[NodeId] = ()) -> None:
         self._model = model
+        self._owner = owner
+        self._anchors = {node: row for row, node in enumerate(dict.fromkeys(anchors))}
         self._rows: dict[NodeId, int] = {}
+        self._known = len(self._anchors)
+        """Rows in use."""
+        for row in self._anchors.values():
+            model.anchor(row)
 
     def _row(self, node: NodeId) -> int:
+        if node in self._anchors:
+            return self._anchors[node]
         row = self._rows.pop(node, None)
         if row is None:
-            row = len(self._rows) if len(self._rows) < JUDGED_NODES else self._free_row()
+            row = self._new_row() if len(self._rows) < JUDGED_NODES else self._free_row()
         self._rows[node] = row  # the last: dicts keep the order in which keys came
         return row
+
+    def _new_row(self) -> int:
+        self._known += 1
+        return self._known - 1
 
     def _free_row(self) -> int:
         row = self._rows.pop(next(iter(self._rows)))
         self._model.forget(row)
         return row
 
-    def observe(self, verdict: Verdict, now: float, *, tell: bool = True) -> list[TrustSample]:
+    def observe(self, verdict: Verdict[NodeId], now: float, *, tell: bool = True) -> list[TrustSample]:
         """Takes in a verdict; how the reputation moved with each of its events, if that is to be told."""
         samples = []
+        raters = () if self._owner in verdict.raters else tuple(self._row(rater) for rater in verdict.raters)
         row = self._row(verdict.node)
         for event in verdict.events:
-            self._model.observe(row, Evidence(kind=event, node=row, t=now, weight=verdict.weight))
+            evidence = Evidence(
+                kind=event, node=row, t=verdict.at, weight=verdict.weight, raters=raters, grade=verdict.grade
+            )
+            self._model.observe(row, evidence)
             if tell:
                 samples.append(self._sample(verdict, event, row, now))
         return samples
 
-    def _sample(self, verdict: Verdict, event: EventKind, row: int, now: float) -> TrustSample:
+    def _sample(self, verdict: Verdict[NodeId], event: EventKind, row: int, now: float) -> TrustSample:
         score = self._model.score(row, now)
         return TrustSample(
             at=now,
@@ -67,12 +84,18 @@ class TrustBook:
 
     def score(self, node: NodeId, now: float) -> Reputation:
         """The reputation of `node`."""
-        return self._model.score(self._rows.get(node, len(self._rows)), now)
+        return self._model.score(self._place(node), now)
+
+    def scores(self, now: float) -> dict[NodeId, Reputation]:
+        """The reputations of all nodes that were judged or have judged, and of the anchors, by node."""
+        return {node: self.score(node, now) for node in sorted({*self._anchors, *self._rows})}
+
+    def _place(self, node: NodeId) -> int:
+        """The row of `node`; those never heard of share the one after the last, the prior's: looking is free."""
+        return self._anchors.get(node, self._rows.get(node, self._known))
 
     def table(self, nodes: Sequence[NodeId], now: float) -> ReputationTable:
         """The reputations of `nodes`, in their order; arrays of shape (N,)."""
-        # Those never judged share the row after the last, which is the prior's: looking at a node takes no memory.
-        stranger = len(self._rows)
-        rows = np.array([self._rows.get(node, stranger) for node in nodes], dtype=np.int64)
-        whole = self._model.table(stranger + 1, now)
+        rows = np.array([self._place(node) for node in nodes], dtype=np.int64)
+        whole = self._model.table(self._known + 1, now)
         return ReputationTable(*(column[rows] for column in whole))

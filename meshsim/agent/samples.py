@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from meshsim.agent.messages import Receipt
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.media import MediaType
+    from meshsim.mesh.time import Instant
     from meshsim.mesh.view import NetworkView
     from meshsim.routing.engine import Ranking
     from meshsim.routing.request import RouteDecision, RouteRequest
@@ -135,4 +137,17 @@ class EventSample:
     detail: str = ""
 
 
-Sample: TypeAlias = RouteSample | CallSample | TrustSample | EventSample
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptSample:
+    """A receipt was taken in.
+
+    Attributes:
+        at: When; both clocks, for a receipt is judged by both.
+        receipt: As signed.
+    """
+
+    at: Instant
+    receipt: Receipt
+
+
+Sample: TypeAlias = RouteSample | CallSample | TrustSample | EventSample | ReceiptSample

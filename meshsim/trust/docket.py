@@ -12,7 +12,7 @@ of; what is judged and when depends only on which statement came when, not on wh
 - One pair of ends, or one end alone, gives one node only so much praise and so much blame in a window.
 - Two different statements of one signer about one route are proof of equivocation: neither counts, and the proof does.
 
-Signatures are not checked here: whoever adds a statement knows that its signer made it.
+Whether a signer made a statement is for `verify` to say; it is asked last, and only of what is news.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from meshsim.trust.conduct import grade
 from meshsim.trust.evidence import EventKind, events_from_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Node = TypeVar("Node")
 """Nodes by any hashable name of which one is greater than the other: ids, or indices of a plan."""
@@ -217,6 +217,7 @@ class Docket(Generic[Node]):
     Args:
         rules: How much what counts.
         guilt: Who of several relays is to blame; evenly shared without it.
+        verify: Whether a statement is its signer's; without it, whoever adds one knows that.
 
     Attributes:
         refused: How many statements were refused, by reason.
@@ -232,19 +233,24 @@ class Docket(Generic[Node]):
     [('relay', 1.0)]
     """
 
-    def __init__(self, rules: Rules | None = None, guilt: Guilt | None = None) -> None:
+    def __init__(
+        self,
+        rules: Rules | None = None,
+        guilt: Guilt | None = None,
+        verify: Callable[[Any], bool] | None = None,
+    ) -> None:
         self.rules = rules or Rules()
         self.refused: dict[str, int] = {}
         self.disputed = 0
         self.proofs: list[Proof] = []
-        self._guilt = guilt
+        self._guilt, self._verify = guilt, verify
         self._cases: dict[RouteKey, _Case] = {}  # open ones and judged ones
         self._open: dict[RouteKey, _Case] = {}  # in the order in which they were first heard of
         self._ready: list[Verdict[Node]] = []
         self._pairs: dict[tuple[frozenset[Node], Node, bool], tuple[float, float]] = {}
 
     def add(self, statement: Testimony, now: float, at: float | None = None) -> str:
-        """Takes in a statement that its signer has made.
+        """Takes in a statement.
 
         Args:
             statement: About one route.
@@ -253,24 +259,13 @@ class Docket(Generic[Node]):
 
         Returns:
             "", or why it is refused: `off_path`, `oversized`, `contradictory`, `future`, `expired`, `duplicate`,
-            `replayed` or `late`. A second, different statement is taken: it proves that its signer equivocates.
+            `replayed`, `late` or `forged`. A second, different statement is taken: it proves that its signer lies.
         """
         self._close_due(now)
         reason = self._fault(statement, statement.at if at is None else at, now) or self._enter(statement, now)
         if reason:
-            self.refuse(reason)
+            self.refused[reason] = self.refused.get(reason, 0) + 1
         return reason
-
-    def refuse(self, reason: str) -> None:
-        """Counts a statement as refused, for a reason found here or before."""
-        self.refused[reason] = self.refused.get(reason, 0) + 1
-
-    def knows(self, statement: Testimony) -> bool:
-        """Whether this very statement was taken in, or another than the one its signer made: no need to look closer."""
-        case = self._cases.get((statement.call, statement.attempt, statement.path))
-        if case is None or statement.signer not in case.told:
-            return False
-        return statement.signer in case.liars or _same(case.told[statement.signer], statement)
 
     def statements(self) -> Iterator[Testimony]:
         """What is known of routes that are not judged yet; adding it to another docket merges the two."""
@@ -313,14 +308,18 @@ class Docket(Generic[Node]):
     def _enter(self, statement: Testimony, now: float) -> str:
         key = (statement.call, statement.attempt, statement.path)
         case = self._cases.get(key)
-        if case is None:
-            case = self._begin(key, now)
-        first = case.told.get(statement.signer)
-        if first is not None:
-            return self._compare(case, first, statement, now)
-        if case.judged:
+        first = None if case is None else case.told.get(statement.signer)
+        if case is not None and first is not None and (statement.signer in case.liars or _same(first, statement)):
+            return "replayed" if case.judged else "duplicate"
+        if case is not None and case.judged and first is None:
             return "late"
-        case.told[statement.signer] = statement
+        if self._verify is not None and not self._verify(statement):
+            return "forged"
+        case = case or self._begin(key, now)
+        if first is None:
+            case.told[statement.signer] = statement
+        else:
+            self._convict(case, first, statement, now)
         return ""
 
     def _begin(self, key: RouteKey, now: float) -> _Case:
@@ -329,15 +328,12 @@ class Docket(Generic[Node]):
         case = self._cases[key] = self._open[key] = _Case(key, now)
         return case
 
-    def _compare(self, case: _Case, first: Testimony, second: Testimony, now: float) -> str:
-        """A signer speaks of a route again: the same, or something else, which no honest node does."""
-        if second.signer in case.liars or _same(first, second):
-            return "replayed" if case.judged else "duplicate"
+    def _convict(self, case: _Case, first: Testimony, second: Testimony, now: float) -> None:
+        """A signer says two different things of a route, which no honest node does."""
         case.liars[second.signer] = second
         self.proofs = [*self.proofs[1 - self.rules.judged_routes :], Proof(first, second)]
         events = (EventKind.MALICIOUS_BEHAVIOR,)
         self._ready.append(Verdict(second.signer, events, self.rules.proof_weight, at=now))
-        return ""
 
     # Judging ----------------------------------------------------------------------------------------------------------
 

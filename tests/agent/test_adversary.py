@@ -75,7 +75,7 @@ def test_a_black_hole_is_noticed_avoided_and_loses_its_reputation() -> None:
     net.run(5.0)
     assert net["alice"].call_state(call) is CallState.ACTIVE
     net.hang_up("alice", call)
-    net.run(5.0)
+    net.run(15.0)
     sample = net.members["alice"].samples(CallSample)[0]
     assert net.names(sample.path) == ("alice", "r1", "bob")
     assert net.names(sample.final_path) == ("alice", "r2", "bob")
@@ -92,6 +92,7 @@ def test_calls_that_a_black_hole_swallows_make_the_next_caller_avoid_it() -> Non
         net.run(3.0)
         net.hang_up("alice", call)
         net.run(1.0)
+    net.run(10.0)
     call = net.call("alice", "bob")
     net.run(1.0)
     net.hang_up("alice", call)
@@ -110,7 +111,7 @@ def test_a_gray_hole_thins_out_media_and_keeps_up_appearances() -> None:
     net.hang_up("alice", call)
     net.run(1.0)
     assert net.members["alice"].samples(CallSample)[0].poor
-    net.run(3.0)
+    net.run(13.0)
     assert net["r2"].reputation(net.node("r1"), net.instant()).mean < 50
 
 

@@ -22,7 +22,6 @@ from meshsim.agent.messages import (
     LinkEntry,
     LinkState,
     Message,
-    Outcome,
     Ping,
     Pong,
     Receipt,
@@ -38,6 +37,7 @@ from meshsim.identity import HashSigner, HashVerifier, NodeRecord
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.ids import CallId, NodeId
 from meshsim.mesh.media import AicPolicy, MediaType
+from meshsim.trust import Outcome
 
 nodes = st.binary(min_size=32, max_size=32).map(NodeId)
 calls = st.binary(min_size=16, max_size=16).map(CallId)
@@ -79,7 +79,11 @@ receipts = st.builds(
     outcome=st.sampled_from(Outcome),
     mos=st.floats(1, 5),
     poor=st.booleans(),
-    expires_ns=times,
+    at_ns=times,
+    loss=st.floats(0, 1),
+    delay_ns=times,
+    jitter_ns=times,
+    carried=st.integers(0, 2**53),
     signature=signatures,
 )
 setups = st.builds(

@@ -1,26 +1,37 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshsim.agent import AgentConfig
+from meshsim.agent import AgentConfig, ReceiptSample
 from meshsim.agent import receipts as module
+from meshsim.agent.calls import Leg
 from meshsim.agent.core import Core
-from meshsim.agent.messages import Outcome, Receipt, sign
-from meshsim.agent.receipts import Ledger, Verdict
+from meshsim.agent.effects import Emit, MediaReport
+from meshsim.agent.messages import CallSetup, Receipt, decode, encode, sign
+from meshsim.agent.receipts import Ledger
+from meshsim.agent.reputation import TrustBook
 from meshsim.identity import HashSigner, HashVerifier, NodeRecord
+from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.ids import CallId, NodeId
+from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.time import Instant
-from meshsim.trust import EventKind
+from meshsim.trust import EventKind, Outcome, Status, Verdict, models
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SECRET = b"s"
 SIGNERS = [HashSigner(NodeId(bytes([i]) * 32), SECRET) for i in range(6)]
 A, R, B, S = (SIGNERS[i].node_id for i in range(4))
+OWNER = SIGNERS[5].node_id
 UNIX = 1e9
 
 
@@ -29,7 +40,7 @@ def now(t: float = 0.0) -> Instant:
 
 
 def ledger(**config: float) -> Ledger:
-    record = NodeRecord(node=SIGNERS[5].node_id, aura="@x.aura")
+    record = NodeRecord(node=OWNER, aura="@x.aura")
     core = Core(
         config=replace(AgentConfig(), **config),  # type: ignore[arg-type]
         record=record,
@@ -46,190 +57,251 @@ def receipt(
     call: int = 0,
     path: tuple[NodeId, ...] = (A, R, B),
     outcome: Outcome = Outcome.COMPLETED,
-    mos: float = 4.2,
-    poor: bool = False,
-    lifetime: float = 300.0,
+    at: float = 0.0,
 ) -> Receipt:
+    failed = outcome is not Outcome.COMPLETED
     unsigned = Receipt(
         call=CallId(call.to_bytes(16, "big")),
         attempt=0,
         path=path,
         signer=SIGNERS[signer].node_id,
         outcome=outcome,
-        mos=mos,
-        poor=poor,
-        expires_ns=int((UNIX + lifetime) * 1e9),
+        mos=1.0 if failed else 4.2,
+        poor=failed,
+        at_ns=int((UNIX + at) * 1e9),
     )
     return sign(unsigned, SIGNERS[signer])
 
 
-def test_success_counts_when_both_ends_report_it() -> None:
-    book = ledger()
-    assert book.add(receipt(0), now())
-    assert book.settle(now()) == []
-    assert book.add(receipt(2), now())
-    (verdict,) = book.settle(now())
-    assert (verdict.node, verdict.weight) == (R, 1.0)
-    assert verdict.events[0] is EventKind.SUCCESSFUL_CALL
+def route(place: int, path: tuple[NodeId, ...] = (A, R, OWNER)) -> Leg:
+    setup = CallSetup(
+        call=CallId(bytes(16)),
+        attempt=0,
+        path=path,
+        caller="@a.aura",
+        callee="@b.aura",
+        media=MediaType.AUDIO,
+        aic=AicPolicy.OFF,
+        expires_ns=0,
+    )
+    return Leg(setup=setup, place=place, opened=0.0, heard=0.0)
 
 
-def test_success_of_one_end_alone_never_counts() -> None:
-    book = ledger()
-    book.add(receipt(0), now())
-    book.add(receipt(1), now())
-    assert book.next_settling() == 10.0
-    assert book.settle(now(10.0)) == []
+# Taken in -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_route_is_judged_when_everybody_had_time_to_report() -> None:
+    book = ledger(receipt_wait=7.0)
+    assert [book.add(receipt(signer), now()) for signer in (0, 1, 2)] == [True] * 3
+    assert book.next_settling() == 7.0
+    assert book.settle(now(6.9)) == []
+    (verdict,) = book.settle(now(7.0))
+    assert (verdict.node, verdict.weight, verdict.raters, verdict.at) == (R, 1.0, (A, B), 0.0)
     assert book.next_settling() is None
-    book.add(receipt(2), now(11.0))
-    assert book.settle(now(30.0)) == []
-
-
-@pytest.mark.parametrize(
-    ("both", "weight"),
-    [
-        ((Outcome.DROPPED, Outcome.DROPPED), 1.0),
-        ((Outcome.DROPPED, Outcome.COMPLETED), 0.4),
-        ((Outcome.DROPPED, None), 0.4),
-    ],
-)
-def test_failure_counts_in_full_only_when_both_ends_report_it(
-    both: tuple[Outcome, Outcome | None], weight: float
-) -> None:
-    book = ledger()
-    for signer, outcome in zip((0, 2), both, strict=True):
-        if outcome is not None:
-            book.add(receipt(signer, outcome=outcome), now())
-    assert book.settle(now(10.0)) == [Verdict(node=R, events=(EventKind.CALL_DROPPED,), weight=weight)]
-
-
-def test_relays_of_one_route_share_the_blame() -> None:
-    book = ledger()
-    for signer in (0, 2):
-        book.add(receipt(signer, path=(A, R, S, B), outcome=Outcome.DROPPED), now())
-    assert [(verdict.node, verdict.weight) for verdict in book.settle(now())] == [(R, 0.5), (S, 0.5)]
-
-
-def test_a_timeout_is_a_timeout_and_poor_quality_is_poor_quality() -> None:
-    book = ledger()
-    book.add(receipt(0, call=1, outcome=Outcome.TIMEOUT, mos=1.0, poor=True), now())
-    for signer, poor in ((0, False), (2, True)):
-        book.add(receipt(signer, call=2, poor=poor), now())
-    events = [verdict.events for verdict in book.settle(now(10.0))]
-    assert events == [(EventKind.CONNECTION_TIMEOUT,), (EventKind.POOR_QUALITY,)]
-
-
-def test_a_direct_call_judges_nobody() -> None:
-    book = ledger()
-    for signer in (0, 2):
-        book.add(receipt(signer, path=(A, B)), now())
-    assert book.settle(now()) == []
-
-
-def test_a_receipt_counts_once_however_often_it_comes() -> None:
-    book = ledger()
-    for _ in range(3):
-        book.add(receipt(0), now())
-        book.add(receipt(2), now())
-    assert len(book.settle(now())) == 1
-    assert not book.add(receipt(0), now(1.0))
-    assert book.settle(now(20.0)) == []
-    assert book.revision == 2
-
-
-def test_a_settled_route_is_remembered_as_long_as_its_receipts_are_valid() -> None:
-    book = ledger(receipt_lifetime=10.0)
-    for signer in (0, 2):
-        book.add(receipt(signer, lifetime=20.0), now())
-    book.settle(now())
-    assert not book.add(receipt(0, lifetime=20.0), now(19.0))
-    book.settle(now(21.0))
-    assert not book.add(receipt(0, lifetime=20.0), now(21.0))
-    assert book._core.rejected == {"expired": 1}
 
 
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (receipt(0, lifetime=-1.0), "expired"),
-        (receipt(0, lifetime=1e6), "expired"),
+        (receipt(0, at=-1000.0), "expired"),
+        (receipt(0, at=100.0), "future"),
         (receipt(3), "off_path"),
         (receipt(0, path=(A, R, R, B)), "off_path"),
+        (sign(msgspec.structs.replace(receipt(0), loss=0.9), SIGNERS[0]), "contradictory"),
+        (
+            sign(
+                msgspec.structs.replace(receipt(0), path=tuple(NodeId(bytes([i]) * 32) for i in range(9))), SIGNERS[0]
+            ),
+            "oversized",
+        ),
         (msgspec.structs.replace(receipt(0), mos=5.0), "forged"),
+        (msgspec.structs.replace(receipt(0), signature=receipt(2).signature), "forged"),
     ],
 )
-def test_a_receipt_that_does_not_hold_is_counted(bad: Receipt, reason: str) -> None:
+def test_a_receipt_that_does_not_hold_is_counted_and_moves_nothing(bad: Receipt, reason: str) -> None:
     book = ledger()
     assert not book.add(bad, now())
-    assert book._core.rejected == {reason: 1}
+    assert book._core.rejected == book.refused == {reason: 1}
+    assert (book.revision, book.settle(now(100.0))) == (0, [])
 
 
-def test_a_relays_tale_of_another_path_does_not_stand_in_the_way_of_the_true_receipts() -> None:
+def test_a_receipt_counts_once_however_often_it_comes_and_that_is_nobodys_fault() -> None:
     book = ledger()
-    assert book.add(receipt(1, path=(A, S, R)), now())
-    for signer in (0, 2):
-        assert book.add(receipt(signer, outcome=Outcome.DROPPED), now())
-    assert [(verdict.node, verdict.weight) for verdict in book.settle(now())] == [(R, 1.0)]
+    for _ in range(3):
+        book.add(receipt(0), now())
+        book.add(receipt(2), now())
+    assert book.revision == 2
+    assert len([verdict for verdict in book.settle(now(10.0)) if verdict.weight == 1.0]) == 1
+    assert not book.add(receipt(0), now(11.0))
+    assert not book.add(receipt(1), now(11.0))
+    assert book.refused == {"duplicate": 4, "replayed": 1, "late": 1}
+    assert book._core.rejected == {}
 
 
-def test_one_pair_of_ends_moves_a_relay_only_so_far_in_a_window() -> None:
-    book = ledger(pair_cap=3.0, receipt_lifetime=100.0)
-    for call in range(10):
-        for signer in (0, 2):
-            book.add(receipt(signer, call=call, lifetime=150.0), now())
-    assert sum(verdict.weight for verdict in book.settle(now())) == 3.0
-    for signer in (0, 2):
-        book.add(receipt(signer, call=99, lifetime=250.0), now(101.0))
-    assert sum(verdict.weight for verdict in book.settle(now(101.0))) == 1.0
-
-
-def test_one_end_with_made_up_others_moves_a_relay_no_further_than_a_pair() -> None:
-    book = ledger(pair_cap=3.0)
-    for call in range(50):
-        made_up = NodeId(bytes([100 + call]) * 32)
-        book.add(receipt(0, call=call, path=(A, R, made_up), outcome=Outcome.DROPPED), now())
-    assert sum(verdict.weight for verdict in book.settle(now(20.0))) == pytest.approx(3.0)
-
-
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPEN_ROUTES", "SETTLED_ROUTES", "PAIRS"):
-        monkeypatch.setattr(module, name, 4)
+def test_a_receipt_is_dated_by_the_clocks_of_the_wall_and_waits_by_that_of_the_node() -> None:
     book = ledger()
-    for call in range(20):
-        book.add(receipt(0, call=call, outcome=Outcome.DROPPED), now())
-    assert len(book._open) == 4
-    book.settle(now(10.0))
-    for call in range(100, 120):
-        for signer, path in ((0, (A, R, B)), (2, (A, R, B))):
-            book.add(receipt(signer, call=call, path=path), now(10.0))
-        book.settle(now(10.0))
-    assert len(book._settled) == 4
-    ends = [(SIGNERS[a].node_id, SIGNERS[b].node_id) for a in range(6) for b in range(6) if a != b and 1 not in (a, b)]
-    for call, (a, b) in enumerate(ends):
-        for end in (a, b):
-            book.add(receipt(end[0], call=200 + call, path=(a, R, b), outcome=Outcome.DROPPED), now(11.0))
-        book.settle(now(11.0))
-    assert len(book._pairs) == 4
+    assert book.add(receipt(0, at=800.0), Instant(5000.0, UNIX + 800.0))
+    assert book.next_settling() == 5010.0
+
+
+def test_two_different_receipts_of_one_signer_prove_that_it_lies_and_are_passed_on() -> None:
+    book = ledger()
+    told = [receipt(0), receipt(0, outcome=Outcome.DROPPED)]
+    assert [book.add(one, now()) for one in told] == [True, True]
+    assert book.proofs == [tuple(told)]
+    assert [passed for _, passed in book.since(0)] == told
+    (verdict,) = book.settle(now())
+    assert (verdict.node, verdict.events, verdict.raters) == (A, (EventKind.MALICIOUS_BEHAVIOR,), ())
+
+
+def test_a_forged_contradiction_convicts_nobody() -> None:
+    book = ledger()
+    assert book.add(receipt(0), now())
+    assert not book.add(msgspec.structs.replace(receipt(0), mos=1.5), now())
+    assert (book.proofs, book._core.rejected) == ([], {"forged": 1})
 
 
 def test_receipts_are_passed_on_in_the_order_they_came() -> None:
     book = ledger()
     for call in range(5):
         book.add(receipt(0, call=call), now())
+    book.add(receipt(0, call=9, path=(A, B)), now())
     assert [revision for revision, _ in book.since(2)] == [3, 4, 5]
 
 
-@given(
-    st.permutations(
-        [
-            receipt(signer, call=call, outcome=outcome)
-            for call, outcome in ((1, Outcome.COMPLETED), (2, Outcome.DROPPED))
-            for signer in (0, 1, 2)
-        ]
-    )
-)
-def test_verdicts_do_not_depend_on_the_order_of_receipts(order: list[Receipt]) -> None:
+def test_receipts_are_given_out_for_a_log_only_where_one_is_kept() -> None:
+    for logs in (False, True):
+        book = ledger(logs_receipts=logs)
+        for one in (receipt(0), receipt(0), receipt(3)):
+            book.add(one, now(3.0))
+        told = [effect.sample for effect in book._core.outbox if isinstance(effect, Emit)]
+        assert told == [ReceiptSample(at=now(3.0), receipt=receipt(0))] * logs
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_damaged_receipt_is_refused_and_moves_no_score(data: st.DataObject) -> None:
+    whole = bytearray(encode(receipt(0, outcome=Outcome.DROPPED)))
+    place = data.draw(st.integers(0, len(whole) - 1))
+    whole[place] ^= data.draw(st.integers(1, 255))
     book = ledger()
-    for one in order:
-        book.add(one, now())
-    weights = sorted((verdict.events[0], verdict.weight) for verdict in book.settle(now()))
-    assert weights == [(EventKind.CALL_DROPPED, 1.0), (EventKind.SUCCESSFUL_CALL, 1.0)]
+    try:
+        damaged = decode(bytes(whole))
+    except RemoteProtocolError:
+        return
+    assert isinstance(damaged, Receipt)
+    assert not book.add(damaged, now())
+    assert sum(book.refused.values()) == 1
+    assert book.settle(now(100.0)) == []
+
+
+# Written --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_node_says_one_thing_only_of_a_route_whatever_it_is_asked_later() -> None:
+    book = ledger()
+    first = book.write(route(2), Outcome.COMPLETED, now(1.0))
+    assert book.write(route(2), Outcome.DROPPED, now(2.0)) is first
+    assert book.add(first, now(2.0))
+    assert first.at_ns == int((UNIX + 1.0) * 1e9)
+
+
+def test_what_is_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WRITTEN_RECEIPTS", 2)
+    book = ledger()
+    for one in (A, R, B, S):
+        book.write(route(2, (one, NodeId(b"r" * 32), OWNER)), Outcome.COMPLETED, now())
+    assert len(book._written) == 2
+
+
+@pytest.mark.parametrize(
+    ("loss", "rtt", "promised", "poor"),
+    [
+        (0.0, 0.1, 0.1, False),
+        (0.2, 0.1, 0.1, True),
+        (0.0, 0.9, 0.8, False),
+        (0.0, 0.9, 0.1, True),
+        (0.0, 0.9, math.nan, False),
+    ],
+)
+def test_relays_are_blamed_for_loss_and_broken_promises_not_for_distance(
+    loss: float, rtt: float, promised: float, *, poor: bool
+) -> None:
+    book, leg = ledger(), route(2)
+    leg.quality.add(MediaReport(label=1, jitter=0.002, loss=loss, rtt=rtt))
+    told = book.write(leg, Outcome.COMPLETED, now(), promised)
+    assert (told.poor, told.loss, told.delay, told.jitter) == (poor, loss, rtt / 2, 0.002)
+    assert told.mos > 1.0
+    assert book.add(told, now())
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_what_a_node_writes_without_having_measured_anything_holds(outcome: Outcome) -> None:
+    book = ledger()
+    told = book.write(route(2), outcome, now())
+    assert (told.mos, told.poor) == (1.0, outcome is not Outcome.COMPLETED)
+    assert book.add(told, now())
+
+
+# Reputations ----------------------------------------------------------------------------------------------------------
+
+
+def verdict(node: NodeId, raters: tuple[NodeId, ...], at: float = 0.0) -> Verdict[NodeId]:
+    return Verdict(node, (EventKind.SUCCESSFUL_CALL,), 1.0, raters, 0.9, at)
+
+
+class Witness:
+    """A model that remembers what it is shown."""
+
+    half_life = math.inf
+
+    def __init__(self) -> None:
+        self.anchors: list[int] = []
+        self.seen: list[tuple[int, tuple[int, ...], float | None, float]] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(models["additive"](), name)
+
+    def anchor(self, node: int) -> None:
+        self.anchors.append(node)
+
+    def observe(self, node: int, evidence: object) -> None:
+        self.seen.append((node, evidence.raters, evidence.grade, evidence.t))  # type: ignore[attr-defined]
+
+
+def witnessed(verdicts: Sequence[Verdict[NodeId]], anchors: Sequence[NodeId] = ()) -> Witness:
+    model = Witness()
+    book = TrustBook(model, OWNER, anchors)  # type: ignore[arg-type]
+    for one in verdicts:
+        book.observe(one, 50.0, tell=False)
+    return model
+
+
+def test_evidence_names_its_raters_and_the_time_of_its_route() -> None:
+    model = witnessed([verdict(R, (A, B), at=7.0), verdict(S, (B,), at=8.0)])
+    assert model.seen == [(2, (0, 1), 0.9, 7.0), (3, (1,), 0.9, 8.0)]
+
+
+def test_what_the_owner_saw_itself_is_nobody_elses_word() -> None:
+    assert [raters for _, raters, _, _ in witnessed([verdict(R, (A, OWNER))]).seen] == [()]
+
+
+def test_anchors_are_told_to_the_model_once_and_keep_their_rows() -> None:
+    model = witnessed([verdict(R, (B, A))], anchors=[A, B, A])
+    assert model.anchors == [0, 1]
+    assert model.seen == [(2, (1, 0), 0.9, 0.0)]
+
+
+def test_anchors_are_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshsim.agent.reputation.JUDGED_NODES", 3)
+    book = TrustBook(models["beta"](), OWNER, [A])
+    for i in range(30):
+        book.observe(verdict(NodeId(bytes([50 + i]) * 32), (A,)), 0.0)
+    assert set(book.scores(0.0)) == {A, *(NodeId(bytes([50 + i]) * 32) for i in (27, 28, 29))}
+    assert book._known == 4
+
+
+def test_a_node_never_heard_of_is_new() -> None:
+    book = TrustBook(models["beta"](), OWNER, [A])
+    assert book.score(S, 0.0).status is Status.NEW
+    assert book.table([A, S], 0.0).evidence.tolist() == [0.0, 0.0]
