@@ -29,6 +29,7 @@ class Route:
         flow: Number of the world's flow, -1 before.
         laid: The path laid onto the world's resources.
         call: Number of its call in the plan.
+        passed: Share of packets that its milking relays pass on, multiplied up; the world knows all other misbehaviour.
     """
 
     next: dict[int, int] = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Route:
     flow: int = -1
     laid: Paths | None = None
     call: int = -1
+    passed: float = 1.0
 
 
 class MediaFlows:
@@ -48,6 +50,7 @@ class MediaFlows:
 
     def __init__(self, world: World, compression: Compression) -> None:
         self._world, self._aic = world, compression
+        self._milking = {villain.node for villain in world.villains if villain.does("milking")}
         self._routes: dict[int, Route] = {}
 
     def open(self, node: int, effect: OpenMedia, index: Mapping[NodeId, int], call: int, t: float) -> None:
@@ -62,6 +65,8 @@ class MediaFlows:
         """
         route = self._routes.setdefault(effect.label, Route())
         route.next[node] = -1 if effect.downstream is None else index[effect.downstream]
+        if node in self._milking:
+            route.passed *= 1.0 - effect.drop
         if effect.upstream is None:
             path = _follow(route.next, node)
             if path:
@@ -110,7 +115,10 @@ class MediaFlows:
         truth = self._world.measure(route.laid)
         if not truth.connected[0] or any(node not in route.next for node in route.path):
             return math.nan, 0.0, 1.0
-        return float(truth.rtt[0]), float(truth.jitter[0]), float(truth.loss[0])
+        loss = float(truth.loss[0])
+        if route.passed < 1.0:
+            loss = 1.0 - (1.0 - loss) * route.passed
+        return float(truth.rtt[0]), float(truth.jitter[0]), loss
 
 
 def _follow(following: Mapping[int, int], first: int) -> tuple[int, ...]:
