@@ -13,6 +13,7 @@ import numpy as np
 
 from meshsim.agent.adversary.lies import IDENTITIES, INVENTORS, Mind
 from meshsim.agent.adversary.timing import Cycle, Window
+from meshsim.mesh import geo
 from meshsim.mesh.seeds import SeedTree
 from meshsim.scenario.misbehaviour import MisbehaviourConfig
 
@@ -65,10 +66,11 @@ def cast_villains(plan: Plan) -> tuple[Villain, ...]:
     bad = [i for i, behaviour in enumerate(plan.nodes.behaviour) if behaviour != "honest"]
     parts = {i: _part(plan, i) for i in bad}
     rings, seeds, first, villains = _rings(plan, parts), SeedTree(plan.seed), len(plan.nodes), []
+    tunnels = {name: _tunnels(plan, ring, parts) for name, ring in rings.items()}
     targets = {name: _targets(plan, name, ring, parts, seeds) for name, ring in rings.items()}
     for i, part in parts.items():
         name = _ring_of(plan, i, part)
-        strength, friends = float(plan.nodes.strength[i]), _friends(i, part, rings[name])
+        strength, friends = float(plan.nodes.strength[i]), _friends(i, part, rings[name], tunnels[name])
         identities = tuple(range(first, first + _identities(part)))
         mind = Mind(strength=strength, friends=friends, targets=targets[name])
         villains.append(_villain(plan, i, part, mind, identities, seeds))
@@ -119,12 +121,26 @@ def _rings(plan: Plan, parts: dict[int, MisbehaviourConfig]) -> dict[str, tuple[
     return {name: tuple(members) for name, members in rings.items()}
 
 
-def _friends(node: int, part: MisbehaviourConfig, ring: tuple[int, ...]) -> frozenset[int]:
+def _friends(node: int, part: MisbehaviourConfig, ring: tuple[int, ...], tunnels: dict[int, int]) -> frozenset[int]:
     """A node and its accomplices: the whole ring, or the other end of its wormhole."""
     if "wormhole" not in part.kinds:
         return frozenset(ring)
-    place = ring.index(node)
-    return frozenset({node, *ring[place // 2 * 2 : place // 2 * 2 + 2]})
+    return frozenset({node, tunnels.get(node, node)})
+
+
+def _tunnels(plan: Plan, ring: tuple[int, ...], parts: dict[int, MisbehaviourConfig]) -> dict[int, int]:
+    """The other end of each one's wormhole: of those it keeps a link with the farthest that has none yet."""
+    nodes, links = plan.nodes, plan.links
+    digging = {i for i in ring if i in parts and "wormhole" in parts[i].kinds}
+    other: dict[int, int] = {}
+    for node in sorted(digging):
+        linked = links.dst[links.src == node]
+        free = [end for end in linked.tolist() if end in digging and end not in other]
+        if node not in other and free:
+            here, there = (nodes.latitude[node], nodes.longitude[node]), (nodes.latitude[free], nodes.longitude[free])
+            end = free[int(np.argmax(geo.distance(*here, *there)))]
+            other[node], other[end] = end, node
+    return other
 
 
 def _targets(
