@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshsim.agent.messages import Receipt, is_signed, sign
@@ -17,6 +18,7 @@ from meshsim.trust import Docket, Outcome, Verdict
 if TYPE_CHECKING:
     from meshsim.agent.calls import Leg
     from meshsim.agent.core import Core
+    from meshsim.identity.keys import Verifier
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant
     from meshsim.trust import Proof
@@ -28,6 +30,21 @@ HARMLESS = frozenset({"duplicate", "replayed", "late"})
 """Why receipts are refused that come to an honest node from honest ones: gossip goes in circles."""
 
 __all__ = ["Ledger", "Outcome", "Verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Whether receipts are their signers'.
+
+    Attributes:
+        verifier: Checks signatures.
+    """
+
+    verifier: Verifier
+
+    def __call__(self, receipt: Receipt) -> bool:
+        """Whether this one is."""
+        return is_signed(receipt, receipt.signer, self.verifier)
 
 
 class Ledger:
@@ -43,7 +60,7 @@ class Ledger:
     def __init__(self, core: Core) -> None:
         self.revision = 0
         self._core = core
-        self._docket: Docket[NodeId] = Docket(core.config.rules, verify=self._is_signed)
+        self._docket: Docket[NodeId] = Docket(core.config.rules, verify=Signed(core.verifier))
         self._written: dict[tuple[CallId, int, tuple[NodeId, ...]], Receipt] = {}
         self._recent: deque[tuple[int, Receipt]] = deque(maxlen=RECENT_RECEIPTS)
 
@@ -106,9 +123,6 @@ class Ledger:
             self.revision += 1
             self._recent.append((self.revision, receipt))
         return True
-
-    def _is_signed(self, receipt: Receipt) -> bool:
-        return is_signed(receipt, receipt.signer, self._core.verifier)
 
     def settle(self, now: Instant) -> list[Verdict[NodeId]]:
         """What has been found since the last time, of routes that have waited long enough."""

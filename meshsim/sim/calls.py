@@ -27,7 +27,7 @@ from meshsim.sim.processes.greeting import Greeting
 from meshsim.sim.processes.steps import CLOSED, Ended, Wait
 from meshsim.sim.receipts import Receipts
 from meshsim.sim.recorder import CallRow
-from meshsim.trust import EventKind
+from meshsim.trust import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -200,7 +200,7 @@ class Switchboard:
         gone = [node for node in relays if not self._world.online[node]]
         full = [node for node in relays if self._full(node)]
         if gone:
-            self._suspect(call, gone, "relay does not answer")
+            self._suspect(call, gone, "relay does not answer", Outcome.TIMEOUT)
         elif full:
             self._avoid(call, full, "relay at capacity")
         elif crowded := self._connections.refusing(path):
@@ -250,7 +250,7 @@ class Switchboard:
     def _connect(self, call: LiveCall) -> None:
         paths, truth = self._looked_at(call)
         if not truth.connected[0]:
-            self._suspect(call, list(call.path[1:-1]), "no media come through")
+            self._suspect(call, list(call.path[1:-1]), "no media come through", Outcome.DROPPED)
             return
         if self._lived.time(call.row) > 0.0:
             call.failovers += 1
@@ -296,12 +296,12 @@ class Switchboard:
         paths = self._world.lay([call.path], self._asked(call))
         return paths, self._world.probe(paths)
 
-    def _suspect(self, call: LiveCall, nodes: list[int], why: str) -> None:
+    def _suspect(self, call: LiveCall, nodes: list[int], why: str, outcome: Outcome) -> None:
         """Nothing came through: the relays in question are avoided and the ends' receipts say so."""
+        self._receipts.accuse(call, outcome)
         self._choice.learn(call, (NAN, NAN, NAN), connected=False)
         call.dead.update(nodes)
         for node in nodes:
-            self._receipts.accuse(call, node, EventKind.CONNECTION_TIMEOUT, sharing=len(nodes))
             self._recorder.event(self._env.now, "timeout", node=node, call=call.number, detail=why)
         self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
 
@@ -346,8 +346,7 @@ class Switchboard:
         self._close(call, connected=False)
         call.broken_at = self._env.now
         call.dead.update(suspects)
-        for node in suspects:
-            self._receipts.accuse(call, node, EventKind.CALL_DROPPED, sharing=len(suspects))
+        self._receipts.accuse(call, Outcome.DROPPED)
         self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
 
     def moved(self, nodes: Sequence[int], handed: Sequence[int]) -> None:
@@ -433,7 +432,7 @@ class Switchboard:
             lived = self._world.measure_flow(call.flow)
             self._choice.remember_direct(call.caller, call.callee, lived)
         self._close(call)
-        self._receipts.judge(call, self._lived.stretch(call.row))
+        self._receipts.complete(call, self._lived.stretch(call.row))
         self._finish(call, "completed", "")
 
     def _break_off(self, call: LiveCall, reason: str) -> None:

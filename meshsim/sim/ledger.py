@@ -1,24 +1,30 @@
 """The area's ledger of reputation: receipts of calls arrive late, become evidence, and move scores.
 
 Nobody reads scores between two digests, so what has arrived is taken in when the next one is published, in the order
-of arrival.
+of arrival. What receipts are worth is `trust.docket`'s to say, by the rules that agents go by.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from meshsim.mesh.media import MediaType
-from meshsim.mesh.quality import poor, voice_mos
-from meshsim.trust import Evidence, Reputation, ReputationTable, Status, events_from_outcome, make_model, status_of
+from meshsim.agent.core import AgentConfig
+from meshsim.mesh.quality import voice_mos
+from meshsim.trust import Docket, Evidence, Outcome, Reputation, Statement, Status, make_model, misconduct, status_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from meshsim.mesh.media import MediaType
     from meshsim.scenario.schema import TrustConfig
     from meshsim.sim.recorder import Recorder
-    from meshsim.trust import EventKind, ReputationModel
+    from meshsim.trust import EventKind, ReputationModel, ReputationTable, Verdict
+    from meshsim.trust.docket import Sharing
 
 
 def model_of(config: TrustConfig) -> ReputationModel:
@@ -30,31 +36,46 @@ def model_of(config: TrustConfig) -> ReputationModel:
     return make_model(config.model, half_life=config.half_life, parameters=config.parameters)
 
 
-class Receipt(NamedTuple):
-    """What one call says of one of its relays.
+class Words(Protocol):
+    """What liars make of what is true (`sim.attacks.words`)."""
+
+    def distort(self, statements: list[Statement], now: float) -> list[Statement]:
+        """What the signers of true statements really state."""
+
+    def invent(self, now: float) -> list[Statement]:
+        """Statements on calls that were made up since this was asked last."""
+
+
+class Fact(NamedTuple):
+    """The end of one route of a call, of which its nodes will tell.
 
     Attributes:
         arrives: When the ledger hears of it, seconds.
-        number: Place in the order in which receipts were sent.
-        node: Index of the relay.
-        sharing: Relays that share the blame: nobody can tell which of them spoilt the call.
-        happened: When the call ended, seconds.
-        kinds: Events, the telling one first; empty where `lived` decides.
-        lived: Rtt, jitter and loss of the call on its last path.
+        number: Place in the order in which routes ended; tells the routes of a call apart.
+        call: Which call.
+        path: The route's nodes.
+        outcome: How it ended.
+        lived: Rtt and jitter, seconds, and loss; NaN where nothing was lived.
+        promised: Round trip that the caller expected, seconds; NaN where none was predicted.
         media: What the call carried.
+        happened: When it ended, seconds.
     """
 
     arrives: float
     number: int
-    node: int
-    sharing: int
-    happened: float
-    kinds: tuple[EventKind, ...]
+    call: int
+    path: tuple[int, ...]
+    outcome: Outcome
     lived: tuple[float, float, float]
+    promised: float
     media: MediaType
+    happened: float
 
 
-_NOTHING = (float("nan"),) * 3
+NOTHING = (float("nan"),) * 3
+
+_MANY = 1 << 16
+"""Routes and pairs that are kept in mind: the ledger stands for the agents of a whole area."""
 
 
 class Ledger:
@@ -62,97 +83,105 @@ class Ledger:
 
     Args:
         model: Evidence in, scores out.
-        nodes: N.
+        nodes: N; identities that are made up have numbers from N on.
         recorder: Where scores are written down when they move.
+        words: What liars say; None where nobody lies.
+        guilt: Who of several relays is to blame; evenly shared without it.
     """
 
-    def __init__(self, model: ReputationModel, nodes: int, recorder: Recorder) -> None:
-        self._model, self._nodes, self._recorder = model, nodes, recorder
+    def __init__(
+        self,
+        model: ReputationModel,
+        nodes: int,
+        recorder: Recorder,
+        words: Words | None = None,
+        guilt: Sharing | None = None,
+    ) -> None:
+        self._model, self._nodes, self._recorder, self._words = model, nodes, recorder, words
+        self._docket: Docket[int] = Docket(replace(AgentConfig().rules, open_routes=_MANY, pairs=_MANY), guilt)
         self._moved: dict[int, EventKind] = {}
         self._minimum: float = getattr(model, "minimum", 0.0)
-        self._waiting: list[Receipt] = []
-        self._sent = 0
+        self._waiting: list[Fact] = []
+        self._table = model.table(nodes, 0.0)
 
-    def accuse(self, node: int, kind: EventKind, *, sharing: int, happened: float, arrives: float) -> None:
-        """A call broke on `node`, or on one of as many nodes as share the blame.
+    @property
+    def refused(self) -> dict[str, int]:
+        """How many statements were refused, by reason."""
+        return dict(self._docket.refused)
 
-        Args:
-            node: Index of the node.
-            kind: How it broke.
-            sharing: How many nodes may be to blame.
-            happened: When, seconds.
-            arrives: When the receipt does, seconds.
-        """
-        self._send(arrives, node, sharing, happened, (kind,), _NOTHING, MediaType.AUDIO)
+    def hear(self, fact: Fact) -> None:
+        """A route has ended: what its nodes state is on its way."""
+        heappush(self._waiting, fact)
 
-    def judge(
-        self,
-        node: int,
-        lived: tuple[float, float, float],
-        media: MediaType,
-        *,
-        sharing: int,
-        happened: float,
-        arrives: float,
-    ) -> None:
-        """A call over `node` was completed: what it lived through on its last path is praise or blame.
+    def published(self, node: int) -> Reputation:
+        """What the last digest said of a node."""
+        return self._entry(self._table, node)
 
-        Blame goes by the target of what the call carried. Praise goes by how a voice would have sounded on the path,
-        whatever it carried: opinions of several models are not comparable.
-
-        Args:
-            node: Index of the relay.
-            lived: Rtt and jitter, seconds, and loss.
-            media: What the call carried.
-            sharing: How many relays the path had.
-            happened: When the call ended, seconds.
-            arrives: When the receipt does, seconds.
-        """
-        self._send(arrives, node, sharing, happened, (), lived, media)
-
-    def _send(
-        self,
-        arrives: float,
-        node: int,
-        sharing: int,
-        happened: float,
-        kinds: tuple[EventKind, ...],
-        lived: tuple[float, float, float],
-        media: MediaType,
-    ) -> None:
-        heappush(self._waiting, Receipt(arrives, self._sent, node, sharing, happened, kinds, lived, media))
-        self._sent += 1
+    def renew(self, node: int, now: float) -> None:
+        """A node has come back under a new name: from the next digest on nothing is known of it."""
+        self._take_in(now)
+        self._model.forget(node)
+        self._moved.pop(node, None)
 
     def publish(self, t: float) -> ReputationTable:
         """Scores of all nodes at `t` seconds, arrays of shape (N,); writes down those that evidence has moved."""
         self._take_in(t)
-        table = self._model.table(self._nodes, t)
+        self._table = table = self._model.table(self._nodes, t)
         for node, kind in sorted(self._moved.items()):
             self._recorder.trust(node, kind, self._entry(table, node), t)
         self._moved.clear()
         return table
 
     def _take_in(self, t: float) -> None:
-        """Turns all receipts that have arrived by `t` into evidence."""
+        """Puts what has arrived by `t` on the docket, and turns what it finds into evidence."""
+        for now, statement in self._arrived(t):
+            self._docket.add(statement, now)
+        for statement in self._words.invent(t) if self._words is not None else ():
+            self._docket.add(statement, t)
+        for verdict in self._docket.settle(t):
+            self._observe(verdict)
+
+    def _arrived(self, t: float) -> Iterator[tuple[float, Statement]]:
+        """The statements of all routes of which the ledger hears by `t`, each with when it does."""
         due = []
         while self._waiting and self._waiting[0].arrives <= t:
             due.append(heappop(self._waiting))
         if not due:
             return
-        rtt, jitter, loss = np.array([receipt.lived for receipt in due]).T
-        mos = voice_mos(rtt / 2, jitter, loss).tolist()
-        bad = poor(rtt, jitter, loss, [receipt.media for receipt in due]).tolist()
-        for receipt, heard, spoilt in zip(due, mos, bad, strict=True):
-            self._report(receipt, heard, spoilt)
+        rtt, jitter, loss = np.array([fact.lived for fact in due]).T
+        media, promised = [fact.media for fact in due], [fact.promised for fact in due]
+        heard = np.nan_to_num(voice_mos(rtt / 2, jitter, loss), nan=1.0).tolist()
+        # the callee was promised nothing
+        spoilt = [misconduct(rtt, jitter, loss, media, known).tolist() for known in (promised, NOTHING[0])]
+        for fact, mos, *poor in zip(due, heard, *spoilt, strict=True):
+            said = _statements(fact, mos, poor)
+            for statement in said if self._words is None else self._words.distort(said, fact.happened):
+                yield fact.arrives, statement
 
-    def _report(self, receipt: Receipt, mos: float, bad: bool) -> None:  # noqa: FBT001 - private, a column
-        kinds = receipt.kinds or events_from_outcome(completed=True, mos=mos, poor=bad)
-        weight = 1.0 / receipt.sharing if bad else 1.0
-        for kind in kinds:
-            self._model.observe(receipt.node, Evidence(kind=kind, node=receipt.node, t=receipt.happened, weight=weight))
-        self._moved[receipt.node] = kinds[0]
+    def _observe(self, verdict: Verdict[int]) -> None:
+        node, model = verdict.node, self._model
+        for kind in verdict.events:
+            evidence = Evidence(
+                kind=kind, node=node, t=verdict.at, weight=verdict.weight, raters=verdict.raters, grade=verdict.grade
+            )
+            model.observe(node, evidence)
+        if node < self._nodes:
+            self._moved[node] = verdict.events[0]
 
     def _entry(self, table: ReputationTable, node: int) -> Reputation:
         mean, low, high, evidence = (float(column[node]) for column in table)
         status = status_of(low) if evidence >= self._minimum else Status.NEW
         return Reputation(mean, low, high, evidence, status)
+
+
+def _statements(fact: Fact, mos: float, poor: Sequence[bool]) -> list[Statement]:
+    """What the nodes of a route truthfully state: its ends what they lived through, its relays that it was there."""
+    path, outcome = fact.path, fact.outcome
+    relay = Statement(fact.call, fact.number, path, path[0], outcome, at=fact.happened)
+    if outcome is not Outcome.COMPLETED:
+        knowing = path[:1] if outcome is Outcome.TIMEOUT else (path[0], path[-1])
+        return [relay._replace(signer=node, poor=True) for node in knowing]
+    rtt, jitter, loss = (0.0 if math.isnan(measure) else measure for measure in fact.lived)
+    end = relay._replace(mos=mos, loss=loss, delay=rtt / 2, jitter=jitter)
+    ends = [end._replace(signer=node, poor=bad) for node, bad in zip((path[0], path[-1]), poor, strict=True)]
+    return [*ends, *(relay._replace(signer=node) for node in path[1:-1])]

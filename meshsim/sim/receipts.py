@@ -1,21 +1,22 @@
-"""What the ends of calls say of relays, and when the ledger hears of it."""
+"""What the nodes of a route state when it is over, and when the ledger hears of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from meshsim.mesh.seeds import SeedTree
+from meshsim.sim.ledger import NOTHING, Fact
+from meshsim.trust import Outcome
 
 if TYPE_CHECKING:
     from meshsim.scenario.plan import Plan
     from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
     from meshsim.sim.livecall import LiveCall
-    from meshsim.trust import EventKind
 
 
 class Receipts:
-    """Receipts of both ends of calls, on their way to the ledger.
+    """Receipts on their way to the ledger; those of one route travel together.
 
     Args:
         env: The clock.
@@ -26,24 +27,29 @@ class Receipts:
     def __init__(self, env: Environment, plan: Plan, ledger: Ledger) -> None:
         self._env, self._ledger, self._seeds = env, ledger, SeedTree(plan.seed)
         self._period = plan.scenario.control.digest_period
+        self._written = 0
 
-    def judge(self, call: LiveCall, lived: tuple[float, float, float]) -> None:
-        """Says of the relays of a call's last path what it was like: nobody can tell which of several spoilt it.
+    def complete(self, call: LiveCall, lived: tuple[float, float, float]) -> None:
+        """The last route of a call ran to its end: both ends and the relays say so.
 
         Args:
             call: Just over.
-            lived: Rtt, jitter and loss on that path.
+            lived: Rtt, jitter and loss on that route.
         """
-        relays, now = call.path[1:-1], self._env.now
-        for node in relays:
-            arrives = self._arrives(call, node)
-            self._ledger.judge(node, lived, call.media, sharing=len(relays), happened=now, arrives=arrives)
+        self._send(call, Outcome.COMPLETED, lived)
 
-    def accuse(self, call: LiveCall, node: int, kind: EventKind, *, sharing: int = 1) -> None:
-        """Says that a call broke on `node`, or on one of as many as share the blame."""
-        arrives = self._arrives(call, node)
-        self._ledger.accuse(node, kind, sharing=sharing, happened=self._env.now, arrives=arrives)
+    def accuse(self, call: LiveCall, outcome: Outcome) -> None:
+        """The route of a call failed: both ends say so, or the caller alone if the callee never heard of it."""
+        self._send(call, outcome, NOTHING)
 
-    def _arrives(self, call: LiveCall, node: int) -> float:
-        """When a receipt arrives that is sent now: it travels with one of the next digests."""
-        return self._env.now + self._seeds.stream("receipt", call.number).at(node) * self._period
+    def _send(self, call: LiveCall, outcome: Outcome, lived: tuple[float, float, float]) -> None:
+        if len(call.path) == 2:  # noqa: PLR2004 - caller and callee alone: no relay to judge
+            return
+        now = self._env.now
+        self._written += 1
+        # with one of the next digests
+        arrives = now + self._seeds.stream("receipt", call.number).at(self._written) * self._period
+        promised = call.claims[2] if call.path == call.first else NOTHING[0]
+        self._ledger.hear(
+            Fact(arrives, self._written, call.number, call.path, outcome, lived, promised, call.media, now)
+        )

@@ -320,7 +320,9 @@ class Episode:
         return board
 
     def _make_modelled(self, ids: tuple[NodeId, ...]) -> Switchboard | ProtocolBoard:
-        ledger = Ledger(model_of(self.plan.scenario.trust), len(ids), self.recorder)
+        words = self.attacks.words or None
+        ledger = Ledger(model_of(self.plan.scenario.trust), len(ids), self.recorder, words)
+        self.attacks.watch(ledger)
         if self.plan.scenario.routing.protocol:
             return ProtocolBoard(self.env, self.world, ledger, self.engine, self.recorder, self.overhead)
         control = ControlPlane(self.world, ids, ledger)

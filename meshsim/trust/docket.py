@@ -5,7 +5,7 @@ of; what is judged and when depends only on which statement came when, not on wh
 
 - Praise needs both ends. Failure counts in full when both ends report it, with `one_sided_weight` when one does and
   the other is silent, with half of that when the other denies it: one of the two lies, and nobody can tell which.
-- What a route did wrong is shared among its relays, by `Guilt` where that is known, else evenly.
+- What a route did wrong is shared among its relays, by `Sharing` where that is given, else evenly.
 - What a node says of itself weighs nothing: relays bear out that a call took place, they neither praise nor blame.
 - Who does not sign a route that an end calls completed, and that two others have signed, has kept a receipt back: weak
   evidence against the silent one. A single signer proves nothing, or anyone could invent calls with a victim.
@@ -167,7 +167,7 @@ class Proof(NamedTuple):
     second: Testimony
 
 
-class Guilt(Protocol):
+class Sharing(Protocol):
     """Who of several relays is likely to blame (`trust.blame`)."""
 
     def shares(self, relays: Sequence[Any], failed: bool, now: float) -> tuple[float, ...]:  # noqa: FBT001 - an outcome
@@ -236,7 +236,7 @@ class Docket(Generic[Node]):
     def __init__(
         self,
         rules: Rules | None = None,
-        guilt: Guilt | None = None,
+        guilt: Sharing | None = None,
         verify: Callable[[Any], bool] | None = None,
     ) -> None:
         self.rules = rules or Rules()

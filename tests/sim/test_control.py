@@ -11,10 +11,10 @@ from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.seeds import SeedTree
 from meshsim.sim import World, draws
 from meshsim.sim.control import ControlPlane
-from meshsim.sim.ledger import Ledger, model_of
+from meshsim.sim.ledger import NOTHING, Fact, Ledger, model_of
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.simulation import node_ids
-from meshsim.trust import EventKind
+from meshsim.trust import Outcome
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_many_callers_know_what_each_knows_alone(made):
 def test_receipts_move_the_public_score_with_the_next_digest(made):
     _, control, ledger = made()
     before = control.shared.nodes.reputation[0]
-    ledger.accuse(0, EventKind.POOR_QUALITY, sharing=1, happened=3.0, arrives=5.0)
+    ledger.hear(Fact(5.0, 0, 0, (9, 0, 10), Outcome.DROPPED, NOTHING, NOTHING[0], MediaType.AUDIO, 3.0))
     assert control.shared.nodes.reputation[0] == before
     control.digest(20.0)
     assert control.shared.nodes.reputation[0] < before
