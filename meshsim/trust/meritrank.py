@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _TOLERANCE = 1e-9  # of all visits
 _NONE = -1  # no bridge
-_DEPTH = 16  # how many steps behind a bridge nodes are still found to depend on it
+_PHASES = 64  # in meshes of calls three or four are enough; who hangs on a bridge is then left as it stands
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,60 +72,79 @@ class MeritRank:
 
 
 def bridges(web: Web, flow: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:
-    """Through which single place, no seed, at least `threshold` of what reaches each place has come; -1 for none.
+    """Through which single place, no seed, what reaches each place has come; -1 for none.
 
-    Found from bridges outward: a place hangs on b if b and places that hang on b make up so much of its inflow, which
-    is not found for places more than `_DEPTH` steps behind b. Seeds are no bridges and behind none.
+    Of what flows into a place the least is left out, less than 1 - threshold of it in all. Along the rest a place
+    hangs on a bridge if every way from the seeds leads over it; of several the first is told. Seeds are no bridges.
 
     Args:
         web: Who rates whom.
         flow: (E,) float64, what flows along each opinion.
-        threshold: Above one half, so that there can be one bridge only.
+        threshold: Above one half, at most 1.
 
     Returns:
         (N,) int64.
     """
-    n = len(web.known)
-    into = total(web.node, flow, n)
-    counts = (flow > 0.0) & ~web.trusted[web.rater] & ~web.trusted[web.node]
-    share = np.where(counts, flow / np.where(into > 0.0, into, 1.0)[web.node], 0.0)
-    bridge = np.full(n, _NONE, dtype=np.int64)
-    alone = share >= threshold
-    bridge[web.node[alone]] = web.rater[alone]
-    most = np.zeros(n)
-    np.maximum.at(most, web.node, share)
-    for _ in range(_DEPTH):
-        # Only where enough comes from one place and from places that hang on a bridge can there be a new one.
-        far = np.where(bridge[web.rater] != _NONE, share, 0.0)
-        enough = (bridge == _NONE) & (total(web.node, far, n) + most >= threshold)
-        found = _heaviest(web, share, bridge, np.flatnonzero(enough[web.node] & counts), threshold)
-        if (found == _NONE).all():
+    places = np.arange(len(web.known))
+    kept = np.flatnonzero(_heavy(web, flow, 1.0 - threshold) & ~web.trusted[web.node])
+    source, target = web.rater[kept], web.node[kept]
+    free = web.trusted.copy()
+    free[target[web.trusted[source]]] = True
+    for _ in range(_PHASES):
+        label, torn = _labels(source, target, free, np.where(free & ~web.trusted, places, _NONE))
+        free |= torn
+        if not torn.any():
             break
-        bridge = np.maximum(bridge, found)
-    return bridge
+        open_ways = ~free[target]
+        source, target = source[open_ways], target[open_ways]
+    return np.where(free, _NONE, label)
 
 
-def _heaviest(
-    web: Web,
-    share: NDArray[np.float64],
-    bridge: NDArray[np.int64],
-    edges: NDArray[np.int64],
-    threshold: float,
-) -> NDArray[np.int64]:
-    """The bridge that the `edges` given reveal, by place; they come from it or from places that hang on it."""
-    found = np.full(len(bridge), _NONE, dtype=np.int64)
-    if not len(edges):
-        return found
-    node, rater, part = web.node[edges], web.rater[edges], share[edges]
-    behind = bridge[rater]
-    far = (behind != _NONE) & (behind != node)
-    node, through, part = np.append(node, node[far]), np.append(rater, behind[far]), np.append(part, part[far])
-    order = np.lexsort((through, node))
-    node, through, part = node[order], through[order], part[order]
-    begins = np.flatnonzero((np.diff(node, prepend=_NONE) != 0) | (np.diff(through, prepend=_NONE) != 0))
-    heavy = begins[np.add.reduceat(part, begins) >= threshold]
-    found[node[heavy]] = through[heavy]
-    return found
+def _heavy(web: Web, flow: NDArray[np.float64], least: float) -> NDArray[np.bool_]:
+    """(E,) which opinions are not among the smallest, which carry less than the share `least` into their node.
+
+    Of opinions that carry the same all are kept or none, so that numbers of nodes are no matter.
+    """
+    order = np.lexsort((flow, web.node))
+    node, carried = web.node[order], flow[order]
+    begins = np.diff(node, prepend=_NONE) != 0
+    run = np.cumsum(carried)
+    before = (run - carried)[begins][np.cumsum(begins) - 1]
+    alike = np.flatnonzero(begins | (np.diff(carried, prepend=0.0) > _ROUNDING * carried))
+    ends = np.append(alike, len(run))
+    until = np.repeat(run[ends[1:] - 1], np.diff(ends))
+    into = total(web.node, flow, len(web.known))[node]
+    heavy = np.empty(len(flow), dtype=np.bool_)
+    heavy[order] = (carried > 0.0) & (until - before >= least * into * (1.0 + _ROUNDING))
+    return heavy
+
+
+def _labels(
+    source: NDArray[np.int64], target: NDArray[np.int64], free: NDArray[np.bool_], label: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Each place labelled by the free place it is reached from, and which places are first reached from two.
+
+    Those hang on neither and are free too. As soon as there are any the labels behind them are void.
+
+    Args:
+        source: Where ways lead from.
+        target: Where they lead to, places that are not free.
+        free: (N,) who hangs on nobody.
+        label: (N,) itself for free places that are no seeds, -1 for all others.
+    """
+    n = len(free)
+    while True:
+        said = label[source]
+        lowest, highest = np.full(n, n), np.full(n, _NONE)
+        reached = said != _NONE
+        np.minimum.at(lowest, target[reached], said[reached])
+        np.maximum.at(highest, target[reached], said[reached])
+        found = ~free & (highest != _NONE)
+        torn = found & (lowest != highest)
+        fresh = found & (label == _NONE)
+        if torn.any() or not fresh.any():
+            return label, torn
+        label = np.where(fresh, highest, label)
 
 
 def meritrank(
