@@ -49,14 +49,14 @@ USES: dict[str, tuple[str, ...]] = {
     "wormhole": ("ring",),
     "lying_metrics": ("factor",),
     "report_spam": ("ring", "targets", "rate"),
-    "poisoning": ("ring",),
+    "poisoning": ("ring", "targets"),
     "hostile_domain": (),
 }
 """The options that each kind takes beside those that all take."""
 
 _COMMON = ("kind", "also", "share", "among", "domain", "strength", "strength_spread", "since", "until")
 _WORDS = frozenset({"bad_mouthing", "ballot_stuffing", "withholding", "collusion", "camouflage", "report_spam"})
-_EVERYBODY = {"bad_mouthing", "collusion", "report_spam"}
+_EVERYBODY = frozenset({"bad_mouthing", "collusion", "report_spam", "poisoning"})
 _FEW = 0.1
 
 Among = Literal["relays", "peers", "all"]

@@ -51,7 +51,7 @@ def test_strength_0_leaves_the_trace_identical(kind: str) -> None:
     assert tables(said(kind, strength=0.0)) == tables(honest(divided=kind == "hostile_domain"))
 
 
-@pytest.mark.parametrize("kind", MISBEHAVIOUR_NAMES)
+@pytest.mark.parametrize("kind", ["black_hole", "on_off", "self_dealing", "whitewashing", "hostile_domain"])
 def test_a_window_that_begins_after_the_end_leaves_the_trace_identical(kind: str) -> None:
     assert tables(said(kind, since=1000.0)) == tables(honest(divided=kind == "hostile_domain"))
 
