@@ -2,8 +2,9 @@
 
 Links are measured half-way between digests and published with the next one, so a belief in use is half a period to
 one and a half old, and older where measurements were missing. What a measurement says is the truth with the noise of
-a probe train. All callers of one digest share its view (owner -1), so that a scorer encodes it once; what a caller
-knows better (its own links, the direct path if it was used lately) comes on top as `fresh`.
+a probe train, or what the link's first end claims instead if it lies (`sim.attacks`). All callers of one digest share
+its view (owner -1), so that a scorer encodes it once; what a caller knows better (its own links, the direct path if
+it was used lately) comes on top as `fresh`.
 
 A node that vanishes is missed after `MISSED` heartbeats. Until then it is believed as it was at its last moment, and
 only the age of what is known of it tells. Fresh rows are as old as their values: background load moves in steps, so a
@@ -23,6 +24,7 @@ from meshsim.mesh.view import LinkBelief, NetworkView, NodeBelief
 from meshsim.routing.batch import Fresh, ragged
 from meshsim.routing.features import predicted_links
 from meshsim.sim import draws
+from meshsim.sim.attacks import Reports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from meshsim.mesh.ids import NodeId
     from meshsim.scenario.schema import ControlConfig
+    from meshsim.sim.attacks import Claims
     from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
     from meshsim.sim.resources import Hops
@@ -77,6 +80,7 @@ class ControlPlane:
         world: The truth.
         ids: Node ids, in index order.
         ledger: Reputations.
+        claims: What ends of links report in place of what they measured; None where nobody lies.
 
     Attributes:
         shared: The view of the last digest.
@@ -85,8 +89,9 @@ class ControlPlane:
     shared: NetworkView
     _env: Environment
 
-    def __init__(self, world: World, ids: Sequence[NodeId], ledger: Ledger) -> None:
+    def __init__(self, world: World, ids: Sequence[NodeId], ledger: Ledger, claims: Claims | None = None) -> None:
         plan = world.plan
+        self._claims = claims
         self._world, self._ledger, self._ids = world, ledger, tuple(ids)
         self._seeds = SeedTree(plan.seed)
         self._capacity = single(np.minimum(plan.nodes.access_up, plan.nodes.access_down))
@@ -139,6 +144,8 @@ class ControlPlane:
         src, dst = plan.links.src, plan.links.dst
         drawn = draws.uniform(self._seeds, "measure", step, src, dst, DRAWS)
         new = self._noisy(self._last_truth(self._every), drawn)
+        if self._claims is not None:
+            new = _Measured(*self._claims.reported(src, dst, Reports(new.delay, new.jitter, new.loss, new.rate), t))
         believed = self._believed(t)
         taken = (drawn[MISSING] >= self._config.missing) & believed[src] & believed[dst]
         weight = np.where(self._known, SMOOTHING, 1.0)

@@ -325,7 +325,7 @@ class Episode:
         self.attacks.watch(ledger)
         if self.plan.scenario.routing.protocol:
             return ProtocolBoard(self.env, self.world, ledger, self.engine, self.recorder, self.overhead)
-        control = ControlPlane(self.world, ids, ledger)
+        control = ControlPlane(self.world, ids, ledger, self.attacks.claims or None)
         control.start(self.env)
         domains = Domains(self.plan, control.shared) if self.plan.scenario.federation.divided else None
         asking = Asking(self.env, self.plan, control, self.engine, self.recorder, ids, domains)
