@@ -10,7 +10,6 @@ visits instead of sampled ones, and the share of them that came through another 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 _TOLERANCE = 1e-9  # of all visits
 _NONE = -1  # no bridge
-_PHASES = 64  # in meshes of calls three or four are enough; who hangs on a bridge is then left as it stands
+_PHASES = 64  # where more are needed nobody hangs on a bridge; in meshes of calls three or four are enough
 _ROUNDING = 1e-9
 
 
@@ -63,11 +62,9 @@ class MeritRank:
         """Expected visits (N,) of one walk that begins at a random seed and goes from i to j with `weight` (E,)."""
         wave = web.trusted / max(1, int(web.trusted.sum()))
         visits = wave
-        for _ in range(math.ceil(math.log(_TOLERANCE) / math.log1p(-self.alpha))):
+        while float(wave.sum()) > _TOLERANCE:  # which shrinks by alpha at each step at least
             wave = (1.0 - self.alpha) * spread(web, weight, wave)
             visits = visits + wave
-            if float(wave.sum()) < _TOLERANCE:
-                break
         return visits
 
 
@@ -97,6 +94,8 @@ def bridges(web: Web, flow: NDArray[np.float64], threshold: float) -> NDArray[np
             break
         open_ways = ~free[target]
         source, target = source[open_ways], target[open_ways]
+    else:
+        free[:] = True
     return np.where(free, _NONE, label)
 
 

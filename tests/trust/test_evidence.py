@@ -62,6 +62,13 @@ def test_a_weight_is_a_finite_number_from_zero(weight: float) -> None:
         of_kind(EventKind.SUCCESSFUL_CALL, weight=weight)
 
 
+@pytest.mark.parametrize("grade", [-0.1, 1.1, float("nan")])
+def test_a_grade_is_from_zero_to_one(grade: float) -> None:
+    with pytest.raises(ValueError, match="grade"):
+        of_kind(EventKind.SUCCESSFUL_CALL, grade=grade)
+    assert of_kind(EventKind.SUCCESSFUL_CALL, grade=1.0).grade == 1.0
+
+
 def test_evidence_is_plain_data() -> None:
     evidence = of_kind(EventKind.CALL_DROPPED, severity=Severity.CRITICAL)
     assert pickle.loads(pickle.dumps(evidence)) == copy.deepcopy(evidence) == evidence  # noqa: S301 - our own

@@ -87,6 +87,14 @@ def test_a_ring_of_made_up_nodes_behind_one_edge_hangs_on_it() -> None:
     assert bridges_of(web_of([(0, 1), (1, 2), *ring], 10, [0])) == [-1, -1, *[1] * 8]
 
 
+def test_a_ladder_that_frees_one_node_at_a_time_is_given_up_after_64_rungs() -> None:
+    # Each rung is reached from node 1 and from the rung before, and both ways are known to be two only then.
+    for rungs, bridge in ((60, 2 + 60), (70, -1)):
+        steps = [(1, rung) for rung in range(3, 3 + rungs)] + [(rung, rung + 1) for rung in range(2, 2 + rungs)]
+        web = web_of([(0, 1), (0, 2), *steps, (2 + rungs, 3 + rungs)], 4 + rungs, [0])
+        assert bridges(web, np.ones(len(web.rater)), 0.95).tolist() == [-1] * (3 + rungs) + [bridge]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     pairs=st.sets(st.tuples(st.integers(0, 7), st.integers(1, 7)).filter(lambda pair: pair[0] != pair[1]), min_size=1)

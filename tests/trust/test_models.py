@@ -93,3 +93,13 @@ def test_unknown_models_are_refused_with_the_known_ones() -> None:
 def test_parameters_out_of_range_are_refused(name: str, part: str, value: float) -> None:
     with pytest.raises(ConfigError, match=part):
         make_model(name, parameters={part: value})
+
+
+def test_parameters_are_handed_on_and_unknown_ones_refused_with_the_nearest() -> None:
+    model = make_model("meritrank", half_life=60.0, parameters={"alpha": 0.5})
+    assert model.half_life == 60.0
+    assert make_model("meritrank", half_life=60.0, parameters={"half_life": 30.0}).half_life == 30.0
+    with pytest.raises(ConfigError, match="the model meritrank has no parameter 'alfa'") as refusal:
+        make_model("meritrank", parameters={"alfa": 0.5})
+    assert refusal.value.nearest == "alpha"
+    assert refusal.value.key == "trust.parameters.alfa"
