@@ -154,7 +154,8 @@ def load_config(path: Path) -> NodeConfig:
     if not isinstance(plain, dict):
         raise ConfigError("a node's file is a mapping of keys to values", file=str(path), line=1, allowed=known)
     try:
-        _check_keys(plain.get("agent"))
+        for part, kind in (("agent", AgentConfig), ("attack", AttackConfig)):
+            _check_keys(part, plain.get(part), [field.name for field in fields(kind)])
         return msgspec.convert(plain, NodeConfig)
     except msgspec.ValidationError as wrong:
         raise _placed(_explain(str(wrong)), path, text) from wrong
@@ -167,12 +168,11 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<key>.*)`")
 
 
-def _check_keys(agent: object) -> None:
-    """Looks for wrong keys below `agent`: msgspec reads a dataclass and passes over them."""
-    known = [field.name for field in fields(AgentConfig)]
-    for key in agent if isinstance(agent, dict) else ():
+def _check_keys(part: str, said: object, known: Sequence[str]) -> None:
+    """Looks for wrong keys below `part`: msgspec reads a dataclass and passes over them."""
+    for key in said if isinstance(said, dict) else ():
         if key not in known:
-            raise _unknown_key(str(key), known, "agent.")
+            raise _unknown_key(str(key), known, f"{part}.")
 
 
 def _unknown_key(key: str, known: Sequence[str], below: str = "") -> ConfigError:

@@ -51,6 +51,10 @@ def test_a_file_says_what_it_says_and_defaults_fill_the_rest(tmp_path: Path) -> 
         ('"@alice.aura"', "alice", 1, "aura", None),
         ("- {neighbour}", "- did:key:zNonsense", 5, "neighbours", None),
         ("http://127", "ftp://127", 3, "registry", None),
+        ("role: relay", "attack: {also: [grey_hole]}", 4, "attack", "gray_hole"),
+        ("role: relay", "attack: {friends: [bob]}", 4, "attack", None),
+        ("role: relay", "attack: {duty: 2.0}", 4, "attack", None),
+        ("role: relay", "attack: {dutty: 0.5}", 4, "attack.dutty", "duty"),
     ],
 )
 def test_a_mistake_is_told_with_file_line_key_and_nearest(

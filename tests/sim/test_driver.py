@@ -11,6 +11,7 @@ from meshsim.measure.records import ASIDE
 from meshsim.measure.trace import Trace, TraceWriter
 from meshsim.scenario import compile as compile_plan
 from meshsim.scenario import load
+from meshsim.scenario.quantities import AGENT_MISBEHAVIOURS
 from meshsim.sim import Environment, World, simulate
 from meshsim.sim.driver import Input, SimDriver
 from meshsim.sim.logbook import in_plan_order
@@ -92,11 +93,12 @@ def test_reputations_move_and_each_has_its_observer(quiet: tuple[dict[str, int],
     assert set(trust["node"].tolist()) <= set(range(9))
 
 
-@pytest.mark.parametrize("kind", ["gray_hole", "black_hole"])
+@pytest.mark.parametrize("kinds", [AGENT_MISBEHAVIOURS[:2], AGENT_MISBEHAVIOURS])
 def test_misbehaviour_of_strength_0_changes_no_call(
-    quiet: tuple[dict[str, int], str, Trace], tmp_path: Path, kind: str
+    quiet: tuple[dict[str, int], str, Trace], tmp_path: Path, kinds: tuple[str, ...]
 ) -> None:
-    counts, _, trace = run(tmp_path, kind, f"misbehaviour=[{{kind: {kind}, share: 50%, strength: 0}}]")
+    entry = f"{{kind: {kinds[0]}, also: [{', '.join(kinds[1:])}], among: all, share: 50%, strength: 0}}"
+    counts, _, trace = run(tmp_path, "weak", f"misbehaviour=[{entry}]")
     assert counts == quiet[0]
     for table in ("calls", "routes", "trust", "events", "view_links"):
         assert str(trace.table(table).to_pylist()) == str(quiet[2].table(table).to_pylist()), table
@@ -111,6 +113,18 @@ def test_black_holes_cost_calls_their_route_and_themselves_their_name(tmp_path: 
     assert judged.any()
     assert trust["score"][judged].mean() < trust["score"][~judged].mean()
     assert set(np.array(trust["event"])[judged]) & {"call_dropped", "connection_timeout"}
+
+
+def test_agents_that_slander_lower_the_scores_of_honest_relays(
+    quiet: tuple[dict[str, int], str, Trace], tmp_path: Path
+) -> None:
+    everybody = "misbehaviour=[{kind: bad_mouthing, among: peers, share: 100%, targets: 100%}]"
+    _, _, trace = run(tmp_path, "slander", everybody)
+    told, before = trace.columns("trust"), quiet[2].columns("trust")
+    assert told["score"].mean() < before["score"].mean() - 10.0
+    assert (
+        np.mean(np.array(told["event"]) == "call_dropped") > np.mean(np.array(before["event"]) == "call_dropped") + 0.2
+    )
 
 
 def test_nodes_that_come_and_go_lose_no_call_from_the_books(tmp_path: Path) -> None:

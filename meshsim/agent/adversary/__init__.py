@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from meshsim.agent.adversary.black_hole import BlackHole
 from meshsim.agent.adversary.gray_hole import GrayHole, Milking, OnOff, Selective
-from meshsim.agent.adversary.interceptor import Interceptor, Means, Mint, adversaries, interceptors
+from meshsim.agent.adversary.interceptor import Interceptor, Means, Mint, Timed, adversaries, interceptors
 from meshsim.agent.adversary.liars import Inventor, Liar
 from meshsim.agent.adversary.mints import Ed25519Mint, HashMint
 from meshsim.agent.adversary.tellers import LinkLiar, Poisoner
@@ -28,6 +28,7 @@ __all__ = [
     "OnOff",
     "Poisoner",
     "Selective",
+    "Timed",
     "adversaries",
     "interceptors",
 ]
