@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from meshsim.agent.adversary.lies import calls_due
 from meshsim.mesh.seeds import SeedTree
+from meshsim.trust.abuse import Category, Report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshsim.sim.attacks.cast import Villain
-
-
-class MadeUpReport(NamedTuple):
-    """A report of abuse that never was.
-
-    Attributes:
-        reporter: Who reports.
-        subject: Whom.
-        at: When, seconds.
-    """
-
-    reporter: int
-    subject: int
-    at: float
 
 
 class Spam:
@@ -45,14 +32,15 @@ class Spam:
     def __bool__(self) -> bool:
         return bool(self._spammers)
 
-    def due(self, now: float) -> list[MadeUpReport]:
+    def due(self, now: float) -> list[Report]:
         """The reports that were made since this was asked last, by reporter."""
         return [report for villain in self._spammers for report in self._of(villain, now)]
 
-    def _of(self, villain: Villain, now: float) -> list[MadeUpReport]:
+    def _of(self, villain: Villain, now: float) -> list[Report]:
         subjects, sent = self._subjects[villain.node], self._sent.get(villain.node, 0)
         seconds = min(now, villain.window.until) - villain.window.since
         due = calls_due("report_spam", villain.rate * villain.strength, 0, seconds) if subjects else 0
         self._sent[villain.node] = max(due, sent)
         draws = self._seeds.stream("attack.report", villain.node).uniform(sent, due - sent) if due > sent else ()
-        return [MadeUpReport(villain.node, subjects[int(draw * len(subjects))], now) for draw in draws]
+        accused = [subjects[int(draw * len(subjects))] for draw in draws]
+        return [Report(reporter=villain.node, subject=node, category=Category.TAMPERING, t=now) for node in accused]

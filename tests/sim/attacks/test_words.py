@@ -17,6 +17,7 @@ from meshsim.sim.attacks.words import Words
 from meshsim.sim.world import PathTruth
 from meshsim.testing.processes import BASE, merged
 from meshsim.trust import Docket, Outcome, Rules, Statement
+from meshsim.trust.abuse import AbuseDesk
 
 
 def plan_of(**entry: Any) -> Plan:
@@ -115,6 +116,9 @@ def test_reports_are_spam_against_relays_outside_the_ring():
     assert len(made) == 10 * len(villains)
     assert spam.due(300.0) == []
     assert {report.subject for report in made} <= set(relays) - villains[0].mind.friends
+    desk = AbuseDesk()
+    refused = [desk.file(report, credibility=1.0, backed=False, now=300.0) for report in made]
+    assert refused.count("") <= desk.terms.budget * len(villains) < len(made)
     assert not Spam(cast_villains(plan_of(kind="camouflage")), relays, plan.seed)
 
 
