@@ -22,6 +22,7 @@ from meshsim.mesh.ids import AuraID
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.mesh.quality import mos, poor, target, voice_mos
 from meshsim.trust import misconduct
+from meshsim.trust.conduct import NO_PROMISE
 
 if TYPE_CHECKING:
     from meshsim.agent.effects import MediaReport
@@ -177,8 +178,8 @@ class Quality:
             return math.nan, bool(loss > target(media).loss)
         return float(mos(media, rtt / 2, jitter, loss)), bool(poor(rtt, jitter, loss, media))
 
-    def is_misconduct(self, media: MediaType, promised: float) -> bool:
-        """Whether the relays are to blame for it, where a round trip of `promised` seconds was expected."""
+    def is_misconduct(self, media: MediaType, promised: tuple[float, float, float]) -> bool:
+        """Whether the relays are to blame for it, where such a round trip, jitter and loss were expected."""
         return bool(misconduct(*self._measured(), media, promised))
 
     def clarity(self) -> float:
@@ -359,10 +360,12 @@ class Call:
         self.tried = [path]
         self.failed.clear()
 
-    def promised(self, path: tuple[NodeId, ...]) -> float:
-        """Round-trip time that was expected of `path` when it was chosen, seconds; NaN of runners-up and at callees."""
-        decision = self.decision
-        return decision.predicted.rtt if decision is not None and decision.path == path else math.nan
+    def promised(self, path: tuple[NodeId, ...]) -> tuple[float, float, float]:
+        """Round trip, jitter and loss expected of `path` when it was chosen; NaN of runners-up and at callees."""
+        if self.decision is None or self.decision.path != path:
+            return NO_PROMISE
+        predicted = self.decision.predicted
+        return predicted.rtt, predicted.jitter, predicted.loss
 
     def next_setup(self, path: tuple[NodeId, ...], expires_ns: int) -> CallSetup:
         """The set-up of the next route, unsigned."""

@@ -139,7 +139,7 @@ class LinkState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=5):
-    """How one route of a call went, in the words of one node of its path: signed `trust.Testimony`.
+    """How one route of a call went, in the words of one node of its path: signed `trust.Account`.
 
     Attributes:
         call: Which call.

@@ -14,6 +14,7 @@ from meshsim.agent.messages import Receipt, is_signed, sign
 from meshsim.agent.samples import ReceiptSample
 from meshsim.mesh.time import to_nanoseconds
 from meshsim.trust import Docket, Outcome, Verdict
+from meshsim.trust.conduct import NO_PROMISE
 
 if TYPE_CHECKING:
     from meshsim.agent.calls import Leg
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant
     from meshsim.trust import Proof
+
+Promise = tuple[float, float, float]
+"""Round trip and jitter, seconds, and loss."""
 
 RECENT_RECEIPTS = 512
 WRITTEN_RECEIPTS = 512
@@ -74,14 +78,14 @@ class Ledger:
         """Pairs of receipts by which signers have contradicted themselves."""
         return list(self._docket.proofs)
 
-    def write(self, leg: Leg, outcome: Outcome, now: Instant, promised: float = math.nan) -> Receipt:
+    def write(self, leg: Leg, outcome: Outcome, now: Instant, promised: Promise = NO_PROMISE) -> Receipt:
         """This node's own receipt for a route: the first one for good, for two that differ would prove a lie.
 
         Args:
             leg: The route as seen from here.
             outcome: How it ended.
             now: When.
-            promised: Round-trip time that it was chosen for, seconds; NaN where that is not known here.
+            promised: Round trip, jitter and loss that it was chosen for; NaN where that is not known here.
         """
         setup = leg.setup
         key = (setup.call, setup.attempt, setup.path)
@@ -91,7 +95,7 @@ class Ledger:
                 del self._written[next(iter(self._written))]
         return self._written[key]
 
-    def _compose(self, leg: Leg, outcome: Outcome, now: Instant, promised: float) -> Receipt:
+    def _compose(self, leg: Leg, outcome: Outcome, now: Instant, promised: Promise) -> Receipt:
         failed, setup, quality = outcome is not Outcome.COMPLETED, leg.setup, leg.quality
         rtt, jitter, loss = (0.0 if math.isnan(measure) else measure for measure in quality.means())
         clarity = quality.clarity()

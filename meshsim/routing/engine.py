@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from meshsim.routing.policies import Outcome
 
 
+Claims = tuple[float, float, float, float, float]
+"""ai_score, confidence, and the rtt, jitter and loss that are expected of a path: seconds, and a probability."""
+
+NO_CLAIMS: Claims = (float("nan"),) * 5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
     """All that was considered for one request.
@@ -64,11 +70,12 @@ class Ranked:
 
     Attributes:
         paths: The chosen path and the runners-up, as node indices; empty if there is no route.
-        claims: ai_score, confidence and rtt that the policy claims for the chosen one; NaN without a route.
+        claims: ai_score, confidence, rtt, jitter and loss that the policy claims for the chosen one; NaN without a
+            route.
     """
 
     paths: tuple[tuple[int, ...], ...]
-    claims: tuple[float, float, float]
+    claims: Claims
 
 
 class RoutingEngine:
@@ -199,7 +206,7 @@ class RoutingEngine:
         best = ranking.order[: 1 + self.fallbacks]
         return Ranked(
             paths=tuple(ranking.candidates.path(row) for row in best),
-            claims=_claims(ranking.scores, best[0]) if best else _NO_CLAIMS,
+            claims=claims_of(ranking.scores, best[0]) if best else NO_CLAIMS,
         )
 
     def _rank_batch(self, batch: Batch, view: NetworkView, fresh: Fresh | None) -> list[Ranked]:
@@ -220,7 +227,7 @@ class RoutingEngine:
         return [
             Ranked(
                 paths=tuple(_path(found, row) for row in own),
-                claims=_claims(scores, own[0]) if own else _NO_CLAIMS,
+                claims=claims_of(scores, own[0]) if own else NO_CLAIMS,
             )
             for own in best
         ]
@@ -284,11 +291,11 @@ class RoutingEngine:
         return confidence
 
 
-_NO_CLAIMS = (float("nan"),) * 3
-
-
-def _claims(scores: Scores, row: int) -> tuple[float, float, float]:
-    return float(scores.ai_score[row]), float(scores.confidence[row]), float(scores.rtt[row])
+def claims_of(scores: Scores, row: int) -> Claims:
+    """What a policy claims for one of its candidates."""
+    columns = (scores.ai_score, scores.confidence, scores.rtt, scores.jitter, scores.loss)
+    ai_score, confidence, rtt, jitter, loss = (float(column[row]) for column in columns)
+    return ai_score, confidence, rtt, jitter, loss
 
 
 def _path(candidates: Candidates, row: int) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 from meshsim.agent.core import AgentConfig
 from meshsim.measure.records import ASIDE
 from meshsim.mesh.media import MediaType, demand
+from meshsim.routing.engine import claims_of
 from meshsim.sim.compression import Compression
 from meshsim.sim.connections import Connections
 from meshsim.sim.environment import BEFORE
@@ -169,8 +170,7 @@ class Switchboard:
         if self._logged(call):
             self._note(call, view, ranking)
         if ranking.order:
-            best, scores = ranking.order[0], ranking.scores
-            call.claims = float(scores.ai_score[best]), float(scores.confidence[best]), float(scores.rtt[best])
+            call.claims = claims_of(ranking.scores, ranking.order[0])
 
     def _note(self, call: LiveCall, view: NetworkView, ranking: Ranking) -> None:
         """Starts the ghost probe of a call's candidates, unless nobody wants to read of them."""

@@ -18,7 +18,7 @@ from meshsim.mesh.quality import voice_mos
 from meshsim.trust import Docket, Evidence, Outcome, Reputation, Statement, Status, make_model, misconduct, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from meshsim.mesh.media import MediaType
     from meshsim.scenario.schema import TrustConfig
@@ -56,7 +56,7 @@ class Fact(NamedTuple):
         path: The route's nodes.
         outcome: How it ended.
         lived: Rtt and jitter, seconds, and loss; NaN where nothing was lived.
-        promised: Round trip that the caller expected, seconds; NaN where none was predicted.
+        promised: The same as the caller expected it; NaN where nothing was predicted.
         media: What the call carried.
         happened: When it ended, seconds.
     """
@@ -67,7 +67,7 @@ class Fact(NamedTuple):
     path: tuple[int, ...]
     outcome: Outcome
     lived: tuple[float, float, float]
-    promised: float
+    promised: tuple[float, float, float]
     media: MediaType
     happened: float
 
@@ -149,11 +149,10 @@ class Ledger:
         if not due:
             return
         rtt, jitter, loss = np.array([fact.lived for fact in due]).T
-        media, promised = [fact.media for fact in due], [fact.promised for fact in due]
+        media, promised = [fact.media for fact in due], np.array([fact.promised for fact in due]).T
         heard = np.nan_to_num(voice_mos(rtt / 2, jitter, loss), nan=1.0).tolist()
-        # the callee was promised nothing
-        spoilt = [misconduct(rtt, jitter, loss, media, known).tolist() for known in (promised, NOTHING[0])]
-        for fact, mos, *poor in zip(due, heard, *spoilt, strict=True):
+        spoilt = misconduct(rtt, jitter, loss, media, promised).tolist()
+        for fact, mos, poor in zip(due, heard, spoilt, strict=True):
             said = _statements(fact, mos, poor)
             for statement in said if self._words is None else self._words.distort(said, fact.happened):
                 yield fact.arrives, statement
@@ -174,7 +173,7 @@ class Ledger:
         return Reputation(mean, low, high, evidence, status)
 
 
-def _statements(fact: Fact, mos: float, poor: Sequence[bool]) -> list[Statement]:
+def _statements(fact: Fact, mos: float, poor: bool) -> list[Statement]:  # noqa: FBT001 - a column
     """What the nodes of a route truthfully state: its ends what they lived through, its relays that it was there."""
     path, outcome = fact.path, fact.outcome
     relay = Statement(fact.call, fact.number, path, path[0], outcome, at=fact.happened)
@@ -182,6 +181,5 @@ def _statements(fact: Fact, mos: float, poor: Sequence[bool]) -> list[Statement]
         knowing = path[:1] if outcome is Outcome.TIMEOUT else (path[0], path[-1])
         return [relay._replace(signer=node, poor=True) for node in knowing]
     rtt, jitter, loss = (0.0 if math.isnan(measure) else measure for measure in fact.lived)
-    end = relay._replace(mos=mos, loss=loss, delay=rtt / 2, jitter=jitter)
-    ends = [end._replace(signer=node, poor=bad) for node, bad in zip((path[0], path[-1]), poor, strict=True)]
-    return [*ends, *(relay._replace(signer=node) for node in path[1:-1])]
+    end = relay._replace(mos=mos, poor=poor, loss=loss, delay=rtt / 2, jitter=jitter)
+    return [end, end._replace(signer=path[-1]), *(relay._replace(signer=node) for node in path[1:-1])]

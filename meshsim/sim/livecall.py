@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from meshsim.routing.engine import NO_CLAIMS
 from meshsim.sim.lived import NAN
 
 if TYPE_CHECKING:
     from meshsim.mesh.media import MediaType
+    from meshsim.routing.engine import Claims
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class LiveCall:
         broken_at: Since when nothing has come through, or NaN.
         gap: Seconds of outage after media first flowed.
         failovers: Changes of path after media first flowed.
-        claims: ai_score, confidence and rtt that the policy claimed for its choice.
+        claims: What the policy claimed for its choice.
     """
 
     number: int
@@ -53,4 +55,4 @@ class LiveCall:
     broken_at: float = NAN
     gap: float = 0.0
     failovers: int = 0
-    claims: tuple[float, float, float] = (NAN, NAN, NAN)
+    claims: Claims = NO_CLAIMS

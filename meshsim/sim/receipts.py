@@ -49,7 +49,7 @@ class Receipts:
         self._written += 1
         # with one of the next digests
         arrives = now + self._seeds.stream("receipt", call.number).at(self._written) * self._period
-        promised = call.claims[2] if call.path == call.first else NOTHING[0]
+        promised = call.claims[2:] if call.path == call.first else NOTHING
         self._ledger.hear(
             Fact(arrives, self._written, call.number, call.path, outcome, lived, promised, call.media, now)
         )

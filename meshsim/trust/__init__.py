@@ -8,7 +8,7 @@ from __future__ import annotations
 from meshsim.trust.additive import Additive
 from meshsim.trust.beta import Beta
 from meshsim.trust.conduct import misconduct
-from meshsim.trust.docket import Docket, Outcome, Proof, Rules, Statement, Testimony, Verdict
+from meshsim.trust.docket import Account, Docket, Outcome, Proof, Rules, Statement, Verdict
 from meshsim.trust.eigentrust import eigentrust
 from meshsim.trust.evidence import EventKind, Evidence, EvidenceColumns, Severity, events_from_outcome
 from meshsim.trust.gossipsub import GossipSub
@@ -22,6 +22,7 @@ from meshsim.trust.sybilrank import sybilrank
 from meshsim.trust.vigilance import BetaCusum, Vigil
 
 __all__ = [
+    "Account",
     "Additive",
     "Beta",
     "BetaCusum",
@@ -41,7 +42,6 @@ __all__ = [
     "Severity",
     "Statement",
     "Status",
-    "Testimony",
     "Verdict",
     "Vigil",
     "eigentrust",

@@ -1,13 +1,13 @@
 """What of a call's quality is its relays' doing.
 
-A relay answers for what it does to packets, not for where it stands: loss and jitter beyond the target of the media
-count against it, and so does a round trip beyond the target that is much longer than the one the route was chosen for.
-A route that was promised to be long and is long is geography. Opinions (MOS) fall with distance: they measure no
-conduct.
+A relay answers for what it does to packets, not for where it stands. What is beyond the target of the media counts
+against it, unless the route was chosen although so much was expected of it: a route that was promised to be long, or
+to lead over a lossy last mile, and is so, is geography. Opinions (MOS) fall with distance: they measure no conduct.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +15,22 @@ import numpy as np
 from meshsim.mesh.quality import poor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     from meshsim.mesh.quality.targets import Media
 
+    Promised = Sequence[ArrayLike] | NDArray[np.float64]
+
 PROMISE_SLACK = 1.5
-"""A round trip is longer than promised from here on, as a multiple: promises come from stale, noisy measurements."""
+"""A promise is broken from so many times what was promised: promises come from stale, noisy measurements."""
+
+NO_PROMISE = (math.nan, math.nan, math.nan)
+"""Where the judge knows of no promise, loss and jitter count by themselves, and no round trip is too long."""
+
+UNCALLED_FOR = 0.5
+"""A loss beyond this counts whatever was expected: nobody chooses a route that loses more than it carries."""
 
 LOSS_AT_HALF = 0.043
 """Loss at which the grade is halved: packet-loss robustness Bpl of G.711 without concealment, ITU-T G.113 App. I."""
@@ -30,7 +40,7 @@ JITTER_AT_HALF = 0.040
 
 
 def misconduct(
-    rtt: ArrayLike, jitter: ArrayLike, loss: ArrayLike, media: Media, promised: ArrayLike = np.nan
+    rtt: ArrayLike, jitter: ArrayLike, loss: ArrayLike, media: Media, promised: Promised = NO_PROMISE
 ) -> NDArray[np.bool_]:
     """Whether relays are to blame for the quality of calls that were completed.
 
@@ -39,15 +49,22 @@ def misconduct(
         jitter: Seconds, same shape.
         loss: Probability, same shape.
         media: What the calls carried, as `mesh.quality.poor` takes it.
-        promised: Round-trip time predicted when the route was chosen, seconds; NaN where the judge knows none, and
-            then no round trip is too long.
+        promised: Round trip, jitter and loss that were expected when the route was chosen, same shape or for all;
+            NaN where the judge knows of no promise.
 
-    >>> misconduct([0.5, 0.5, 0.1], 0.002, [0.0, 0.0, 0.05], "audio", [0.45, 0.2, 0.1]).tolist()
+    >>> misconduct([0.5, 0.5, 0.1], 0.002, [0.0, 0.0, 0.05], "audio", ([0.45, 0.2, 0.1], 0.002, 0.0)).tolist()
     [False, True, True]
     """
     rtt, jitter, loss = (np.asarray(measure, dtype=np.float64) for measure in (rtt, jitter, loss))
-    longer = rtt > PROMISE_SLACK * np.asarray(promised, dtype=np.float64)  # never true of NaN
-    bad = poor(np.where(longer, rtt, 0.0), jitter, loss, media)
+    known = np.isfinite(np.asarray(promised[0], dtype=np.float64))
+    kept = [
+        measure <= PROMISE_SLACK * np.asarray(said, dtype=np.float64)  # never true of NaN
+        for measure, said in zip((rtt, jitter, loss), promised, strict=True)
+    ]
+    bad = poor(
+        np.where(known & ~kept[0], rtt, 0.0), np.where(kept[1], 0.0, jitter), np.where(kept[2], 0.0, loss), media
+    )
+    bad |= loss > UNCALLED_FOR
     return np.asarray(bad & ~(np.isnan(jitter) | np.isnan(loss)))
 
 

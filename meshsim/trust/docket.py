@@ -22,9 +22,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from meshsim.mesh.media import MediaType
-from meshsim.mesh.quality import target
-from meshsim.trust.conduct import grade
+from meshsim.trust.conduct import UNCALLED_FOR, grade
 from meshsim.trust.evidence import EventKind, events_from_outcome
 
 if TYPE_CHECKING:
@@ -42,7 +40,7 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
 
 
-class Testimony(Protocol):
+class Account(Protocol):
     """What a node states of a route; `Statement` is one, an agent's signed receipt another. See there."""
 
     @property
@@ -163,8 +161,8 @@ class Proof(NamedTuple):
         second: The other.
     """
 
-    first: Testimony
-    second: Testimony
+    first: Account
+    second: Account
 
 
 class Sharing(Protocol):
@@ -177,9 +175,6 @@ class Sharing(Protocol):
         """Takes in a path's outcome."""
 
 
-GREATEST_LOSS = target(MediaType.DATA).loss
-"""Beyond this loss a call is poor whatever it carries: data are the most forgiving."""
-
 RouteKey = tuple[Any, int, tuple[Any, ...]]
 """Call, attempt and path: whoever is on the path knows the first two, so a statement of a made-up path must not stand
 in the way of the true ones."""
@@ -191,11 +186,11 @@ class _Case:
 
     key: RouteKey
     since: float
-    told: dict[Any, Testimony] = field(default_factory=dict)
-    liars: dict[Any, Testimony] = field(default_factory=dict)
+    told: dict[Any, Account] = field(default_factory=dict)
+    liars: dict[Any, Account] = field(default_factory=dict)
     judged: bool = False
 
-    def word_of(self, node: Any) -> Testimony | None:
+    def word_of(self, node: Any) -> Account | None:
         """What `node` states, unless it states two things."""
         return None if node in self.liars else self.told.get(node)
 
@@ -225,8 +220,9 @@ class Docket(Generic[Node]):
         proofs: Proofs of equivocation, the latest `judged_routes`.
 
     >>> docket = Docket(Rules(wait=5.0))
-    >>> for signer in ("ann", "bob"):
+    >>> for signer in ("ann", "relay", "bob"):
     ...     docket.add(Statement("call", 0, ("ann", "relay", "bob"), signer, Outcome.COMPLETED), 0.0)
+    ''
     ''
     ''
     >>> [(verdict.node, verdict.weight) for verdict in docket.settle(5.0)]
@@ -249,7 +245,7 @@ class Docket(Generic[Node]):
         self._ready: list[Verdict[Node]] = []
         self._pairs: dict[tuple[frozenset[Node], Node, bool], tuple[float, float]] = {}
 
-    def add(self, statement: Testimony, now: float, at: float | None = None) -> str:
+    def add(self, statement: Account, now: float, at: float | None = None) -> str:
         """Takes in a statement.
 
         Args:
@@ -267,13 +263,13 @@ class Docket(Generic[Node]):
             self.refused[reason] = self.refused.get(reason, 0) + 1
         return reason
 
-    def statements(self) -> Iterator[Testimony]:
+    def statements(self) -> Iterator[Account]:
         """What is known of routes that are not judged yet; adding it to another docket merges the two."""
         for case in self._open.values():
             yield from case.told.values()
             yield from case.liars.values()
 
-    def merge(self, statements: Iterable[Testimony], now: float) -> int:
+    def merge(self, statements: Iterable[Account], now: float) -> int:
         """Takes in many statements; how many of them were news."""
         return sum(not self.add(statement, now) for statement in statements)
 
@@ -293,7 +289,7 @@ class Docket(Generic[Node]):
 
     # Taking in --------------------------------------------------------------------------------------------------------
 
-    def _fault(self, statement: Testimony, at: float, now: float) -> str:
+    def _fault(self, statement: Account, at: float, now: float) -> str:
         path = statement.path
         if len(path) > self.rules.path_nodes:
             return "oversized"
@@ -305,7 +301,7 @@ class Docket(Generic[Node]):
             return "future"
         return "" if now - at <= self.rules.window else "expired"
 
-    def _enter(self, statement: Testimony, now: float) -> str:
+    def _enter(self, statement: Account, now: float) -> str:
         key = (statement.call, statement.attempt, statement.path)
         case = self._cases.get(key)
         first = None if case is None else case.told.get(statement.signer)
@@ -328,7 +324,7 @@ class Docket(Generic[Node]):
         case = self._cases[key] = self._open[key] = _Case(key, now)
         return case
 
-    def _convict(self, case: _Case, first: Testimony, second: Testimony, now: float) -> None:
+    def _convict(self, case: _Case, first: Account, second: Account, now: float) -> None:
         """A signer says two different things of a route, which no honest node does."""
         case.liars[second.signer] = second
         self.proofs = [*self.proofs[1 - self.rules.judged_routes :], Proof(first, second)]
@@ -359,7 +355,7 @@ class Docket(Generic[Node]):
             self._judge(relays, finding, case.since)
         self._notice_silence(case)
 
-    def _find(self, caller: Testimony | None, callee: Testimony | None) -> _Finding | None:
+    def _find(self, caller: Account | None, callee: Account | None) -> _Finding | None:
         reports = [report for report in (caller, callee) if report is not None]
         accusing = [report for report in reports if report.outcome is not Outcome.COMPLETED]
         if len(reports) < 2 and not accusing:  # noqa: PLR2004 - praise needs both ends, and so does poor quality
@@ -435,7 +431,7 @@ class Docket(Generic[Node]):
             del self._cases[first.key]
 
 
-def _content(statement: Testimony) -> tuple[Outcome, float, bool, float, float, float, int]:
+def _content(statement: Account) -> tuple[Outcome, float, bool, float, float, float, int]:
     return (
         statement.outcome,
         statement.mos,
@@ -447,16 +443,16 @@ def _content(statement: Testimony) -> tuple[Outcome, float, bool, float, float, 
     )
 
 
-def _same(first: Testimony, second: Testimony) -> bool:
+def _same(first: Account, second: Account) -> bool:
     """Whether two statements say the same of a route: when, and until when they hold, is no part of that."""
     return first is second or _content(first) == _content(second)
 
 
-def _makes_sense(statement: Testimony) -> bool:
+def _makes_sense(statement: Account) -> bool:
     """Whether a statement agrees with itself: finite, within bounds, and no failed route was a good one."""
     measured = 0.0 <= statement.loss <= 1.0 and 0.0 <= statement.delay < math.inf and 0.0 <= statement.jitter < math.inf
     if not (measured and 1.0 <= statement.mos <= 5.0 and statement.carried >= 0):  # noqa: PLR2004 - opinions end at 5
         return False
     if statement.outcome is Outcome.COMPLETED:
-        return statement.poor or statement.loss <= GREATEST_LOSS
+        return statement.poor or statement.loss <= UNCALLED_FOR
     return statement.poor and statement.mos == 1.0

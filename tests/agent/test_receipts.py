@@ -24,6 +24,7 @@ from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.time import Instant
 from meshsim.trust import EventKind, Outcome, Status, Verdict, models
+from meshsim.trust.conduct import NO_PROMISE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -217,15 +218,17 @@ def test_what_is_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("loss", "rtt", "promised", "poor"),
     [
-        (0.0, 0.1, 0.1, False),
-        (0.2, 0.1, 0.1, True),
-        (0.0, 0.9, 0.8, False),
-        (0.0, 0.9, 0.1, True),
-        (0.0, 0.9, math.nan, False),
+        (0.0, 0.1, (0.1, 0.002, 0.0), False),
+        (0.2, 0.1, (0.1, 0.002, 0.0), True),
+        (0.2, 0.1, (0.1, 0.002, 0.2), False),
+        (0.0, 0.9, (0.8, 0.002, 0.0), False),
+        (0.0, 0.9, (0.1, 0.002, 0.0), True),
+        (0.0, 0.9, NO_PROMISE, False),
+        (0.2, 0.9, NO_PROMISE, True),
     ],
 )
 def test_relays_are_blamed_for_loss_and_broken_promises_not_for_distance(
-    loss: float, rtt: float, promised: float, *, poor: bool
+    loss: float, rtt: float, promised: tuple[float, float, float], *, poor: bool
 ) -> None:
     book, leg = ledger(), route(2)
     leg.quality.add(MediaReport(label=1, jitter=0.002, loss=loss, rtt=rtt))

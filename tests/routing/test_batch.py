@@ -68,10 +68,10 @@ def one_by_one(engine: RoutingEngine, view: NetworkView, requests: list[RouteReq
         ranking = engine.rank(request, replace(view, fresh=None if fresh is None else fresh.of(number)))
         rows = ranking.order[: 1 + engine.fallbacks]
         scores = ranking.scores
-        best = (scores.ai_score, scores.confidence, scores.rtt) if rows else ()
+        best = (scores.ai_score, scores.confidence, scores.rtt, scores.jitter, scores.loss) if rows else ()
         yield (
             tuple(ranking.candidates.path(row) for row in rows),
-            tuple(float(values[rows[0]]) for values in best) or (np.nan,) * 3,
+            tuple(float(values[rows[0]]) for values in best) or (np.nan,) * 5,
         )
 
 

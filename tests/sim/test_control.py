@@ -175,7 +175,7 @@ def test_many_callers_know_what_each_knows_alone(made):
 def test_receipts_move_the_public_score_with_the_next_digest(made):
     _, control, ledger = made()
     before = control.shared.nodes.reputation[0]
-    ledger.hear(Fact(5.0, 0, 0, (9, 0, 10), Outcome.DROPPED, NOTHING, NOTHING[0], MediaType.AUDIO, 3.0))
+    ledger.hear(Fact(5.0, 0, 0, (9, 0, 10), Outcome.DROPPED, NOTHING, NOTHING, MediaType.AUDIO, 3.0))
     assert control.shared.nodes.reputation[0] == before
     control.digest(20.0)
     assert control.shared.nodes.reputation[0] < before

@@ -164,7 +164,7 @@ def test_nobody_is_silent_where_nothing_shows_that_a_call_was_completed(statemen
         (told(A, at=math.nan), "expired"),
         (told(A, Outcome.DROPPED, mos=4.0), "contradictory"),
         (told(A, Outcome.TIMEOUT, poor=False), "contradictory"),
-        (told(A, loss=0.5), "contradictory"),
+        (told(A, loss=0.6), "contradictory"),
         (told(A, loss=math.nan), "contradictory"),
         (told(A)._replace(jitter=math.inf), "contradictory"),
         (told(A)._replace(delay=-1.0), "contradictory"),
@@ -373,16 +373,23 @@ def test_every_verdict_is_by_others_and_bounded(said: list[Statement]) -> None:
 
 
 def test_distance_that_was_promised_is_no_misconduct() -> None:
-    assert not misconduct(0.9, 0.001, 0.0, "audio", 0.8)
+    assert not misconduct(0.9, 0.001, 0.0, "audio", (0.8, 0.001, 0.0))
     assert not misconduct(0.9, 0.001, 0.0, "audio")
-    assert misconduct(0.9, 0.001, 0.0, "audio", 0.3)
+    assert misconduct(0.9, 0.001, 0.0, "audio", (0.3, 0.001, 0.0))
+
+
+def test_a_lossy_and_jittery_route_that_was_promised_is_no_misconduct() -> None:
+    assert not misconduct(0.1, 0.03, 0.05, "audio", (0.1, 0.025, 0.04))
+    assert misconduct(0.1, 0.03, 0.05, "audio", (0.1, 0.025, 0.02))
+    assert misconduct(0.1, 0.03, 0.05, "audio", (0.1, 0.01, 0.04))
+    assert misconduct(0.1, 0.03, 0.0, "audio")
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.0, 0.2), st.floats(0.0, 0.2))
-def test_loss_and_jitter_beyond_the_target_are_misconduct_at_any_distance(
+def test_loss_and_jitter_that_nobody_promised_are_misconduct_at_any_distance(
     rtt: float, jitter: float, loss: float
 ) -> None:
-    assert bool(misconduct(rtt, jitter, loss, "audio", rtt)) is (jitter > 0.012 or loss > 0.012)
+    assert bool(misconduct(rtt, jitter, loss, "audio", (rtt, 0.0, 0.0))) is (jitter > 0.012 or loss > 0.012)
 
 
 def test_what_was_not_measured_blames_nobody() -> None:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from meshsim.mesh.errors import LocalProtocolError
-from meshsim.routing.engine import Ranked
+from meshsim.routing.engine import NO_CLAIMS, Ranked
 from meshsim.sim.choice import await_calls
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ MOST_ASKED = 30
 
 PAUSE = 0.5
 """Seconds after which a call without a route looks again."""
-
-_NO_CLAIMS = (math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ class Following:
 
     def ranked(self, call: LiveCall) -> Ranked:
         """The path that the set-up of a call walks now."""
-        return Ranked(paths=self._walked(call.caller, call.callee, call.number), claims=_NO_CLAIMS)
+        return Ranked(paths=self._walked(call.caller, call.callee, call.number), claims=NO_CLAIMS)
 
     def ranking(self, call: LiveCall) -> NoReturn:
         """Never asked: `ranked` always answers.
