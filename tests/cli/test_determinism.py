@@ -40,7 +40,9 @@ def traced(scenario: str, out: Path, *, hash_seed: str, threads: str) -> str:
     return str(told["trace_sha256"])
 
 
-@pytest.mark.parametrize("scenario", list(SHORT))
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(name, marks=[] if name == "smoke" else pytest.mark.full) for name in SHORT]
+)
 def test_a_trace_depends_on_scenario_and_seed_alone(scenario: str, tmp_path: Path) -> None:
     one = traced(scenario, tmp_path / "one", hash_seed="1", threads="1")
     two = traced(scenario, tmp_path / "two", hash_seed="4242", threads="2")

@@ -8,6 +8,7 @@ import pytest
 from meshsim.lab.bench import elastic
 
 
+@pytest.mark.full
 def test_the_smoke_case_agrees_with_simgrid_or_names_the_goal_it_skips():
     told = elastic.run(quick=True)
     if elastic.find_simgrid() is None:

@@ -19,6 +19,7 @@ def test_meshes_differ_in_graph_utilisation_and_capacity():
     assert len({underlay.capacity for underlay in underlays}) == 20
 
 
+@pytest.mark.full
 def test_flows_and_packets_agree_on_a_small_mesh_and_again():
     size = fidelity.Size(meshes=1, calls=6, seconds=10.0)
     one, again = (fidelity.compare(3, size) for _ in range(2))

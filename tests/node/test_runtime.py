@@ -224,7 +224,9 @@ async def test_a_call_in_this_process_is_spoken_heard_and_told(tmp_path: Path, m
     assert heard["audio_packets_received"] > 0
 
 
-@pytest.mark.parametrize(("behaviour", "strength"), [("black_hole", 1.0), ("gray_hole", 0.5)])
+@pytest.mark.parametrize(
+    ("behaviour", "strength"), [("black_hole", 1.0), pytest.param("gray_hole", 0.5, marks=pytest.mark.full)]
+)
 async def test_a_relay_misbehaves_as_its_file_says(behaviour: str, strength: float, tmp_path: Path) -> None:
     caller, callee, relay = 0, 2, 1
     middle = (did_key(SIGNERS[relay].node_id),)

@@ -26,8 +26,8 @@ from meshsim.sim import begin
 sys.path.insert(0, str(Path(__file__).parent))
 from mutants import MUTATIONS, PRESETS, mutant
 
-COUNT = 2 * len(MUTATIONS) * len(list(PRESETS.glob("*.yaml")))
-"""Two of each mutation of each preset."""
+COUNT = len(MUTATIONS) * len(list(PRESETS.glob("*.yaml")))
+"""Each mutation of each preset."""
 
 LARGE = 100
 """Nodes above which a plan is not compiled in the fast tier: presets of thousands take seconds."""
