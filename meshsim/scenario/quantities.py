@@ -195,6 +195,7 @@ PROTOCOL_NAMES = ("linkstate", "olsr", "babel", "aodv", "batman", "backpressure"
 REPUTATION_NAMES = (
     "additive",
     "beta",
+    "beta-cusum",
     "eigentrust",
     "gossipsub",
     "meritrank",

@@ -48,8 +48,8 @@ class SybilRank:
     def ranks(self, web: Web, weight: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
         """Trust over degree after so many steps, on average of the last two.
 
-        In a graph without odd cycles, as that of one owner and the relays it knows, trust swings to and fro between two
-        sides; the paper's graphs are too dense for that.
+        In a graph without odd cycles, as that of one owner and the relays it knows, trust swings back and forth between
+        two sides; the paper's graphs are too dense for that.
 
         Args:
             web: Who rates whom; the direction is no matter.

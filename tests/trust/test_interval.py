@@ -23,5 +23,13 @@ def test_quantiles_of_swapped_parameters_mirror() -> None:
     np.testing.assert_allclose(low, 1.0 - high, atol=1e-9)
 
 
+def test_quantiles_are_the_same_alone_and_among_many() -> None:
+    a, b = np.exp(np.random.default_rng(3).uniform(0.0, 6.0, (2, 2500)))
+    among = beta_quantiles(a, b, (0.025, 0.975))
+    for k in (0, 1023, 1024, 2499):
+        alone = beta_quantiles(a[k : k + 1], b[k : k + 1], (0.025, 0.975))
+        assert [float(column[0]) for column in alone] == [float(column[k]) for column in among]
+
+
 def test_no_nodes_have_no_quantiles() -> None:
     assert beta_quantiles(np.empty(0), np.empty(0), (0.5,))[0].shape == (0,)
