@@ -14,7 +14,7 @@ _CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, 
 
 @click.group("node")
 def command() -> None:
-    """Make a node's key, run one real node, place a call.
+    """Make a node's key, run one real node, place a call, replay what it was told of others.
 
     \b
     Example:
@@ -74,3 +74,19 @@ def call(config: Path, callee: str, seconds: float, as_json: bool) -> int:
     answer = place_call(config, callee, seconds)
     options.emit(answer, json_wanted=as_json)
     return OK if answer["outcome"] == "completed" else FAILED
+
+
+@command.command()
+@click.argument("journal", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--at", type=float, help="When, in seconds of the node's clock; when everything is judged by default.")
+@options.as_json
+def replay(journal: Path, at: float | None, as_json: bool) -> None:
+    """Judge the receipts in JOURNAL anew (`receipts:` in a node's file) and print the scores that follow.
+
+    \b
+    Example:
+      meshsim node replay alice.receipts --json
+    """
+    from meshsim.node.journal import replay_file
+
+    options.emit(replay_file(journal, at), json_wanted=as_json)

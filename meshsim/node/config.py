@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,10 +18,12 @@ from meshsim.mesh.ids import AuraID, NodeId, from_did_key
 from meshsim.mesh.view import Nat, Role
 from meshsim.node.attack import AttackConfig
 from meshsim.routing.policies import POLICIES
-from meshsim.trust import models
+from meshsim.trust import make_model, models
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+
+    from meshsim.trust import ReputationModel
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _REGISTRY = re.compile(r"https?://[^/\s]+/?")
@@ -53,6 +55,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         reputation_parameters: Further parameters of the model.
         emulator: `host:port` of a link emulator's control socket; every datagram then passes through it.
         traffic: File to count datagrams in.
+        anchors: `did:key` of nodes that are known to be honest by other means; their word counts from the start.
+        receipts: File to append every receipt to that is taken in (`meshsim node replay`).
         trace: Folder to write the node's trace to.
         misbehaviour: `honest`, or how it misbehaves: for experiments.
         strength: Of the misbehaviour.
@@ -84,6 +88,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     reputation_parameters: dict[str, float] = {}
     emulator: str | None = None
     traffic: str | None = None
+    anchors: tuple[str, ...] = ()
+    receipts: str | None = None
     trace: str | None = None
     misbehaviour: str = "honest"
     strength: Share = 1.0
@@ -94,8 +100,9 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def __post_init__(self) -> None:
         _check("aura", self.aura, AuraID.parse)
-        for text in self.neighbours:
-            _check("neighbours", text, from_did_key)
+        for key in ("neighbours", "anchors"):
+            for text in getattr(self, key):
+                _check(key, text, from_did_key)
         for key, known in _choices().items():
             name = getattr(self, key)
             if name not in known:
@@ -116,6 +123,24 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def neighbour_ids(self) -> tuple[NodeId, ...]:
         """The neighbours' node ids."""
         return tuple(from_did_key(text) for text in self.neighbours)
+
+    @property
+    def anchor_ids(self) -> tuple[NodeId, ...]:
+        """The anchors' node ids."""
+        return tuple(from_did_key(text) for text in self.anchors)
+
+    @property
+    def behaviour(self) -> AgentConfig:
+        """How its agent behaves: it gives receipts out where they are kept."""
+        return replace(self.agent, logs_receipts=self.agent.logs_receipts or self.receipts is not None)
+
+    def make_model(self) -> ReputationModel:
+        """Its reputation model, new.
+
+        Raises:
+            ConfigError: If the model has no such parameter, or not such a value of it.
+        """
+        return make_model(self.reputation, half_life=self.reputation_half_life, parameters=self.reputation_parameters)
 
 
 def _check(key: str, text: str, parse: Callable[[str], object]) -> None:

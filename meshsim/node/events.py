@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from meshsim.agent import CallSample, EventSample, RouteSample, TrustSample
+from meshsim.agent import CallSample, EventSample, ReceiptSample, RouteSample, TrustSample
 from meshsim.mesh.ids import did_key
 
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ def told_of(sample: Sample) -> dict[str, Any]:
             return {
                 "event": "trust", "at": at, "node": did_key(node), "kind": sample.event, "score": sample.score,
                 "low": sample.low, "high": sample.high, "status": str(sample.status),
+            }  # fmt: skip
+        case ReceiptSample(at=at, receipt=receipt):
+            return {
+                "event": "receipt", "at": at.mono, "call": receipt.call.hex(), "attempt": receipt.attempt,
+                "path": [did_key(n) for n in receipt.path], "signer": did_key(receipt.signer),
+                "outcome": str(receipt.outcome), "poor": receipt.poor,
             }  # fmt: skip
         case EventSample(at=at, kind=kind, node=node):
             return {"event": kind, "at": at, "node": did_key(node), "detail": sample.detail}

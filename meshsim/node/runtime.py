@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from meshsim.agent import CallRequest, CallSample, Channel, EventSample, MeshAgent
+from meshsim.agent import CallRequest, CallSample, Channel, EventSample, MeshAgent, ReceiptSample
 from meshsim.control.client import RegistryClient
 from meshsim.identity import Ed25519Signer, Ed25519Verifier, NodeRecord, sign_record
 from meshsim.mesh.errors import ConfigError, IdentityError, RemoteProtocolError
@@ -29,6 +29,7 @@ from meshsim.node.config import NodeConfig, load_config
 from meshsim.node.driver import NodeDriver
 from meshsim.node.emulation import EmulatorClient
 from meshsim.node.events import Command, told_of, told_of_heard
+from meshsim.node.journal import Journal
 from meshsim.node.media import MediaPlane
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.signaling import dials
@@ -37,7 +38,6 @@ from meshsim.node.traffic import TrafficBook
 from meshsim.node.transport import LinkConfig
 from meshsim.routing import RoutingEngine
 from meshsim.routing.policies import load_model
-from meshsim.trust import make_model
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -78,6 +78,7 @@ class Node:
         self._record = self._describe()
         self._agent = self._make_agent()
         self._trace = NodeTrace(config, self.signer.node_id) if config.trace is not None else None
+        self._journal = Journal(config, self.signer.node_id)
         self._malformed, self._leaving = 0, False
         self._tasks: set[asyncio.Task[None]] = set()
         self._farewells: dict[NodeId, asyncio.Task[None]] = {}
@@ -181,6 +182,8 @@ class Node:
                     self._farewells[node] = self._start(self._give_up(node))
             case EventSample(kind="neighbour_back", node=node):
                 self._keep_link(node)
+            case ReceiptSample():
+                self._journal.keep(sample)
 
     # Putting together -------------------------------------------------------------------------------------------------
 
@@ -253,19 +256,18 @@ class Node:
         policy = load_model(config.model) if config.policy == "learned" and config.model is not None else config.policy
         start = time.monotonic()
         return MeshAgent(
-            config.agent,
+            config.behaviour,
             self._record,
             self.signer,
             self._verifier,
             RoutingEngine(
                 policy, candidates=config.candidates, trust_floor=config.trust_floor, fallbacks=config.fallbacks
             ),
-            make_model(
-                config.reputation, half_life=config.reputation_half_life, parameters=config.reputation_parameters
-            ),
+            config.make_model(),
             config.neighbour_ids,
             seeds.stream("node/agent", entity),
             interceptors=misbehaviour(config.misbehaviour, config.strength, config.attack, self.signer, seeds, start),
+            anchors=config.anchor_ids,
         )
 
     # Life -------------------------------------------------------------------------------------------------------------

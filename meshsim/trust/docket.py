@@ -276,7 +276,6 @@ class Docket(Generic[Node]):
     def settle(self, now: float) -> list[Verdict[Node]]:
         """What has been found since the last time, of routes that have waited long enough by `now`."""
         self._close_due(now)
-        self._forget(now)
         ready, self._ready = self._ready, []
         return ready
 
@@ -346,6 +345,7 @@ class Docket(Generic[Node]):
     def _close(self, case: _Case) -> None:
         del self._open[case.key]
         case.judged = True
+        self._forget(case.since + self.rules.wait)
         path = case.key[2]
         relays = path[1:-1]
         if not relays:
@@ -420,7 +420,10 @@ class Docket(Generic[Node]):
         return granted
 
     def _forget(self, now: float) -> None:
-        """Drops judged routes of which nothing can be replayed any more: their statements are too old by then."""
+        """Drops judged routes of which nothing can be replayed any more: their statements are too old by then.
+
+        When routes are judged and not when somebody asks: what is found must not depend on that.
+        """
         rules = self.rules
         horizon = now - (rules.wait + rules.skew + rules.window)
         while len(self._cases) > len(self._open):

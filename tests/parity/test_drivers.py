@@ -16,6 +16,7 @@ from meshsim.agent import (
     Emit,
     MeshAgent,
     OpenMedia,
+    ReceiptSample,
     Resolve,
     RouteSample,
     Send,
@@ -23,6 +24,7 @@ from meshsim.agent import (
     decode,
     encode,
 )
+from meshsim.agent.journal import Head, entry_of, frame, records, replay
 from meshsim.agent.messages import CallSetup
 from meshsim.identity import Ed25519Verifier
 from meshsim.measure.trace import TraceWriter
@@ -110,7 +112,7 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Mesh:
     return Mesh(tmp_path_factory.mktemp("parity"))
 
 
-def twin(mesh: Mesh, node: int) -> MeshAgent:
+def twin(mesh: Mesh, node: int, *, logs: bool = False) -> MeshAgent:
     """A fresh agent like the one that lived in the simulator, put together by hand as a node does."""
     driver, plan = mesh.driver, mesh.plan
     control = plan.scenario.control
@@ -121,6 +123,7 @@ def twin(mesh: Mesh, node: int) -> MeshAgent:
             digest_period=control.digest_period,
             keepalive=control.keepalive,
             max_nodes=control.area,
+            logs_receipts=logs,
         ),
         driver._records[node],
         driver._signers[node],
@@ -213,9 +216,9 @@ def performed(effect: Any) -> Any:
     return effect
 
 
-def through_node_driver(agent: MeshAgent, inputs: list[Input]) -> list[list[Any]]:
-    """What the asyncio driver performs when it lives through `inputs`; messages go in and out as bytes."""
-    script, wires, steps = Script(), Wires(), []
+def relive(agent: MeshAgent, inputs: list[Input], wires: Wires, then: Callable[[], None] = lambda: None) -> None:
+    """Lets an agent on the node's driver live through `inputs`; messages go in and out as bytes."""
+    script = Script()
     driver = NodeDriver(agent, wires, script.clock, script)
     for one in inputs:
         script.now = one.now
@@ -228,8 +231,18 @@ def through_node_driver(agent: MeshAgent, inputs: list[Input]) -> list[list[Any]
                 due[-1].callback()
         else:
             getattr(driver, one.method)(*one.args)
+        then()
+
+
+def through_node_driver(agent: MeshAgent, inputs: list[Input]) -> list[list[Any]]:
+    """What the asyncio driver performs when it lives through `inputs`."""
+    wires, steps = Wires(), []
+
+    def keep() -> None:
         steps.append(wires.done)
         wires.done = []
+
+    relive(agent, inputs, wires, keep)
     return steps
 
 
@@ -294,3 +307,38 @@ def test_a_closed_node_driver_leaves_no_timer(mesh: Mesh) -> None:
     assert [timer.cancelled for timer in script.timers].count(False) == 1
     driver.close()
     assert all(timer.cancelled for timer in script.timers)
+
+
+class Kept(Wires):
+    """Wires that keep what is written into a journal."""
+
+    def __init__(self, mesh: Mesh, node: int) -> None:
+        super().__init__()
+        trust = mesh.plan.scenario.trust
+        head = Head(
+            owner=mesh.driver._ids[node], rules=AgentConfig().rules, model=trust.model, half_life=trust.half_life
+        )
+        self.journal = frame(head)
+
+    def emit(self, sample: object) -> None:
+        if isinstance(sample, ReceiptSample):
+            self.journal += frame(entry_of(sample))
+
+
+@pytest.mark.parametrize("who", ["caller", "new relay", "bystander"])
+def test_a_journal_gives_the_scores_of_the_simulated_agent_and_of_the_real_one_to_the_bit(mesh: Mesh, who: str) -> None:
+    openers = [one.node for one in mesh.inputs if any(isinstance(effect, OpenMedia) for effect in one.effects)]
+    node = {"caller": ALICE, "new relay": openers[-2], "bystander": 2}[who]
+    inputs = [one for one in mesh.inputs if one.node == node]
+    agent, wires = twin(mesh, node, logs=True), Kept(mesh, node)
+    relive(agent, inputs, wires)
+    end = inputs[-1].now
+    found = replay(records(wires.journal), Ed25519Verifier(), end.mono)
+    simulated = mesh.driver.agents[node]
+    assert found.receipts >= 3
+    assert found.refused == {}
+    assert found.scores
+    for judged in mesh.driver._ids:
+        score = found.scores.get(judged, agent.reputation(judged, end))
+        assert score == agent.reputation(judged, end) == simulated.reputation(judged, end)
+    assert any(score.evidence > 0.0 for score in found.scores.values())

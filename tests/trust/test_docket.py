@@ -202,7 +202,9 @@ def test_a_judged_route_is_remembered_as_long_as_its_statements_could_come_again
     for now in np.arange(1.0, 300.0, 1.0).tolist():
         docket.settle(now)
         assert docket.add(told(A, at=5.0), now) in {"duplicate", "replayed", "expired"}
-    assert docket._cases == {}
+    docket.add(told(A, call=1, at=300.0), 300.0)
+    docket.settle(400.0)
+    assert [key[0] for key in docket._cases] == [1]
 
 
 def test_equivocation_is_proven_and_neither_statement_counts() -> None:
