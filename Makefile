@@ -10,7 +10,7 @@ RUN_TESTS = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-slow bench lint format environment clean
+.PHONY: help setup demo test test-full test-slow mutation bench lint format environment clean
 
 help:  ## Name the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -31,6 +31,9 @@ test-full: test test-slow  ## The fast tier, then the slow tests
 
 test-slow: setup  ## Only what test-full adds
 	@$(RUN_TESTS) -m full
+
+mutation: setup  ## Break meshsim/trust in thousands of small ways and count what its tests notice; half an hour
+	@WORKERS=$(WORKERS) bash tools/mutation.sh $(VENV) $(MODULES)
 
 bench: setup  ## Validity and speed, one after the other; half an hour on a quiet machine
 	@failed=0; for verb in validate "bench packet" "bench elastic" "bench fidelity" "bench variance" "bench flow"; do \

@@ -19,6 +19,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("search", parent=settings.get_profile("ci"), derandomize=False, max_examples=1000)
+# For mutation testing, which asks thousands of times.
+settings.register_profile("few", parent=settings.get_profile("ci"), max_examples=20)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 # Workers of xdist share the cores: one thread each. Set before numpy, torch or onnxruntime start theirs.
