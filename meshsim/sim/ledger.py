@@ -123,6 +123,11 @@ class Ledger:
         self._model.forget(node)
         self._moved.pop(node, None)
 
+    def charge(self, evidence: Evidence) -> None:
+        """Takes in evidence that comes from no receipt: what reports of abuse have come to."""
+        self._model.observe(evidence.node, evidence)
+        self._moved[evidence.node] = evidence.kind
+
     def publish(self, t: float) -> ReputationTable:
         """Scores of all nodes at `t` seconds, arrays of shape (N,); writes down those that evidence has moved."""
         self._take_in(t)

@@ -27,6 +27,7 @@ from meshsim.sim.environment import BEFORE, LATE, Environment
 from meshsim.sim.ledger import Ledger, model_of
 from meshsim.sim.oracle import Oracle
 from meshsim.sim.overhead import Overhead
+from meshsim.sim.processes.complaints import Complaints
 from meshsim.sim.processes.federation import Domains
 from meshsim.sim.processes.mobility import Mobility
 from meshsim.sim.protocols import ProtocolBoard
@@ -242,6 +243,7 @@ class Episode:
         world: The truth.
         overhead: What control messages cost.
         attacks: What misbehaving nodes do by the clock, claim and say.
+        complaints: Where abuse is reported, if anybody does.
         board: The calls, and with them the belief.
         edge_faults: What cuts and mends the edges below.
         over: Whether the end of the episode is reached.
@@ -265,6 +267,7 @@ class Episode:
         self.overhead = Overhead(self.env, self.world, recorder)
         show_truth(engine.policy, self.world)
         self.attacks = Attacks(self.env, self.world, recorder)
+        self.complaints: Complaints | None = None
         self.board = self._make_board(ids)
         self.edge_faults = EdgeFaults(self.env, self.world, recorder, self.board)
         self._every_link = self.world.lay_links(plan.links.src, plan.links.dst)
@@ -323,6 +326,8 @@ class Episode:
         words = self.attacks.words or None
         ledger = Ledger(model_of(self.plan.scenario.trust), len(ids), self.recorder, words)
         self.attacks.watch(ledger)
+        if self.attacks.spam:
+            self.complaints = Complaints(self.env, ledger, self.attacks.spam, self.plan.scenario.control.digest_period)
         if self.plan.scenario.routing.protocol:
             return ProtocolBoard(self.env, self.world, ledger, self.engine, self.recorder, self.overhead)
         control = ControlPlane(self.world, ids, ledger, self.attacks.claims or None)

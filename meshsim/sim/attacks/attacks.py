@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from meshsim.sim.attacks.claims import Claims
 from meshsim.sim.attacks.conduct import next_turn, share_dropped
+from meshsim.sim.attacks.reports import Spam
 from meshsim.sim.attacks.words import Words
 from meshsim.sim.environment import BEFORE, LATE
 from meshsim.trust import Status
@@ -53,6 +56,7 @@ class Attacks:
     Attributes:
         claims: The lies about links.
         words: The lies about routes.
+        spam: The reports of abuse that are made up.
     """
 
     _calls: Calls
@@ -65,6 +69,8 @@ class Attacks:
         self._renewed: dict[int, float] = {}
         self.claims = Claims(world.villains)
         self.words = Words(world.villains, world.plan.seed)
+        relays = np.flatnonzero(world.plan.nodes.max_calls > 0).tolist()
+        self.spam = Spam(world.villains, relays, world.plan.seed)
         env.on("attack.turn", self._due)
         env.on("attack.watch", self._watch)
 

@@ -78,3 +78,18 @@ def test_a_whitewasher_rejoins_under_a_new_name_when_its_own_is_spoilt_and_not_m
     assert len(rejoined) >= 2
     assert rejoined[0] == pytest.approx(30.0)
     assert (np.diff(rejoined) >= 30.0).all()
+
+
+def test_spam_of_reports_weighs_a_little_on_innocent_relays_and_suspends_nobody(tmp_path: Path):
+    episode = episode_of(tmp_path, kind="report_spam", rate=360.0)
+    spammers = {villain.node for villain in episode.world.villains}
+    relays = set(np.flatnonzero(episode.plan.nodes.max_calls > 0).tolist()) - spammers
+    result = episode.finish()
+    desk = episode.complaints.desk
+    assert set(desk.refused) <= {"duplicate", "over_budget"}
+    assert sum(desk.refused.values()) > len(spammers)
+    assert not any(desk.is_banned(node, 100.0) for node in relays)
+    assert 0.0 < max(desk.weight(node, 100.0) for node in relays) <= 0.25 * len(spammers)
+    trust = Trace(result.trace).columns("trust")
+    accused = {node for node, event in zip(trust["node"], trust["event"], strict=True) if event == "abuse_report"}
+    assert accused <= relays
