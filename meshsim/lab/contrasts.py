@@ -103,11 +103,12 @@ def _with_baseline(experiment: Experiment) -> Iterator[Pair]:
         return
     for metric in base.metrics:
         for variant in experiment.worlds:
+            beside = variant.against or base.variant
             for policy in experiment.policies:
                 if base.policy not in {None, policy}:
                     yield Pair((variant.name, policy), (variant.name, str(base.policy)), metric)
-                if base.variant not in {None, variant.name}:
-                    yield Pair((variant.name, policy), (str(base.variant), policy), metric)
+                if beside not in {None, variant.name}:
+                    yield Pair((variant.name, policy), (str(beside), policy), metric)
 
 
 def _differences(table: pd.DataFrame, pair: Pair) -> NDArray[np.float64]:

@@ -45,6 +45,8 @@ class Variant(_Said):
     """Short, told in the table."""
     overrides: tuple[str, ...] = ()
     """`key=value` each, after those of the experiment."""
+    against: str | None = None
+    """The variant that this one is compared with, instead of the baseline's."""
 
 
 class Phase(_Said):
@@ -70,7 +72,7 @@ class Baseline(_Said):
     policy: str | None = None
     """Every other policy is compared with this one, within each variant."""
     variant: str | None = None
-    """Every other variant is compared with this one, for each policy."""
+    """Every other variant is compared with this one, for each policy, unless it says with which."""
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("poor_call_rate",)
     """On what."""
 
@@ -117,7 +119,7 @@ class Experiment(_Said):
         return tuple(dict.fromkeys(name for name in named if "@" in name))
 
 
-_PLAIN = Variant.model_construct(name="", overrides=())
+_PLAIN = Variant.model_construct(name="", overrides=(), against=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,10 @@ def _names(experiment: Experiment) -> Iterator[tuple[tuple[str | int, ...], str,
         yield ("policies", i), policy, choosers()
     for i, metric in enumerate(experiment.metrics):
         yield ("metrics", i), metric, metrics
+    variants = [variant.name for variant in experiment.variants]
+    for i, variant in enumerate(experiment.variants):
+        if variant.against is not None:
+            yield ("variants", i, "against"), variant.against, variants
     for i, compare in enumerate(experiment.compare):
         yield ("compare", i, "better"), compare.better, experiment.policies
         yield ("compare", i, "worse"), compare.worse, experiment.policies
@@ -198,6 +204,6 @@ def _names(experiment: Experiment) -> Iterator[tuple[tuple[str | int, ...], str,
         if baseline.policy is not None:
             yield ("baseline", "policy"), baseline.policy, experiment.policies
         if baseline.variant is not None:
-            yield ("baseline", "variant"), baseline.variant, [variant.name for variant in experiment.variants]
+            yield ("baseline", "variant"), baseline.variant, variants
         for i, metric in enumerate(baseline.metrics):
             yield ("baseline", "metrics", i), metric, metrics

@@ -209,6 +209,7 @@ def test_processes_make_the_same_table(wide: Path, tmp_path: Path) -> None:
         ("metrics: [poor_call_rate, f", "metrics: [poor_call_rat, f", "baseline.metrics.0", "poor_call_rate"),
         ("end: 1 min", "end: 20 s", "phases.0", None),
         ("name: busy", "name: calm", "variants.1", None),
+        ("name: busy,", "name: busy, against: clam,", "variants.1.against", "calm"),
     ],
 )
 def test_a_mistake_in_worlds_phases_or_the_baseline_is_told_by_its_key(
@@ -246,6 +247,19 @@ def test_comparisons_are_held_to_one_error_rate() -> None:
     assert len(together) == 21
     assert together["shortest"]["difference"] == single["difference"]
     assert together["shortest"]["told"] == "not told apart"
+
+
+def test_a_variant_is_compared_with_the_one_it_names_instead_of_the_common_one() -> None:
+    experiment = asked(
+        ["direct"],
+        2,
+        variants=[{"name": "calm"}, {"name": "raid"}, {"name": "raid-defended", "against": "raid"}],
+        baseline={"variant": "calm"},
+    )
+    assert [(pair.of[0], pair.against[0]) for pair in pairs(experiment)] == [
+        ("raid", "calm"),
+        ("raid-defended", "raid"),
+    ]
 
 
 def test_what_a_policy_does_not_have_is_not_compared() -> None:
