@@ -61,7 +61,7 @@ def evidences(weights: st.SearchStrategy[float]) -> st.SearchStrategy[list[Evide
 
 
 # One contract serves many subclasses; hypothesis would rather that each test had one class.
-_EXAMPLES = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+_EXAMPLES = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 _anchors = st.sets(_nodes, max_size=2)
 _evidence = evidences(st.floats(0.0, 2.0))
 

@@ -39,6 +39,7 @@ def same(one: Edges, other: Edges) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+@settings(max_examples=40)
 @given(rows=told, cut=st.integers(0, 30), now=st.floats(0.0, 900.0), looked=st.booleans())
 def test_batches_and_questions_in_between_change_no_bit(
     rows: list[tuple[int, int, float, float, float]],
@@ -54,6 +55,7 @@ def test_batches_and_questions_in_between_change_no_bit(
     assert same(one_by_one(rows).edges(now), batched.edges(now))
 
 
+@settings(max_examples=40)
 @given(rows=told, now=st.floats(0.0, 900.0))
 def test_each_pair_counts_as_a_decayed_beta_does(rows: list[tuple[int, int, float, float, float]], now: float) -> None:
     edges = one_by_one(rows).edges(now)
@@ -67,6 +69,7 @@ def test_each_pair_counts_as_a_decayed_beta_does(rows: list[tuple[int, int, floa
         assert good + bad == pytest.approx(model.score(0, now).evidence)
 
 
+@settings(max_examples=40)
 @given(rows=told)
 def test_pairs_stand_once_in_order_and_nobody_rates_itself(rows: list[tuple[int, int, float, float, float]]) -> None:
     opinions = one_by_one(rows)
@@ -76,6 +79,7 @@ def test_pairs_stand_once_in_order_and_nobody_rates_itself(rows: list[tuple[int,
     assert opinions.size == len(pairs)
 
 
+@settings(max_examples=40)
 @given(rows=told, order=st.randoms())
 def test_without_forgetting_whole_outcomes_count_in_any_order(
     rows: list[tuple[int, int, float, float, float]], order: object
