@@ -1,4 +1,4 @@
-"""What an agent believes of its area: its own links as measured, others' as they state them, and the view made of both.
+"""What an agent believes of its area: its own links as measured, others' as both ends state them, and the view of both.
 
 Statements are ordered by (epoch, sequence) of their origin. Each one taken in gets a revision; a round of gossip tells
 a neighbour what has a higher revision than what it was told last. The table is bounded: it forgets the silent, and
@@ -18,6 +18,7 @@ from meshsim.agent.messages import LINK_ENTRIES, LinkEntry, LinkState, Told, is_
 from meshsim.agent.views import chord, links_of, place_of, stated_links, traits_of
 from meshsim.mesh.time import to_nanoseconds, to_seconds
 from meshsim.mesh.view import NetworkView, NodeBelief
+from meshsim.routing.testimony import attested
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -381,12 +382,13 @@ class LinkTable:
             self.touch()
         ids = tuple(sorted(self._known))
         index = {node: i for i, node in enumerate(ids)}
+        nodes = self._nodes(ids, now)
         return NetworkView(
             version=self._base + self.revision,
             owner=index[self._core.node],
             at=now.mono,
-            nodes=self._nodes(ids, now),
-            links=stated_links(self._stated(ids, now), index),
+            nodes=nodes,
+            links=attested(stated_links(self._stated(ids, now), index), nodes),
         )
 
     def _stated(self, ids: tuple[NodeId, ...], now: Instant) -> list[tuple[int, float, LinkState]]:

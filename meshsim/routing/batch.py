@@ -1,9 +1,9 @@
 """Many requests on one shared belief at once: what `candidates` and `features` do for one, in the same few operations.
 
-A batch is C requests with one destination each, of at most three hops, of one AIC policy, barring the same nodes and
-excluding nobody. Each may know links better than all others do, its own (`Fresh`). Paths of all requests stand one
-after the other; candidates are proposed, described and refused by the same rules as one by one, so that the decisions
-are the same.
+A batch is C requests with one destination each, of at most three hops, of one AIC policy, barring the same nodes, all
+open to newcomers or none, and excluding nobody. Each may know links better than all others do, its own (`Fresh`).
+Paths of all requests stand one after the other; candidates are proposed, described and refused by the same rules as
+one by one, so that the decisions are the same.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ def batchable(requests: Sequence[RouteRequest], view: NetworkView, fresh: Fresh 
             and request.hop_limit <= MOST_ENUMERATED
             and request.aic is first.aic
             and request.barred == first.barred
+            and request.newcomers == first.newcomers
             and request.source in index
             and request.destinations[0] in index
             and request.destinations[0] != request.source

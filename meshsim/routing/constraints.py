@@ -37,11 +37,14 @@ class Limits:
             the score is reaches the policy as a feature.
         newcomer_evidence: Outcomes below which a relay is a newcomer, whom the floor does not refuse: where a score
             starts below the floor, or a first failure puts it there, nobody could ever earn more.
+        established: Relays that may relay and are no newcomers, from which on a request may leave newcomers out: a
+            fresh mesh starts with newcomers alone.
         permits: Whether a node's domain is federated with ours for relaying; None permits all.
     """
 
     trust_floor: float = 30.0
     newcomer_evidence: float = 20.0
+    established: int = 16
     permits: Callable[[NodeId], bool] | None = None
 
 
@@ -102,7 +105,13 @@ def relay_refusals(request: RouteRequest, view: NetworkView, limits: Limits) -> 
     if request.exclude or limits.permits is not None:
         return _refusals(request, view, limits)
     known = graph_of(view).refusals
-    key = limits.trust_floor, limits.newcomer_evidence, request.aic is AicPolicy.REQUIRE, request.barred
+    key = (
+        limits.trust_floor,
+        limits.newcomer_evidence,
+        request.aic is AicPolicy.REQUIRE,
+        request.barred,
+        request.newcomers,
+    )
     if key not in known:
         known[key] = _refusals(request, view, limits)
     return known[key]
@@ -123,11 +132,16 @@ def _refusals(request: RouteRequest, view: NetworkView, limits: Limits) -> Relay
     for place, (_, refused) in enumerate(rules, start=1):
         code[(code == 0) & refused] = place
     reasons = tuple(reason for reason, _ in rules)
-    if limits.permits is None:
-        return RelayRefusals(code=code, reasons=reasons)
-    foreign = [i for i in np.flatnonzero(code == 0).tolist() if not limits.permits(nodes.ids[i])]
-    code[foreign] = len(rules) + 1
-    return RelayRefusals(code=code, reasons=(*reasons, "relay in a domain that is not federated"))
+    if limits.permits is not None:
+        foreign = [i for i in np.flatnonzero(code == 0).tolist() if not limits.permits(nodes.ids[i])]
+        reasons = (*reasons, "relay in a domain that is not federated")
+        code[foreign] = len(reasons)
+    if not request.newcomers:
+        named = nodes.evidence >= limits.newcomer_evidence
+        reasons = (*reasons, "relay is new, and others could carry the call")
+        if np.count_nonzero(named & (code == 0)) >= limits.established:
+            code[(code == 0) & ~named] = len(reasons)
+    return RelayRefusals(code=code, reasons=reasons)
 
 
 def _distrusted(nodes: NodeBelief, limits: Limits) -> NDArray[np.bool_]:

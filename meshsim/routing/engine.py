@@ -139,6 +139,12 @@ class RoutingEngine:
         Raises:
             NoRoute: If the view knows not even the ends, so that there is nothing to rank.
         """
+        ranking = self._ranked(request, view)
+        if ranking.order or request.newcomers:
+            return ranking
+        return self._ranked(replace(request, newcomers=True), view)  # rather a newcomer than no call
+
+    def _ranked(self, request: RouteRequest, view: NetworkView) -> Ranking:
         source, targets = _ends(request, view)
         refusals = relay_refusals(request, view, self.limits)
         found = merged([k_shortest(view, source, t, self.candidates, request.hop_limit, refusals.ok) for t in targets])
@@ -175,9 +181,9 @@ class RoutingEngine:
         """The choice and runners-up of many requests on one belief, each as `rank` would order its candidates.
 
         What cannot be done for all together is done one by one: requests of more than three hops, of several
-        destinations, with exclusions, of another AIC policy than the first, or for a policy that draws. A learned
-        scorer sums in another order for many paths than for few: scores that differ in their last digits alone may
-        change places.
+        destinations, with exclusions, of another AIC policy than the first or otherwise open to newcomers, or for a
+        policy that draws. A learned scorer sums in another order for many paths than for few: scores that differ in
+        their last digits alone may change places.
 
         Args:
             requests: C requests.
@@ -196,10 +202,13 @@ class RoutingEngine:
         together = [request for request, left in zip(requests, alone.tolist(), strict=True) if not left]
         rest = None if fresh is None else fresh.without(alone)
         many = iter(self._rank_batch(batch_of(together, shared), shared, rest) if together else ())
-        return tuple(
-            self._rank_alone(request, shared, None if fresh is None else fresh.of(i)) if left else next(many)
-            for i, (request, left) in enumerate(zip(requests, alone.tolist(), strict=True))
-        )
+        ranked: list[Ranked] = []
+        for i, (request, left) in enumerate(zip(requests, alone.tolist(), strict=True)):
+            done = None if left else next(many)
+            if done is None or not (done.paths or request.newcomers):
+                done = self._rank_alone(request, shared, None if fresh is None else fresh.of(i))
+            ranked.append(done)
+        return tuple(ranked)
 
     def _rank_alone(self, request: RouteRequest, view: NetworkView, fresh: LinkBelief | None) -> Ranked:
         ranking = self.rank(request, replace(view, fresh=fresh))

@@ -39,7 +39,7 @@ class Graph:
     def __init__(self, nodes: NodeBelief, links: LinkBelief) -> None:
         self.nodes = nodes
         self.links = links
-        self.refusals: dict[tuple[float, float, bool, Barred], RelayRefusals] = {}
+        self.refusals: dict[tuple[float, float, bool, bool, Barred], RelayRefusals] = {}
         self._among: tuple[bytes, tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]] | None = None
 
     @cached_property

@@ -29,6 +29,8 @@ class RouteRequest:
         exclude: Nodes that must not relay (found dead by a failover, say).
         barred: Nodes that must not relay by a rule of who asks (domains that do not federate, say), with the reason.
         flow: What tells the call from others between the same ends, below 2**63; policies that spread calls hash it.
+        newcomers: Whether relays without a name may carry the call where enough others could
+            (`constraints.Limits.established`).
     """
 
     source: NodeId
@@ -39,6 +41,7 @@ class RouteRequest:
     exclude: frozenset[NodeId] = frozenset()
     barred: Barred = ()
     flow: int = 0
+    newcomers: bool = True
 
     def __post_init__(self) -> None:
         if not self.destinations:

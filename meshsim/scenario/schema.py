@@ -140,6 +140,11 @@ class TrustConfig(Part):
     """Seconds after which evidence counts half."""
     parameters: dict[str, Number] = Field(default_factory=dict)
     """Further parameters of the model."""
+    anchors: Probability = 0.0
+    """Share of the nodes that are verified by other means: models that weigh raters take their word from the start
+    (modelled control plane only)."""
+    newcomers: Probability = 1.0
+    """Share of calls that newcomers may relay where there are enough relays with a name; 1 lets them relay any."""
 
 
 class RoutingConfig(Part):

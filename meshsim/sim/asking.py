@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.mesh.media import MediaType
+from meshsim.mesh.seeds import SeedTree
 from meshsim.routing.policies import Outcome
 from meshsim.routing.request import RouteRequest
 from meshsim.sim.choice import await_calls
@@ -21,6 +22,8 @@ from meshsim.sim.environment import BEFORE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from meshsim.mesh.ids import NodeId
     from meshsim.mesh.view import NetworkView
@@ -59,6 +62,7 @@ class Asking:
         self._domains = domains
         self._env, self._plan, self._control, self._engine = env, plan, control, engine
         self._recorder, self._ids, self._wishes = recorder, tuple(ids), AicWishes(plan)
+        self._doors = SeedTree(plan.seed).stream("newcomers")
         self._ranked: dict[int, Ranked] = {}
         self._ahead: dict[int, tuple[Ranking, NetworkView]] = {}
         # when the window ends whose calls stand in the queue each by itself
@@ -167,13 +171,25 @@ class Asking:
                 self._recorder.view(self._control.shared)
 
     def _rank_together(self, first: int, last: int) -> None:
-        """Ranks calls number `first` to `last` - 1."""
-        calls, numbers = self._plan.calls, np.arange(first, last)
-        ends = calls.caller[first:last], calls.callee_node[first:last]
+        """Ranks calls number `first` to `last` - 1: those open to newcomers, and the others."""
+        numbers = np.arange(first, last)
+        lets_in = np.array([self._lets_in(number) for number in numbers.tolist()])
+        for some in (numbers[lets_in], numbers[~lets_in]):
+            if len(some):
+                self._rank_alike(some)
+
+    def _rank_alike(self, numbers: NDArray[np.int64]) -> None:
+        calls = self._plan.calls
+        ends = calls.caller[numbers], calls.callee_node[numbers]
         fresh = self._control.fresh_many(*ends, self._env.now, numbers)
         requests = [self._request(*call) for call in zip(numbers.tolist(), ends[1].tolist(), strict=True)]
         ranked = self._engine.rank_many(requests, self._control.shared, fresh)
         self._ranked.update(zip(numbers.tolist(), ranked, strict=True))
+
+    def _lets_in(self, number: int) -> bool:
+        """Whether newcomers may relay a call."""
+        share = self._plan.scenario.trust.newcomers
+        return share >= 1.0 or self._doors.at(number) < share
 
     def _request(self, number: int, callee: int, dead: Iterable[int] = ()) -> RouteRequest:
         """What the engine is asked for one call."""
@@ -187,5 +203,6 @@ class Asking:
             max_hops=self._plan.scenario.routing.max_hops or None,
             exclude=frozenset(self._ids[node] for node in dead),
             flow=number,
+            newcomers=self._lets_in(number),
             barred=() if self._domains is None else self._domains.barred(calls.caller.item(number), callee),
         )

@@ -2,9 +2,9 @@
 
 Links are measured half-way between digests and published with the next one, so a belief in use is half a period to
 one and a half old, and older where measurements were missing. What a measurement says is the truth with the noise of
-a probe train, or what the link's first end claims instead if it lies (`sim.attacks`). All callers of one digest share
-its view (owner -1), so that a scorer encodes it once; what a caller knows better (its own links, the direct path if
-it was used lately) comes on top as `fresh`.
+a probe train; where its ends lie (`sim.attacks`), the worse of what both report, as agents have it
+(`routing.testimony`). All callers of one digest share its view (owner -1), so that a scorer encodes it once; what a
+caller knows better (its own links, the direct path if it was used lately) comes on top as `fresh`.
 
 A node that vanishes is missed after `MISSED` heartbeats. Until then it is believed as it was at its last moment, and
 only the age of what is known of it tells. Fresh rows are as old as their values: background load moves in steps, so a
@@ -23,6 +23,7 @@ from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import LinkBelief, NetworkView, NodeBelief
 from meshsim.routing.batch import Fresh, ragged
 from meshsim.routing.features import predicted_links
+from meshsim.routing.testimony import WORST, outruns_light
 from meshsim.sim import draws
 from meshsim.sim.attacks import Reports
 
@@ -144,10 +145,11 @@ class ControlPlane:
         src, dst = plan.links.src, plan.links.dst
         drawn = draws.uniform(self._seeds, "measure", step, src, dst, DRAWS)
         new = self._noisy(self._last_truth(self._every), drawn)
-        if self._claims is not None:
-            new = _Measured(*self._claims.reported(src, dst, Reports(new.delay, new.jitter, new.loss, new.rate), t))
         believed = self._believed(t)
         taken = (drawn[MISSING] >= self._config.missing) & believed[src] & believed[dst]
+        if self._claims is not None:
+            new, holds = self._agreed(self._claims, new, t)
+            taken &= holds
         weight = np.where(self._known, SMOOTHING, 1.0)
         self._value = _Measured(
             delay=np.where(taken, new.delay, old.delay),
@@ -162,6 +164,24 @@ class ControlPlane:
         heard = self._seeds.stream("measure.heard", step).uniform(0, len(self._seen)) * self._config.heartbeat
         self._seen = np.where(believed, np.minimum(t, self._world.down_since) - heard, self._seen)
         self._measures += 1
+
+    def _agreed(self, claims: Claims, true: _Measured, t: float) -> tuple[_Measured, NDArray[np.bool_]]:
+        """The worse of what the two ends of each link report, and (K,) whether light can keep what both say.
+
+        Who claims what light cannot keep is denounced to the ledger.
+        """
+        nodes, src, dst = self._world.plan.nodes, self._world.plan.links.src, self._world.plan.links.dst
+        measured = Reports(true.delay, true.jitter, true.loss, true.rate)
+        one, other = claims.reported(src, dst, measured, t), claims.reported(dst, src, measured, t)
+        holds = np.ones(len(src), dtype=np.bool_)
+        for ends, told in ((src, one), (dst, other)):
+            if told is not measured:
+                false = outruns_light(told.delay, nodes.latitude, nodes.longitude, src, dst)
+                self._ledger.denounce(np.unique(ends[false & (told.delay < true.delay)]).tolist(), t)
+                holds &= ~false
+        return _Measured(
+            **{name: worse(getattr(one, name), getattr(other, name)) for name, worse in WORST.items()}
+        ), holds
 
     def digest(self, t: float) -> None:
         """Publishes what was measured as a new shared view."""

@@ -15,15 +15,26 @@ import numpy as np
 
 from meshsim.agent.core import AgentConfig
 from meshsim.mesh.quality import voice_mos
-from meshsim.trust import Docket, Evidence, Outcome, Reputation, Statement, Status, make_model, misconduct, status_of
+from meshsim.trust import (
+    Docket,
+    EventKind,
+    Evidence,
+    Outcome,
+    Reputation,
+    Statement,
+    Status,
+    make_model,
+    misconduct,
+    status_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from meshsim.mesh.media import MediaType
     from meshsim.scenario.schema import TrustConfig
     from meshsim.sim.recorder import Recorder
-    from meshsim.trust import EventKind, ReputationModel, ReputationTable, Verdict
+    from meshsim.trust import ReputationModel, ReputationTable, Verdict
     from meshsim.trust.docket import Sharing
 
 
@@ -122,6 +133,13 @@ class Ledger:
         self._take_in(now)
         self._model.forget(node)
         self._moved.pop(node, None)
+
+    def denounce(self, nodes: Iterable[int], t: float) -> None:
+        """Nodes have claimed of links what cannot be: everybody sees that for themselves."""
+        for node in nodes:
+            kind = EventKind.SECURITY_VIOLATION
+            self._model.observe(node, Evidence(kind=kind, node=node, t=t))
+            self._moved[node] = kind
 
     def charge(self, evidence: Evidence) -> None:
         """Takes in evidence that comes from no receipt: what reports of abuse have come to."""

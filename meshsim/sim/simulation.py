@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from meshsim.identity.keys import Ed25519Signer
 from meshsim.measure.trace import TraceWriter, trace_sha256
 from meshsim.mesh.errors import ConfigError
@@ -24,6 +26,7 @@ from meshsim.sim.calls import Switchboard
 from meshsim.sim.control import ControlPlane
 from meshsim.sim.cuts import EdgeFaults
 from meshsim.sim.environment import BEFORE, LATE, Environment
+from meshsim.sim.labels import LabelOracle
 from meshsim.sim.ledger import Ledger, model_of
 from meshsim.sim.oracle import Oracle
 from meshsim.sim.overhead import Overhead
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
     from meshsim.mesh.ids import NodeId
     from meshsim.scenario.plan import Plan
+    from meshsim.trust import ReputationModel
 
 
 EXPLORING = ("exploring", "q-routing", "via")
@@ -91,13 +95,17 @@ def begin(
     out: Path,
     *,
     policy: str | Policy | None = None,
+    reputation: ReputationModel | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Episode:
-    """The episode `plan` at its first instant, to be advanced step by step; arguments and errors as of `simulate`."""
+    """The episode `plan` at its first instant, to be advanced step by step; arguments and errors as of `simulate`.
+
+    `reputation` stands in for the scenario's model (modelled control plane only).
+    """
     plan, policy = reconcile(plan, policy)
     engine = make_engine(plan, policy)
     recorder = Recorder(TraceWriter(out, header(plan, engine.policy.name)), plan)
-    return Episode(plan, recorder, engine, progress)
+    return Episode(plan, recorder, engine, progress, reputation)
 
 
 def header(plan: Plan, policy: str) -> dict[str, Any]:
@@ -155,10 +163,16 @@ def make_policy(plan: Plan, name: str) -> Policy:
     return make(name, **options)
 
 
-def show_truth(policy: Policy, world: World) -> None:
-    """Lets a policy see the world, if it is the one that may."""
-    if isinstance(policy, Oracle):
-        policy.world = world
+def show_truth(judge: Policy | ReputationModel, world: World) -> None:
+    """Lets a policy or a model of reputation see the world, if it is one that may."""
+    if isinstance(judge, Oracle | LabelOracle):
+        judge.world = world
+
+
+def anchors_of(plan: Plan) -> tuple[int, ...]:
+    """The nodes that are verified by other means, whatever they do, in order."""
+    drawn = SeedTree(plan.seed).stream("trust.anchors").uniform(0, len(plan.nodes))
+    return tuple(np.flatnonzero(drawn < plan.scenario.trust.anchors).tolist())
 
 
 def node_ids(plan: Plan) -> tuple[NodeId, ...]:
@@ -233,6 +247,7 @@ class Episode:
         recorder: Where it is written.
         engine: Who chooses paths.
         progress: Told the share that is done.
+        reputation: Who keeps reputations; the scenario's model when None.
 
     Attributes:
         plan: What is to happen.
@@ -256,6 +271,7 @@ class Episode:
         recorder: Recorder,
         engine: RoutingEngine,
         progress: Callable[[float], None] | None = None,
+        reputation: ReputationModel | None = None,
     ) -> None:
         self.plan, self.recorder, self.engine, self.progress = plan, recorder, engine, progress
         self.over = False
@@ -268,7 +284,7 @@ class Episode:
         show_truth(engine.policy, self.world)
         self.attacks = Attacks(self.env, self.world, recorder)
         self.complaints: Complaints | None = None
-        self.board = self._make_board(ids)
+        self.board = self._make_board(ids, reputation)
         self.edge_faults = EdgeFaults(self.env, self.world, recorder, self.board)
         self._every_link = self.world.lay_links(plan.links.src, plan.links.dst)
         self._schedule()
@@ -311,20 +327,26 @@ class Episode:
             trace=writer.folder, trace_sha256=trace_sha256(writer.folder), counts={**self.counts, **rows}
         )
 
-    def _make_board(self, ids: tuple[NodeId, ...]) -> Board:
+    def _make_board(self, ids: tuple[NodeId, ...], reputation: ReputationModel | None) -> Board:
         if self.plan.scenario.control.mode == "agents":
             # it brings the whole agent, which the modelled mode does without
             from meshsim.sim.driver import SimDriver  # noqa: PLC0415 - as above
 
             return SimDriver(self.env, self.world, self.engine, self.recorder, ids, overhead=self.overhead)
-        board = self._make_modelled(ids)
+        board = self._make_modelled(ids, reputation)
         if len(self.plan.moves):
             Mobility(self.env, self.world, board, self.recorder).schedule()
         return board
 
-    def _make_modelled(self, ids: tuple[NodeId, ...]) -> Switchboard | ProtocolBoard:
+    def _make_modelled(
+        self, ids: tuple[NodeId, ...], reputation: ReputationModel | None
+    ) -> Switchboard | ProtocolBoard:
         words = self.attacks.words or None
-        ledger = Ledger(model_of(self.plan.scenario.trust), len(ids), self.recorder, words)
+        model = model_of(self.plan.scenario.trust) if reputation is None else reputation
+        show_truth(model, self.world)
+        for node in anchors_of(self.plan):
+            model.anchor(node)
+        ledger = Ledger(model, len(ids), self.recorder, words)
         self.attacks.watch(ledger)
         if self.attacks.spam:
             self.complaints = Complaints(self.env, ledger, self.attacks.spam, self.plan.scenario.control.digest_period)

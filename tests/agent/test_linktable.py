@@ -356,7 +356,8 @@ def test_the_view_is_sorted_and_leaves_out_links_to_unknown_nodes() -> None:
     keys = view.links.src.astype(np.int64) * len(view.nodes) + view.links.dst
     assert np.all(np.diff(keys) > 0)
     assert len(view.links) == 4
-    assert view.links.observed.all()
+    own = view.index[node(0)]  # it has said nothing yet, and what one end says alone is no measurement
+    assert view.links.observed.tolist() == (view.links.dst != own).tolist()
     rows = find_links(view.links, np.array([view.index[node(7)]]), np.array([view.index[node(5)]]), len(view.nodes))
     assert view.links.delay[rows[0]] == 0.02
     assert view.nodes.load[view.index[node(7)]] == 0.25
