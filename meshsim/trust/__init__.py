@@ -5,8 +5,10 @@ Who is told of evidence, and what a score permits, is the agent's and the engine
 
 from __future__ import annotations
 
+from meshsim.trust.abuse import AbuseDesk
 from meshsim.trust.additive import Additive
 from meshsim.trust.beta import Beta
+from meshsim.trust.blame import Blame
 from meshsim.trust.conduct import misconduct
 from meshsim.trust.docket import Account, Docket, Outcome, Proof, Rules, Statement, Verdict
 from meshsim.trust.eigentrust import eigentrust
@@ -22,10 +24,12 @@ from meshsim.trust.sybilrank import sybilrank
 from meshsim.trust.vigilance import BetaCusum, Vigil
 
 __all__ = [
+    "AbuseDesk",
     "Account",
     "Additive",
     "Beta",
     "BetaCusum",
+    "Blame",
     "Docket",
     "Edges",
     "EventKind",
