@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.agent.adversary import Ed25519Mint, HashMint, Interceptor, Means, interceptors
+from meshsim.agent.adversary import Ed25519Mint, HashMint, Interceptor, Means, adversaries, interceptors
+from meshsim.agent.adversary.gray_hole import REMEMBERED
 from meshsim.agent.adversary.lies import (
     INVENTORS,
     LIARS,
@@ -25,12 +28,14 @@ from meshsim.agent.adversary.lies import (
 from meshsim.agent.adversary.timing import PATIENCE, Cycle, Window
 from meshsim.agent.effects import Emit, OpenMedia, Send
 from meshsim.agent.messages import (
+    LINK_ENTRIES,
     CallEnd,
     CallSetup,
     Digest,
     LinkEntry,
     LinkState,
     Outcome,
+    Ping,
     Receipt,
     Told,
     is_signed,
@@ -282,6 +287,29 @@ def test_a_wormhole_claims_its_link_all_but_instant_even_where_there_is_none():
     assert claimed(only("wormhole"), statement(near))[IDS[FRIEND]].delay_ns < 1_000_000
 
 
+def test_a_full_statement_has_no_room_for_a_wormhole():
+    links = [LinkEntry(NodeId(bytes([9, i]) * 16), 1, 0, 0.0, 1e7) for i in range(LINK_ENTRIES)]
+    assert list(claimed(only("wormhole"), statement(*links))) == [link.to for link in links]
+
+
+def test_only_own_statements_are_altered_and_the_same_one_always_the_same_way():
+    liar, stated = only("lying_metrics"), statement(LinkEntry(IDS[STRANGER], 40, 4, 0.02, 1e7))
+    alone = [liar.outgoing(Send(to=IDS[node], message=stated), at(float(node))) for node in (OTHER, LAST)]
+    assert isinstance(alone[0], Send)
+    assert isinstance(alone[1], Send)
+    assert alone[0].message is alone[1].message is not stated
+    for effect in (relayed(), Send(to=IDS[OTHER], message=Ping(3))):
+        assert liar.outgoing(effect, at(1.0)) is effect
+    other = msgspec.structs.replace(stated.record, node=IDS[OTHER])
+    foreign = Send(to=IDS[LAST], message=Digest((Told(0, msgspec.structs.replace(stated, record=other)),)))
+    assert liar.outgoing(foreign, at(1.0)) == foreign
+
+
+@pytest.mark.parametrize("kind", sorted(adversaries))
+def test_everything_comes_in_to_who_misbehaves(kind):
+    assert only(kind).incoming(Ping(3), IDS[OTHER], at(1.0)) == Ping(3)
+
+
 def relayed(label: int = 1, call: int = 1) -> OpenMedia:
     ends = {"upstream": IDS[VICTIM], "downstream": IDS[LAST]}
     return OpenMedia(call=CallId(call.to_bytes(16, "big")), label=label, media=MediaType.AUDIO, **ends)
@@ -319,6 +347,9 @@ def test_a_selective_hole_drops_for_its_victims_alone():
         )
         assert hole.incoming(setup, IDS[caller], at(0.5)) is setup
     assert (drop(hole, call=1), drop(hole, call=2), drop(hole, call=3)) == (1.0, 0.0, 0.0)
+    for call in range(10, 10 + REMEMBERED):
+        hole.incoming(msgspec.structs.replace(setup, call=CallId(call.to_bytes(16, "big"))), IDS[OTHER], at(0.6))
+    assert drop(hole, call=1) == 0.0
 
 
 def test_a_poisoner_writes_of_its_calls_what_suits_its_friends():
@@ -346,3 +377,5 @@ def test_a_poisoner_writes_of_its_calls_what_suits_its_friends():
     written = effect.sample
     assert isinstance(written, CallSample)
     assert (written.outcome, written.loss, written.poor, written.rtt) == ("completed", 0.0, False, 0.1)
+    for honest in (Emit(sample=replace(sample, final_path=(IDS[ME], IDS[LAST]))), relayed()):
+        assert only("poisoning").outgoing(honest, at(2.0)) is honest

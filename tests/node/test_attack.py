@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from meshsim.agent.adversary import Timed
 from meshsim.agent.adversary.tellers import LinkLiar
 from meshsim.identity import Ed25519Signer
+from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.ids import did_key
 from meshsim.mesh.seeds import SeedTree
 from meshsim.node.attack import AttackConfig, misbehaviour
@@ -34,3 +37,12 @@ def test_friends_and_targets_are_named_by_their_keys():
     (liar,) = misbehaviour("bad_mouthing", 1.0, options, SIGNER, SeedTree(1), 0.0)
     assert isinstance(liar, Timed)
     assert [did_key(node) for node in liar.inner.means.targets] == [FRIEND]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"also": ("grey_hole",)}, {"friends": ("bob",)}, {"duty": 2.0}, {"period": 0.0}, {"factor": 0.5}]
+)
+def test_an_attack_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ConfigError) as told:
+        AttackConfig(**wrong)
+    assert told.value.key == "attack"

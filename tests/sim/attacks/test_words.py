@@ -149,6 +149,14 @@ def test_both_ends_of_a_wormhole_claim_the_link_between_them_and_no_other():
         assert short == {(v.node, end) for v in villains for end in v.mind.friends if end != v.node}
 
 
+@pytest.mark.parametrize("kind", ["lying_metrics", "wormhole"])
+def test_claims_are_true_outside_their_window(kind):
+    plan = plan_of(kind=kind, since=10.0, until=20.0)
+    claims, true = Claims(cast_villains(plan)), measured(plan)
+    false = [claims.reported(plan.links.src, plan.links.dst, true, t) is not true for t in (9.0, 10.0, 20.0)]
+    assert false == [False, True, False]
+
+
 def test_where_nobody_lies_the_very_arrays_are_reported():
     plan = plan_of(kind="lying_metrics", strength=0.0)
     claims, true = Claims(cast_villains(plan)), measured(plan)
