@@ -105,13 +105,8 @@ def relay_refusals(request: RouteRequest, view: NetworkView, limits: Limits) -> 
     if request.exclude or limits.permits is not None:
         return _refusals(request, view, limits)
     known = graph_of(view).refusals
-    key = (
-        limits.trust_floor,
-        limits.newcomer_evidence,
-        request.aic is AicPolicy.REQUIRE,
-        request.barred,
-        request.newcomers,
-    )
+    required = request.aic is AicPolicy.REQUIRE
+    key = limits.trust_floor, limits.newcomer_evidence, required, request.newcomers, request.barred
     if key not in known:
         known[key] = _refusals(request, view, limits)
     return known[key]

@@ -28,9 +28,12 @@ def world(*links: tuple[int, int, Values]) -> NetworkView:
         NodeEntry(id=NodeId(bytes([i] * 32)), role=Role.RELAY, latitude=lat, longitude=lon)
         for i, (lat, lon) in enumerate(places)
     ]
-    entries = (dict(zip(WORST, values, strict=True)) for _, _, values in links)
     return make_view(
-        nodes, [LinkEntry(src=src, dst=dst, **said) for (src, dst, _), said in zip(links, entries, strict=True)]
+        nodes,
+        [
+            LinkEntry(src=src, dst=dst, delay=delay, jitter=jitter, loss=loss, rate=rate)
+            for src, dst, (delay, jitter, loss, rate) in links
+        ],
     )
 
 
