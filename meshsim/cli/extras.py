@@ -30,6 +30,7 @@ EXTRAS: dict[str, dict[str, str]] = {
         "prometheus_client": "prometheus-client",
         "pyarrow": "pyarrow",
         "pydantic": "pydantic",
+        "nacl": "pynacl",
         "ruamel.yaml": "ruamel.yaml",
         "websockets": "websockets",
     },

@@ -18,8 +18,10 @@ Whether a signer made a statement is for `verify` to say; it is asked last, and 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from meshsim.trust.conduct import UNCALLED_FOR, grade
@@ -241,7 +243,9 @@ class Docket(Generic[Node]):
         self.proofs: list[Proof] = []
         self._guilt, self._verify = guilt, verify
         self._cases: dict[RouteKey, _Case] = {}  # open ones and judged ones
-        self._open: dict[RouteKey, _Case] = {}  # in the order in which they were first heard of
+        # in order, as queues: the front of a dict from which much was deleted is slow to find
+        self._open: deque[_Case] = deque()
+        self._judged: deque[_Case] = deque()
         self._ready: list[Verdict[Node]] = []
         self._pairs: dict[tuple[frozenset[Node], Node, bool], tuple[float, float]] = {}
 
@@ -265,7 +269,7 @@ class Docket(Generic[Node]):
 
     def statements(self) -> Iterator[Account]:
         """What is known of routes that are not judged yet; adding it to another docket merges the two."""
-        for case in self._open.values():
+        for case in self._open:
             yield from case.told.values()
             yield from case.liars.values()
 
@@ -283,8 +287,7 @@ class Docket(Generic[Node]):
         """When there is something to settle, seconds; None if nothing waits."""
         if self._ready:
             return -math.inf
-        first = next(iter(self._open.values()), None)
-        return None if first is None else first.since + self.rules.wait
+        return self._open[0].since + self.rules.wait if self._open else None
 
     # Taking in --------------------------------------------------------------------------------------------------------
 
@@ -319,8 +322,9 @@ class Docket(Generic[Node]):
 
     def _begin(self, key: RouteKey, now: float) -> _Case:
         if len(self._open) >= self.rules.open_routes:
-            self._close(next(iter(self._open.values())))
-        case = self._cases[key] = self._open[key] = _Case(key, now)
+            self._close(self._open.popleft())
+        case = self._cases[key] = _Case(key, now)
+        self._open.append(case)
         return case
 
     def _convict(self, case: _Case, first: Account, second: Account, now: float) -> None:
@@ -334,17 +338,15 @@ class Docket(Generic[Node]):
 
     def _close_due(self, now: float) -> None:
         due = []
-        for case in self._open.values():
-            if now < case.since + self.rules.wait:
-                break
-            due.append(case)
+        while self._open and now >= self._open[0].since + self.rules.wait:
+            due.append(self._open.popleft())
         # of routes heard of at one instant the order must not matter
         for case in sorted(due, key=lambda case: (case.since, case.key)) if len(due) > 1 else due:
             self._close(case)
 
     def _close(self, case: _Case) -> None:
-        del self._open[case.key]
         case.judged = True
+        self._judged.append(case)
         self._forget(case.since + self.rules.wait)
         path = case.key[2]
         relays = path[1:-1]
@@ -416,7 +418,9 @@ class Docket(Generic[Node]):
         granted = min(weight, self.rules.pair_cap - used)
         self._pairs[key] = (began, used + granted)
         if len(self._pairs) > self.rules.pairs:
-            del self._pairs[next(iter(self._pairs))]
+            # many at once, for the same reason
+            for oldest in list(islice(self._pairs, 1 + self.rules.pairs // 8)):
+                del self._pairs[oldest]
         return granted
 
     def _forget(self, now: float) -> None:
@@ -426,12 +430,8 @@ class Docket(Generic[Node]):
         """
         rules = self.rules
         horizon = now - (rules.wait + rules.skew + rules.window)
-        while len(self._cases) > len(self._open):
-            first = next(iter(self._cases.values()))
-            crowded = len(self._cases) - len(self._open) > rules.judged_routes
-            if not first.judged or (first.since >= horizon and not crowded):
-                break
-            del self._cases[first.key]
+        while self._judged and (self._judged[0].since < horizon or len(self._judged) > rules.judged_routes):
+            del self._cases[self._judged.popleft().key]
 
 
 def _content(statement: Account) -> tuple[Outcome, float, bool, float, float, float, int]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import pickle
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.identity import Ed25519Signer, Ed25519Verifier, HashSigner, HashVerifier, Signer, Verifier
+from meshsim.identity import Ed25519Signer, Ed25519Verifier, HashSigner, HashVerifier, Signer, Verifier, keys
+from meshsim.identity.keys import check_by_openssl
 from meshsim.mesh.errors import IdentityError
 from meshsim.mesh.ids import NodeId
 
@@ -51,6 +53,23 @@ def test_the_first_vector_of_rfc_8032_holds() -> None:
     signer = Ed25519Signer.from_seed(bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"))
     assert signer.node_id.hex() == "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
     assert signer.sign(b"").hex().startswith("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155")
+
+
+@given(data=st.binary(), flipped=st.integers(0, 64 * 8 - 1))
+def test_both_libraries_take_and_refuse_the_same_signatures(data: bytes, flipped: int) -> None:
+    signer = Ed25519Signer.from_seed(bytes(32))
+    good = signer.sign(data)
+    bad = bytearray(good)
+    bad[flipped // 8] ^= 1 << flipped % 8
+    for signature in (good, bytes(bad), good[:-1], good + b"x", b""):
+        said = check_by_openssl(signer.node_id, data, signature)
+        assert said == (signature == good)
+        assert Ed25519Verifier().verify(signer.node_id, data, signature) == said
+
+
+def test_without_pynacl_signatures_are_checked_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nacl.bindings", None)
+    assert keys._checker.__wrapped__() is check_by_openssl
 
 
 def test_generated_keys_differ() -> None:
