@@ -1,35 +1,31 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from meshsim.agent import AgentConfig, CallSample, CallState, OpenMedia
-from meshsim.agent.adversary import BlackHole, GrayHole, HashMint, Means, adversaries, interceptors
+from meshsim.agent.adversary import BlackHole, GrayHole, Means, adversaries
 from meshsim.agent.messages import CallKeepalive
-from meshsim.identity import HashSigner
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.ids import CallId, NodeId
 from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.time import Instant
-from meshsim.testing.network import SECRET, UNIX, Network
+from meshsim.testing import AdversaryContract
+from meshsim.testing.adversaries import SIGNERS
+from meshsim.testing.network import UNIX, Network
 
 if TYPE_CHECKING:
     from meshsim.agent.adversary import Interceptor
 
 STREAM = SeedTree(3).stream("adversary")
-SIGNERS = {name: HashSigner(NodeId(bytes([i + 1]) * 32), SECRET) for i, name in enumerate(("alice", "bob", "r1", "r2"))}
-"""The keys that `Network` gives its members, by name."""
-
 NOW = Instant(5.0, UNIX + 5.0)
 
 
-def means(strength: float = 1.0, who: str = "r1", **more: Any) -> Means:
-    """What `who` has at its disposal; friends by name."""
-    friends = frozenset(SIGNERS[name].node_id for name in more.pop("friends", ()))
-    mint = HashMint(b"made up", SECRET)
-    return Means(strength=strength, stream=STREAM, signer=SIGNERS[who], mint=mint, friends=friends, **more)
+def means(strength: float = 1.0) -> Means:
+    """What r1 has at its disposal."""
+    return Means(strength=strength, stream=STREAM, signer=SIGNERS["r1"])
 
 
 def mesh(*interceptors: Interceptor, pair_cap: float = 6.0) -> Network:
@@ -47,23 +43,11 @@ def mesh(*interceptors: Interceptor, pair_cap: float = 6.0) -> Network:
     return net
 
 
-def life(net: Network) -> list[str]:
-    """A call, hung up, and some time after; everything that every node did."""
-    call = net.call("alice", "bob")
-    net.run(4.0)
-    net.hang_up("alice", call)
-    net.run(5.0)
-    return [
-        f"{at} {effect}"
-        for member in net.members.values()
-        for at, effect in member.log
-        if "RouteSample" not in str(effect)
-    ]
-
-
-@pytest.mark.parametrize("name", list(adversaries))
-def test_strength_0_leaves_everything_identical(name: str) -> None:
-    assert life(mesh(*interceptors((name,), means(0.0, friends=["r2"])))) == life(mesh())
+@pytest.mark.parametrize("kind", list(adversaries))
+def test_every_kind_keeps_the_contract(kind: str) -> None:
+    contract = type(kind, (AdversaryContract,), {"kind": kind})()
+    contract.test_strength_0_leaves_everything_identical()
+    contract.test_it_is_plain_data_like_the_agent()
 
 
 def test_a_black_hole_is_noticed_avoided_and_loses_its_reputation() -> None:
