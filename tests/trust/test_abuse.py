@@ -209,6 +209,11 @@ def test_beyond_the_weekly_budget_reports_are_counted_and_do_not_weigh() -> None
     assert file(desk, report(2, subject=206), now=0.0) == ""
 
 
+def test_a_budget_of_one_is_one_report_a_week() -> None:
+    desk = AbuseDesk(Terms(budget=1, half_life=0.5, ban_half_life=0.5))
+    assert [file(desk, report(1, call=k)) for k in range(2)] == ["", "over_budget"]
+
+
 def test_without_a_budget_nobody_is_heard() -> None:
     assert file(AbuseDesk(Terms(budget=0)), report(1)) == "over_budget"
 
@@ -332,6 +337,19 @@ def test_an_accusation_is_of_what_most_of_its_weight_is_about() -> None:
     desk.events()
     desk.decide(ACCUSED, Ruling.UPHELD, 0.0)
     assert [event.kind for event in desk.events()] == [EventKind.ABUSE_REPORT]
+
+
+def test_weights_of_many_lighter_reports_add_up_to_the_accusation() -> None:
+    desk = AbuseDesk()
+    for reporter, credibility, category in (
+        (1, 0.9, Category.HARASSMENT),
+        (2, 0.6, Category.FRAUD),
+        (3, 0.6, Category.FRAUD),
+    ):
+        file(desk, report(reporter, category=category), credibility)
+    desk.events()
+    desk.decide(ACCUSED, Ruling.UPHELD, 0.0)
+    assert [event.kind for event in desk.events()] == [EventKind.MALICIOUS_BEHAVIOR]
 
 
 def test_what_is_grave_and_upheld_bans_for_a_week() -> None:

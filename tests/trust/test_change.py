@@ -109,6 +109,11 @@ def test_moves_miss_only_the_alarms() -> None:
     assert moves.tolist() == [[0.75, 0.0, 0.25], [0.75, 0.0, 0.0], [0.0, 0.75, 0.0]]
 
 
+def test_grades_that_lead_to_the_same_sum_add_up() -> None:
+    moves = transitions(Chart(weights=(1, -1, -2), limit=2), np.array([0.2, 0.3, 0.5]))
+    assert moves.tolist() == [[0.8, 0.2], [0.8, 0.0]]
+
+
 def test_the_worse_the_grade_the_more_it_adds() -> None:
     assert all(worse > better for worse, better in itertools.pairwise(GRADED.weights))
     added = [GRADED.add(grade) for grade in np.linspace(0.0, 1.0, LEVELS + 1)]

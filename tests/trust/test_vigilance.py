@@ -146,6 +146,13 @@ def test_arguments_out_of_range_are_refused(wrong: dict[str, float]) -> None:
         watch("", **wrong)
 
 
+def test_charts_tell_apart_what_they_are_asked_to() -> None:
+    asked = Vigil(half_life=1.0, normal=0.01, changed=0.2, false_alarms=1e-3, levels=4)
+    assert asked._binary == design(normal=0.01, changed=0.2, false_alarms=1e-3)
+    assert asked._graded == design(normal=0.01, changed=0.2, false_alarms=1e-3, levels=4)
+    assert Vigil(half_life=0.5, keep=0.0, grudge=1.0).grudge == 1.0
+
+
 def told(model: BetaCusum, outcomes: str, **said: object) -> None:
     for one in outcomes:
         kind = EventKind.SUCCESSFUL_CALL if one == "+" else EventKind.CALL_DROPPED
@@ -175,6 +182,19 @@ def test_severity_weighs_and_praise_of_oneself_does_not() -> None:
     told(model, "+", raters=(1,))
     model.observe(0, Evidence(kind=EventKind.HELPED_RELAY, node=0, t=0.0))
     assert counts(model.vigil) == (1.0, 1.0)
+
+
+def test_severity_makes_no_praise_greater() -> None:
+    model = BetaCusum(minimum=0.0, false_alarms=1e-3)
+    told(model, "+", severity=Severity.CRITICAL)
+    assert counts(model.vigil) == (1.0, 0.0)
+    assert model.vigil._binary == design(false_alarms=1e-3)
+
+
+def test_a_little_praise_counts_as_what_is_left_of_it() -> None:
+    vigil = watch("+----", weight=0.8)[0]
+    assert vigil.kept(1)[0] == 1.0
+    assert watch("+----", weight=0.99)[0].kept(1)[0] == pytest.approx(0.1)
 
 
 def test_grades_reach_the_chart_of_a_model_with_levels() -> None:
