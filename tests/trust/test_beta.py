@@ -36,7 +36,10 @@ def test_everybody_starts_at_50() -> None:
 
 def test_eight_percent_failures_are_worth_70() -> None:
     assert pytest.approx(70) == 100 * 0.92**EXPONENT
-    assert fed(92_000, 8_000).score(0, 0.0).mean == pytest.approx(70, abs=0.01)
+    model = Beta()
+    for kind, weight in ((GOOD, 92_000.0), (BAD, 8_000.0)):
+        model.observe(0, Evidence(kind=kind, node=0, t=0.0, weight=weight))
+    assert model.score(0, 0.0).mean == pytest.approx(70, abs=0.01)
 
 
 def test_evidence_halves_in_a_half_life() -> None:
