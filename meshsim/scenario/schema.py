@@ -143,6 +143,9 @@ class TrustConfig(Part):
     anchors: Probability = 0.0
     """Share of the nodes that are verified by other means: models that weigh raters take their word from the start
     (modelled control plane only)."""
+    blame: bool = False
+    """Whether it is inferred which relay of a failed path is to blame (modelled control plane only); evenly shared
+    otherwise."""
     newcomers: Probability = 1.0
     """Share of calls that newcomers may relay where there are enough relays with a name; 1 lets them relay any."""
 

@@ -37,6 +37,7 @@ from meshsim.sim.protocols import ProtocolBoard
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.rtc.tap import Tap
 from meshsim.sim.world import World
+from meshsim.trust.blame import Blame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -346,7 +347,8 @@ class Episode:
         show_truth(model, self.world)
         for node in anchors_of(self.plan):
             model.anchor(node)
-        ledger = Ledger(model, len(ids), self.recorder, words)
+        blame = Blame(half_life=self.plan.scenario.trust.half_life) if self.plan.scenario.trust.blame else None
+        ledger = Ledger(model, len(ids), self.recorder, words, blame)
         self.attacks.watch(ledger)
         if self.attacks.spam:
             self.complaints = Complaints(self.env, ledger, self.attacks.spam, self.plan.scenario.control.digest_period)
