@@ -10,6 +10,7 @@ from meshsim.trust.additive import Additive
 from meshsim.trust.beta import Beta
 from meshsim.trust.blame import Blame
 from meshsim.trust.conduct import misconduct
+from meshsim.trust.credibility import credibility
 from meshsim.trust.docket import Account, Docket, Outcome, Proof, Rules, Statement, Verdict
 from meshsim.trust.eigentrust import eigentrust
 from meshsim.trust.evidence import EventKind, Evidence, EvidenceColumns, Severity, events_from_outcome
@@ -48,6 +49,7 @@ __all__ = [
     "Status",
     "Verdict",
     "Vigil",
+    "credibility",
     "eigentrust",
     "events_from_outcome",
     "make_model",
