@@ -95,3 +95,22 @@ def fidelity(quick: bool, as_json: bool) -> int:
     from meshsim.lab.bench.fidelity import run
 
     return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)
+
+
+@command.command("trust")
+@_QUICK
+@click.option("--static", "parts", flag_value="static", help="Only scores from assigned outcomes, and their changes.")
+@click.option("--loop", "parts", flag_value="loop", help="Only calls routed by scores, under attack.")
+@click.option("--scale", "parts", flag_value="scale", help="Only what receipts and scores cost.")
+@options.as_json
+def trust(quick: bool, parts: str | None, as_json: bool) -> int:
+    """Models of reputation against attacks: who is believed, whose calls succeed, and what it costs.
+
+    \b
+    Example:
+      meshsim bench trust --quick
+      meshsim bench trust --loop --json
+    """
+    from meshsim.lab.bench.trust import run
+
+    return options.emit_goals(run(parts, quick=quick, progress=not as_json), json_wanted=as_json)

@@ -6,21 +6,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meshsim.sim.attacks.conduct import AIMED, ALWAYS
 from meshsim.trust import Reputation, ReputationTable, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshsim.sim.attacks import Villain
     from meshsim.sim.world import World
     from meshsim.trust import Evidence, EvidenceColumns
 
+DROPPING = ALWAYS | AIMED | {"on_off", "milking"}
+"""Kinds of misbehaviour that spoil calls, at some time or for somebody."""
+
 DROPS = 0.02
-"""Share of packets from which on a relay counts as bad: the most that honest nodes fail."""
+"""Strength from which on a relay counts as bad: honest nodes may fail so often."""
 
 _CERTAIN = 1000.0
 """Outcomes that the oracle stands for."""
 
 
 class LabelOracle:
-    """Sees how each node treats what it relays, at the moment it is asked; evidence is nothing to it.
+    """Knows from the start who will ever spoil calls; evidence is nothing to it.
 
     Attributes:
         half_life: Infinite: there is nothing to forget.
@@ -45,14 +52,17 @@ class LabelOracle:
         """No matter: a new name does not fool it."""
 
     def score(self, node: int, now: float) -> Reputation:
-        """100 for a node that does its part now, else 0."""
+        """100 for a node that does its part, else 0."""
         mean, low, high, evidence = (float(column[node]) for column in self.table(node + 1, now))
         return Reputation(mean, low, high, evidence, Status.VERIFIED if mean > 0.0 else Status.BANNED)
 
-    def table(self, n: int, now: float) -> ReputationTable:  # noqa: ARG002 - the truth is always of now
+    def table(self, n: int, now: float) -> ReputationTable:  # noqa: ARG002 - labels do not change
         """The scores of nodes 0 to n - 1."""
-        drop = np.concatenate([self.world.drop, np.zeros(max(0, n - len(self.world.drop)))])[:n]
-        spiteful = [node for node in self.world.spite.members if node < n]
-        drop[spiteful] = 1.0
-        score = np.where(drop > DROPS, 0.0, 100.0)
+        score = np.full(n, 100.0)
+        score[[node for node in spoilers(self.world.villains) if node < n]] = 0.0
         return ReputationTable(score, score.copy(), score.copy(), np.full(n, _CERTAIN))
+
+
+def spoilers(villains: Sequence[Villain]) -> tuple[int, ...]:
+    """The nodes that spoil calls at some time, in order."""
+    return tuple(v.node for v in villains if v.strength > DROPS and not DROPPING.isdisjoint(v.kinds))

@@ -69,11 +69,6 @@ class Spite:
     def __bool__(self) -> bool:
         return bool(self._victims)
 
-    @property
-    def members(self) -> list[int]:
-        """The relays that hurt somebody now, in order."""
-        return [node for node in sorted(self._victims) if self._active[node] and self._drop[node] > 0.0]
-
     def turn(self, node: int, *, active: bool) -> bool:
         """Lets a node begin or end; whether that is a change of anything."""
         changed = node in self._drop and self._drop[node] > 0.0 and bool(self._active[node]) != active

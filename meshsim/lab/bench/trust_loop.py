@@ -1,0 +1,337 @@
+"""Trust in the loop: scores change routes, routes change evidence. Models of reputation against mixes of attacks.
+
+Every seed is one mesh of 1,000 nodes whose peers can hardly reach each other without a relay. Each model lives through
+the same calls and the same attackers (common random numbers), so that what a model loses to the oracle, which knows the
+labels, is its own doing. A call succeeds if it is completed and meets the target of its media.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from meshsim.lab.bench import answer
+from meshsim.lab.episodes import workers
+from meshsim.lab.goals import judge
+from meshsim.lab.progress import bar
+from meshsim.measure.records import ASIDE
+from meshsim.measure.trace import Trace
+from meshsim.mesh.seeds import SeedTree
+from meshsim.scenario import compile_plan, load
+from meshsim.sim.labels import LabelOracle, spoilers
+from meshsim.sim.simulation import begin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from meshsim.sim.simulation import Episode
+
+SEEDS = 20
+ORACLE = "label_oracle"
+MODELS = ("additive", "credibility", ORACLE)
+OURS = "credibility"
+
+SCENE = (
+    "name=trust-loop",
+    "duration=50 min",
+    "warmup=20 min",
+    "underlay={topology: sndlib/nobel-eu, capacity: 8 Gbps, utilisation_mean: 0.15, loss: 0%, drift: {period: 30 s}}",
+    "nodes.roles={relay: 4%, super_node: 0.5%}",
+    "nodes.nat={open: 0.02, cone: 0.03, port_restricted: 0.15, symmetric: 0.80}",
+    "nodes.relays_per_node=4",
+    "nodes.random_relays=4",
+    "nodes.max_calls={relay: 30, super_node: 80}",
+    "nodes.access.peer={up: 20 Mbps, down: 60 Mbps, delay: 3 ms, jitter: 0.5 ms, loss: 0%, spread: 0.3}",
+    "calls={rate: 5, duration: {median: 40 s, sigma: 0.7}, media: {audio: 1.0}}",
+    "churn.enabled=false",
+    "trust={model: beta, half_life: 6 h, anchors: 5%, newcomers: 20%}",
+    "routing={policy: weighted, candidates: 16, trust_floor: 30, fallbacks: 2, batch: 10 s}",
+    "control={mode: modelled, digest_period: 30 s, probe_period: 10 s, noise: 0.1, missing: 3%}",
+    "record={views: false, candidates: false, link_period: 600 s}",
+)
+"""What is changed of the preset `scale`: little is lost elsewhere, so that what fails is the relays' doing."""
+
+HOLES = "{kind: gray_hole, share: 22%, strength: 40%, among: relays}, {kind: black_hole, share: 8%, among: relays}"
+TURNING = "{kind: on_off, share: 30%, strength: 60%, period: 10 min, duty: 0.5, among: relays}"
+RING = (
+    "{kind: gray_hole, also: [collusion], ring: wolves, share: 30%, strength: 60%, among: relays}, "
+    "{kind: collusion, ring: wolves, share: 30%, among: peers}"
+)
+BOUGHT = (
+    "{kind: gray_hole, also: [self_dealing], share: 15%, strength: 60%, rate: 1200, among: relays}, "
+    "{kind: gray_hole, also: [sybil], share: 15%, strength: 60%, sybils: 50, edges: 2, rate: 12, among: relays}"
+)
+CLAIMED = "{kind: lying_metrics, also: [gray_hole], share: 30%, strength: 60%, factor: 10, among: relays}"
+MIXED = (
+    "{kind: gray_hole, also: [self_dealing, collusion], ring: wolves, share: 16%, strength: 70%, rate: 1200, "
+    "among: relays}, "
+    "{kind: on_off, also: [ballot_stuffing], ring: wolves, share: 7%, strength: 70%, period: 10 min, rate: 600, "
+    "among: relays}, "
+    "{kind: lying_metrics, also: [gray_hole, self_dealing], share: 7%, strength: 70%, rate: 1200, among: relays}, "
+    "{kind: collusion, ring: wolves, share: 25%, among: peers}, "
+    "{kind: camouflage, ring: wolves, share: 5%, among: peers}"
+)
+MIXES = {
+    "holes": HOLES,
+    "on-off": TURNING,
+    "ring": RING,
+    "bought": BOUGHT,
+    "claimed": CLAIMED,
+    "mixed": MIXED,
+}
+"""Attacks by 30 % of the relays, and, where they have friends, 30 % of the peers."""
+
+ENOUGH = 300
+"""Outcomes of a relay from which on it counts whether it is trusted."""
+
+_RESAMPLES = 2000
+_TRUSTED = 70.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One episode: a model, an attack, a seed.
+
+    Attributes:
+        model: Name of a model of reputation, or `label_oracle`.
+        attack: Name of the mix, or of a variant of an attack.
+        misbehaviour: Entries of the scenario's `misbehaviour`.
+        seed: Of the episode.
+        out: Folder of its trace.
+        overrides: Further changes of the scene.
+    """
+
+    model: str
+    attack: str
+    misbehaviour: str
+    seed: int
+    out: Path
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lived:
+    """What came out of a trial.
+
+    Attributes:
+        trial: Which.
+        success: Share of the calls, asked for after the warm-up and over by the end, that were completed and not poor.
+        over_attackers: Share of the relayed ones that went over a relay that spoils calls or lies.
+        wronged: Share of the honest relays with 300 outcomes or more that were not trusted at the end; NaN if none.
+        fooled: Share of the spoilers that are trusted at the end.
+        first: Seconds until each honest relay that ever relayed a call first did.
+    """
+
+    trial: Trial
+    success: float
+    over_attackers: float
+    wronged: float
+    fooled: float
+    first: dict[int, float]
+
+
+def run_loop(*, quick: bool = False, progress: bool = False, seeds: int | None = None) -> dict[str, Any]:
+    """Lets every model live through every mix of attacks, and some attacks in two sizes.
+
+    Args:
+        quick: One seed, half an hour each: whether everything runs.
+        progress: Whether to show a bar where somebody watches.
+        seeds: How many; 20, or one if `quick`.
+
+    Returns:
+        `name`, `goals`, `tables`, `machine`, `version`.
+    """
+    numbers = range(1, (seeds or (1 if quick else SEEDS)) + 1)
+    overrides = ("duration=20 min", "warmup=10 min") if quick else ()
+    with tempfile.TemporaryDirectory() as folder, bar("episodes", shown=progress) as advance:
+        trials = [*_mixes(numbers, Path(folder), overrides), *_variants(numbers, Path(folder), overrides)]
+        lived = []
+        for done, one in enumerate(_all(trials)):
+            lived.append(one)
+            advance((done + 1) / len(trials))
+    rows = table_of(lived)
+    return answer("trust-loop", _goals(lived), {"loop": rows})
+
+
+def live(trial: Trial) -> Lived:
+    """Lives through one trial; its trace is left in its folder."""
+    model = "beta" if trial.model == ORACLE else trial.model
+    said = (*SCENE, f"misbehaviour=[{trial.misbehaviour}]", f"trust.model={model}", *trial.overrides)
+    plan = compile_plan(load("scale", said), trial.seed)
+    episode = begin(plan, trial.out, reputation=LabelOracle() if trial.model == ORACLE else None)
+    episode.finish()
+    return measured(trial, episode)
+
+
+def measured(trial: Trial, episode: Episode) -> Lived:
+    """What is read off a finished episode."""
+    calls = Trace(trial.out).columns("calls")
+    outcome = np.array(calls["outcome"])
+    counted = ~np.isin(outcome, [*ASIDE, "running"])
+    good = (outcome == "completed") & ~np.array(calls["poor"], dtype=np.bool_)
+    villains = {villain.node for villain in episode.world.villains if villain.strength > 0.0}
+    relays = [path[1:-1] for path, taken in zip(calls["final_path"], counted.tolist(), strict=True) if taken]
+    relayed = [path for path in relays if len(path)]
+    over = [not villains.isdisjoint(path) for path in relayed]
+    honest, bad = _trusted(trial, episode, villains)
+    return Lived(
+        trial=trial,
+        success=float(good[counted].mean()),
+        over_attackers=float(np.mean(over)) if over else math.nan,
+        wronged=1.0 - honest,
+        fooled=bad,
+        first=_first(calls, villains),
+    )
+
+
+def _trusted(trial: Trial, episode: Episode, villains: set[int]) -> tuple[float, float]:
+    """Share of honest relays with enough outcomes, and of the relays that spoil calls, that are trusted at the end."""
+    trust = Trace(trial.out).columns("trust")
+    relays = np.flatnonzero(episode.plan.nodes.max_calls > 0).tolist()
+    last = dict(zip(trust["node"], trust["low"], strict=True))
+    seen = np.bincount(np.array(_carried(trial), dtype=np.int64), minlength=len(episode.plan.nodes))
+    honest = [last.get(n, 0.0) >= _TRUSTED for n in relays if n not in villains and seen[n] >= ENOUGH]
+    bad = [last.get(n, 0.0) >= _TRUSTED for n in spoilers(episode.world.villains)]
+    return (float(np.mean(honest)) if honest else math.nan), (float(np.mean(bad)) if bad else math.nan)
+
+
+def _carried(trial: Trial) -> list[int]:
+    """The relays of every relayed call, one after the other."""
+    paths = Trace(trial.out).columns("calls")["final_path"]
+    return list(itertools.chain.from_iterable(path[1:-1] for path in paths))
+
+
+def _first(calls: dict[str, Any], villains: set[int]) -> dict[int, float]:
+    """Seconds until each honest relay that ever relayed a call first did."""
+    begun: dict[int, float] = {}
+    for path, start in zip(calls["final_path"], calls["start_ns"], strict=True):
+        for node in path[1:-1]:
+            begun.setdefault(int(node), float(start) * 1e-9)
+    return {node: at for node, at in begun.items() if node not in villains}
+
+
+def _mixes(seeds: Sequence[int], folder: Path, overrides: tuple[str, ...]) -> list[Trial]:
+    return [
+        Trial(
+            model=model,
+            attack=attack,
+            misbehaviour=said,
+            seed=seed,
+            out=folder / f"{attack}-{model}-{seed}",
+            overrides=overrides,
+        )
+        for seed, (attack, said), model in itertools.product(seeds, MIXES.items(), MODELS)
+    ]
+
+
+VARIANTS = {
+    "10 sybils": "{kind: gray_hole, also: [sybil], share: 4%, strength: 60%, sybils: 5, edges: 2, among: relays}",
+    "10,000 sybils": "{kind: gray_hole, also: [sybil], share: 4%, strength: 60%, sybils: 5000, rate: 0.1, edges: 2, "
+    "among: relays}",
+    "open door": "",
+    "door ajar": "",
+    "true links": "{kind: lying_metrics, share: 20%, factor: 1, among: relays}",
+    "tenfold links": "{kind: lying_metrics, share: 20%, factor: 10, among: relays}",
+    "bad and honest about it": "{kind: gray_hole, share: 15%, strength: 60%, among: relays}",
+    "bad and rejoining": "{kind: whitewashing, share: 15%, strength: 60%, period: 5 min, among: relays}",
+}
+"""Pairs: an attack, and the same in another size or without the lie, under our model."""
+
+
+def _variants(seeds: Sequence[int], folder: Path, overrides: tuple[str, ...]) -> list[Trial]:
+    return [
+        Trial(
+            model=OURS,
+            attack=attack,
+            misbehaviour=said,
+            seed=seed,
+            out=folder / f"{number}-{seed}",
+            overrides=(*overrides, "trust.newcomers=1") if attack == "open door" else overrides,
+        )
+        for seed, (number, (attack, said)) in itertools.product(seeds, enumerate(VARIANTS.items()))
+    ]
+
+
+def _all(trials: Sequence[Trial]) -> Iterator[Lived]:
+    with workers() as pool:
+        yield from pool.map(live, trials)
+
+
+def table_of(lived: Sequence[Lived]) -> list[dict[str, Any]]:
+    """A row for each attack and model: means over seeds, and 95 % bootstrap intervals of success."""
+    rows = []
+    for attack, model in dict.fromkeys((one.trial.attack, one.trial.model) for one in lived):
+        some = [one for one in lived if (one.trial.attack, one.trial.model) == (attack, model)]
+        success = np.array([one.success for one in some])
+        low, high = bounds(success)
+        rows.append(
+            {
+                "attack": attack,
+                "model": model,
+                "seeds": len(some),
+                "success": float(success.mean()),
+                "low": low,
+                "high": high,
+                **{name: _mean(some, name) for name in ("over_attackers", "wronged", "fooled")},
+            }
+        )
+    return rows
+
+
+def bounds(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of the mean of S values, one a seed."""
+    picks = SeedTree(0).stream("trust.loop").uniform(0, _RESAMPLES * len(values)).reshape(_RESAMPLES, len(values))
+    means = values[(picks * len(values)).astype(np.int64)].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _mean(lived: Sequence[Lived], name: str) -> float:
+    values = np.array([getattr(one, name) for one in lived])
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _series(lived: Sequence[Lived], attack: str, model: str, name: str) -> NDArray[np.float64]:
+    """One value a seed, in order of seeds."""
+    some = [one for one in lived if (one.trial.attack, one.trial.model) == (attack, model)]
+    return np.array([getattr(one, name) for one in sorted(some, key=lambda one: one.trial.seed)])
+
+
+def _goals(lived: Sequence[Lived]) -> list[dict[str, Any]]:
+    """Lower (or upper) bootstrap bounds of paired comparisons, seed by seed, held to the goals."""
+    ours, oracle, base = (_series(lived, "mixed", model, "success") for model in (OURS, ORACLE, "additive"))
+    few, many = (_series(lived, name, OURS, "over_attackers") for name in ("10 sybils", "10,000 sybils"))
+    true, false = (_series(lived, name, OURS, "over_attackers") for name in ("true links", "tenfold links"))
+    stays, rejoins = (
+        _series(lived, name, OURS, "over_attackers") for name in ("bad and honest about it", "bad and rejoining")
+    )
+    wronged = np.concatenate([_series(lived, attack, OURS, "wronged") for attack in MIXES])
+    wronged = wronged[~np.isnan(wronged)]
+    return [
+        judge("loop_success_of_oracle", bounds(ours / oracle)[0], ">=", 0.97),
+        judge("loop_points_over_additive", 100.0 * bounds(ours - base)[0], ">=", 25.0),
+        judge("loop_honest_below_trusted", bounds(wronged)[1] if len(wronged) else math.nan, "<=", 0.005),
+        judge("loop_on_off_trusted", bounds(_series(lived, "on-off", OURS, "fooled"))[1], "<=", 0.0),
+        judge("loop_sybil_share_difference", bounds(np.abs(many - few))[1], "<=", 0.05),
+        judge("loop_lying_metrics_gain", bounds(false / np.maximum(true, 1e-9))[1], "<=", 1.33),
+        judge("loop_rejoining_gain", bounds(rejoins - stays)[0], "<=", 0.0),
+        judge("loop_newcomer_hours", _hours_outside(lived), "<=", 24.0),
+    ]
+
+
+def _hours_outside(lived: Sequence[Lived]) -> float:
+    """Hours until the last of those honest relays relays a call that an open door lets relay; infinite if one never."""
+    opened, ajar = (
+        {one.trial.seed: one.first for one in lived if one.trial.attack == name} for name in ("open door", "door ajar")
+    )
+    times = [ajar[seed].get(node, math.inf) for seed, first in opened.items() for node in first]
+    return max(times, default=math.nan) / 3600.0
