@@ -396,6 +396,8 @@ class Docket(Generic[Node]):
     def _notice_silence(self, case: _Case) -> None:
         """Who keeps a receipt back of a route that an end calls completed, and that two others have signed."""
         path = case.key[2]
+        if len(case.told) == len(path):
+            return
         told = {node: word for node in path if (word := case.word_of(node)) is not None}
         raters = tuple(end for end in (path[0], path[-1]) if end in told)
         if not raters or len(told) < 2 or any(word.outcome is not Outcome.COMPLETED for word in told.values()):  # noqa: PLR2004 - two others
