@@ -69,15 +69,16 @@ class Words:
         friends, stream = sorted(villain.mind.friends), self._seeds.stream("attack.invent", villain.node)
         for place, kind in enumerate(kind for kind in villain.kinds if kind in INVENTORS):
             due = calls_due(kind, villain.rate * villain.strength, len(villain.identities), seconds)
-            for number in range(self._made.get((villain.node, kind), 0), due):
-                draw = stream.at(number)
+            first = self._made.get((villain.node, kind), 0)
+            draws = stream.uniform(first, max(0, due - first)).tolist()
+            for number, draw in enumerate(draws, first):
                 own = number * _WAYS + place * 2
                 path = made_up(kind, villain.node, friends, villain.identities, draw)
                 if path:
                     yield own, path
                 if kind == "sybil" and villain.tricked and number % len(villain.identities) < len(villain.tricked):
                     yield own + 1, _tricked(villain, number, draw)
-            self._made[villain.node, kind] = max(due, self._made.get((villain.node, kind), 0))
+            self._made[villain.node, kind] = max(due, first)
 
 
 _WAYS = 2 * len(INVENTORS)
