@@ -196,6 +196,7 @@ REPUTATION_NAMES = (
     "additive",
     "beta",
     "beta-cusum",
+    "credibility",
     "eigentrust",
     "gossipsub",
     "meritrank",
