@@ -25,12 +25,12 @@ export HYPOTHESIS_PROFILE=few
 
 [ $# -gt 0 ] || set -- $(cd meshsim/trust && ls ./*.py | sed -E 's#^\./(.*)\.py$#\1#; /^__init__$/d')
 for module in "$@"; do
-  # A module answers to its own tests: those of all others would take hours, and notice by accident.
+  # A module answers to its own tests and the contract of models: all others would take hours, and notice by accident.
   own=tests/trust/test_$module.py
-  [ -e "$own" ] || own=tests/trust
+  [ -e "$own" ] && own="$own\n    tests/trust/test_models.py" || own=tests/trust
   {
     printf '[mutmut]\nsource_paths=meshsim\nonly_mutate=meshsim/trust/%s.py\n' "$module"
-    printf 'pytest_add_cli_args_test_selection=%s\n' "$own"
+    printf 'pytest_add_cli_args_test_selection=\n    %b\n' "$own"
     printf 'pytest_add_cli_args=\n    -p\n    no:cacheprovider\n    -m\n    not full\n'
     printf 'timeout_multiplier=10\ntimeout_constant=5\nuse_git_change_detection=false\n'
   } >"$home/work/setup.cfg"
