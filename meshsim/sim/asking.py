@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import NodeId
     from meshsim.mesh.view import NetworkView
     from meshsim.routing.engine import Ranked, Ranking, RoutingEngine
+    from meshsim.routing.request import Barred
     from meshsim.scenario.plan import Plan
     from meshsim.sim.control import ControlPlane
     from meshsim.sim.environment import Environment
@@ -63,6 +64,7 @@ class Asking:
         self._env, self._plan, self._control, self._engine = env, plan, control, engine
         self._recorder, self._ids, self._wishes = recorder, tuple(ids), AicWishes(plan)
         self._doors = SeedTree(plan.seed).stream("newcomers")
+        self._banned: frozenset[NodeId] = frozenset()
         self._ranked: dict[int, Ranked] = {}
         self._ahead: dict[int, tuple[Ranking, NetworkView]] = {}
         # when the window ends whose calls stand in the queue each by itself
@@ -186,6 +188,15 @@ class Asking:
         ranked = self._engine.rank_many(requests, self._control.shared, fresh)
         self._ranked.update(zip(numbers.tolist(), ranked, strict=True))
 
+    def _barred(self, caller: int, callee: int) -> Barred:
+        rules = () if self._domains is None else self._domains.barred(caller, callee)
+        return (*rules, ("relay banned for abuse", self._banned)) if self._banned else rules
+
+    def ban(self, nodes: frozenset[int]) -> None:
+        """These nodes relay no call that is asked for from now on, nor one that was ranked ahead."""
+        self._banned = frozenset(self._ids[node] for node in nodes)
+        self.rank_anew()
+
     def _lets_in(self, number: int) -> bool:
         """Whether newcomers may relay a call."""
         share = self._plan.scenario.trust.newcomers
@@ -204,5 +215,5 @@ class Asking:
             exclude=frozenset(self._ids[node] for node in dead),
             flow=number,
             newcomers=self._lets_in(number),
-            barred=() if self._domains is None else self._domains.barred(calls.caller.item(number), callee),
+            barred=self._barred(calls.caller.item(number), callee),
         )

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meshsim.agent.core import AgentConfig
 from meshsim.measure.records import ASIDE
 from meshsim.mesh.media import MediaType, demand
 from meshsim.routing.engine import claims_of
 from meshsim.sim.compression import Compression
 from meshsim.sim.connections import Connections
 from meshsim.sim.environment import BEFORE
-from meshsim.sim.livecall import LiveCall
+from meshsim.sim.livecall import DETECTION, REFUSAL, LiveCall
 from meshsim.sim.lived import NAN, Lived
 from meshsim.sim.media import PacketMedia
 from meshsim.sim.oracle import HALF_CALL, SECOND_LOOK, GhostProbe, finish_probe, relay_probe, replay_probe, start_probe
@@ -43,12 +42,6 @@ if TYPE_CHECKING:
     from meshsim.sim.recorder import Recorder
     from meshsim.sim.resources import Paths
     from meshsim.sim.world import PathTruth, World
-
-DETECTION = AgentConfig().silence
-"""Seconds until a call's ends notice that nothing comes through: three missed keepalives of half a second."""
-
-REFUSAL = 0.2
-"""Seconds until a relay's refusal is heard."""
 
 
 class Switchboard:
@@ -341,12 +334,21 @@ class Switchboard:
             if call.flow >= 0 and not self._world.connected(self._world.flow_paths(call.flow))[0]:
                 self._break(call, call.path[1:-1])
 
-    def _break(self, call: LiveCall, suspects: Sequence[int]) -> None:
+    def ban(self, nodes: frozenset[int]) -> None:
+        """These nodes, and no others, are banned from relaying: calls over them find other paths."""
+        self._choice.ban(nodes)
+        for call in list(self._live.values()):
+            call.dead.update(nodes)
+            if call.flow >= 0 and not nodes.isdisjoint(call.path[1:-1]):
+                self._break(call, (), accused=False)
+
+    def _break(self, call: LiveCall, suspects: Sequence[int], *, accused: bool = True) -> None:
         """Nothing comes through any more: the ends will notice, and find a path without the relays they suspect."""
         self._close(call, connected=False)
         call.broken_at = self._env.now
         call.dead.update(suspects)
-        self._receipts.accuse(call, Outcome.DROPPED)
+        if accused:
+            self._receipts.accuse(call, Outcome.DROPPED)
         self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
 
     def moved(self, nodes: Sequence[int], handed: Sequence[int]) -> None:

@@ -46,6 +46,9 @@ class Choice(Protocol):
     def node_down(self, node: int) -> None:
         """A node has vanished."""
 
+    def ban(self, nodes: frozenset[int]) -> None:
+        """These nodes, and no others, are banned from relaying."""
+
     def relay(self) -> None:
         """Nodes hang on other places: links lead over other ways."""
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from meshsim.agent.core import AgentConfig
 from meshsim.routing.engine import NO_CLAIMS
 from meshsim.sim.lived import NAN
 
 if TYPE_CHECKING:
     from meshsim.mesh.media import MediaType
     from meshsim.routing.engine import Claims
+
+DETECTION = AgentConfig().silence
+"""Seconds until a call's ends notice that nothing comes through: three missed keepalives of half a second."""
+
+REFUSAL = 0.2
+"""Seconds until a relay's refusal is heard."""
 
 
 @dataclass(slots=True, kw_only=True)

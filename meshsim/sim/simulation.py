@@ -351,14 +351,18 @@ class Episode:
         ledger = Ledger(model, len(ids), self.recorder, words, blame)
         self.attacks.watch(ledger)
         if self.attacks.spam:
-            self.complaints = Complaints(self.env, ledger, self.attacks.spam, self.plan.scenario.control.digest_period)
+            relays = np.flatnonzero(self.plan.nodes.max_calls > 0).tolist()
+            self.complaints = Complaints(self.env, ledger, self.attacks.spam, self.plan.scenario.control, relays)
         if self.plan.scenario.routing.protocol:
             return ProtocolBoard(self.env, self.world, ledger, self.engine, self.recorder, self.overhead)
         control = ControlPlane(self.world, ids, ledger, self.attacks.claims or None)
         control.start(self.env)
         domains = Domains(self.plan, control.shared) if self.plan.scenario.federation.divided else None
         asking = Asking(self.env, self.plan, control, self.engine, self.recorder, ids, domains)
-        return Switchboard(self.env, self.world, asking, ledger, self.engine, self.recorder, domains)
+        board = Switchboard(self.env, self.world, asking, ledger, self.engine, self.recorder, domains)
+        if self.complaints is not None:
+            self.complaints.start(board)
+        return board
 
     def _schedule(self) -> None:
         env, scenario, faults = self.env, self.plan.scenario, self.plan.faults

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshsim.sim.calls import DETECTION, Switchboard
+from meshsim.sim.calls import Switchboard
+from meshsim.sim.livecall import DETECTION
 from meshsim.sim.protocols.convergence import Convergence
 from meshsim.sim.protocols.following import Following
 from meshsim.sim.protocols.mesh import ProtocolMesh

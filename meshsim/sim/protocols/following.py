@@ -130,6 +130,9 @@ class Following:
     def node_down(self, node: int) -> None:
         """Nobody tells the protocol: its hellos do."""
 
+    def ban(self, nodes: frozenset[int]) -> None:
+        """Protocols know nobody to be banned."""
+
     def relay(self) -> None:
         """Nodes hang on other places: packets go other ways."""
         self._mesh.relay()

@@ -12,6 +12,7 @@ from meshsim.scenario import Scenario, compile_plan
 from meshsim.sim import Episode, begin
 from meshsim.testing.processes import BASE, merged
 from meshsim.trust import EventKind, Evidence
+from meshsim.trust.abuse import Category, Report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,3 +94,23 @@ def test_spam_of_reports_weighs_a_little_on_innocent_relays_and_suspends_nobody(
     trust = Trace(result.trace).columns("trust")
     accused = {node for node, event in zip(trust["node"], trust["event"], strict=True) if event == "abuse_report"}
     assert accused <= relays
+
+
+def test_a_banned_relay_carries_no_call_from_the_next_heartbeat_on(tmp_path: Path):
+    episode = episode_of(tmp_path, kind="report_spam", rate=1.0)
+    world, desk, heartbeat = episode.world, episode.complaints.desk, episode.plan.scenario.control.heartbeat
+    while not world.relaying().any():
+        episode.advance(episode.env.now + 1.0)
+    busiest, now = int(np.argmax(world.relaying())), episode.env.now
+    for reporter in range(8):
+        desk.file(
+            Report(reporter=1000 + reporter, subject=busiest, category=Category.FRAUD, t=now),
+            credibility=1.0,
+            backed=True,
+            now=now,
+        )
+    episode.advance(now + heartbeat + 0.001)
+    for _ in range(20):
+        assert world.relaying()[busiest] == 0.0
+        episode.advance(episode.env.now + 1.0)
+    assert world.relaying().any()
