@@ -131,3 +131,21 @@ def test_refusals_of_one_belief_are_found_once_but_never_with_exclusions() -> No
     assert excluded.ok.tolist() == [False, False, False, True]
     assert relay_refusals(REQUEST, view, Limits(trust_floor=99.0)).ok.tolist() == [False] * 4
     assert relay_refusals(REQUEST, view, LIMITS).ok.tolist() == [False, False, True, True]
+
+
+CLOSED = replace(REQUEST, newcomers=False)
+NEWCOMER = replace(GOOD, evidence=3.0)
+
+
+def test_a_newcomer_is_refused_only_where_enough_others_have_a_name_and_the_call_is_not_for_newcomers() -> None:
+    enough, more = Limits(established=1), Limits(established=2)  # the other relay of the view has a name
+    assert reason(NEWCOMER, CLOSED, enough) == "relay is new, and others could carry the call"
+    assert reason(NEWCOMER, CLOSED, more) == ""
+    assert reason(NEWCOMER, REQUEST, enough) == ""
+    assert reason(GOOD, CLOSED, enough) == ""
+
+
+def test_relays_that_may_not_relay_do_not_count_as_established() -> None:
+    view = view_with(NEWCOMER)
+    barred = replace(CLOSED, barred=(("of a rival", frozenset({OTHER})),))
+    assert relay_refusals(barred, view, Limits(established=1)).ok.tolist() == [False, False, True, False]

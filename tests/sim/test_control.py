@@ -10,6 +10,7 @@ from meshsim.measure.trace import TraceWriter
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.seeds import SeedTree
 from meshsim.sim import World, draws
+from meshsim.sim.attacks import Claims
 from meshsim.sim.control import ControlPlane
 from meshsim.sim.ledger import NOTHING, Fact, Ledger, model_of
 from meshsim.sim.recorder import Recorder
@@ -210,3 +211,36 @@ def test_draws_are_uniform_and_normal():
 
 def _audio():
     return demand(MediaType.AUDIO)
+
+
+def test_a_relay_that_praises_its_links_alone_is_believed_no_better_than_it_is(small, tmp_path):
+    plan = small(
+        control={"noise": 0.0, "missing": 0.0},
+        misbehaviour=[{"kind": "lying_metrics", "share": 0.2, "among": "relays", "factor": 10}],
+    )
+    world = World(plan)
+    ledger = Ledger(model_of(plan.scenario.trust), len(plan.nodes), Recorder(TraceWriter(tmp_path / "t", {}), plan))
+    honest, lying = (
+        ControlPlane(world, node_ids(plan), ledger, claims).shared.links for claims in (None, Claims(world.villains))
+    )
+    liars = np.array([villain.node for villain in world.villains])
+    alone = np.isin(honest.src, liars) ^ np.isin(honest.dst, liars)
+    assert alone.any()
+    assert (lying.delay >= honest.delay - 1e-9)[alone & lying.observed].all()
+    assert (lying.loss >= honest.loss - 1e-9)[alone & lying.observed].all()
+
+
+def test_claims_that_light_could_not_keep_are_refused_and_told_against_who_makes_them(small, tmp_path):
+    plan = small(
+        control={"noise": 0.0, "missing": 0.0},
+        misbehaviour=[{"kind": "lying_metrics", "share": 0.3, "among": "relays", "factor": 1000}],
+    )
+    world = World(plan)
+    ledger = Ledger(model_of(plan.scenario.trust), len(plan.nodes), Recorder(TraceWriter(tmp_path / "t", {}), plan))
+    control = ControlPlane(world, node_ids(plan), ledger, Claims(world.villains))
+    control.digest(30.0)
+    liars = {villain.node for villain in world.villains}
+    accused = set(np.flatnonzero(control.shared.nodes.evidence > 0.0).tolist())
+    assert accused
+    assert accused <= liars
+    assert not control.shared.links.observed.all()
