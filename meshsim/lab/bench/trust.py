@@ -9,12 +9,13 @@ from meshsim.lab.bench.trust_change import run_change
 from meshsim.lab.bench.trust_loop import run_loop
 from meshsim.lab.bench.trust_recompute import run_recompute
 from meshsim.lab.bench.trust_scale import run_scale
+from meshsim.lab.bench.trust_static import run_static
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PARTS: dict[str, tuple[Callable[..., dict[str, Any]], ...]] = {
-    "static": (run_change,),
+    "static": (run_static, run_change),
     "scale": (run_scale, run_recompute),
     "loop": (run_loop,),
 }
