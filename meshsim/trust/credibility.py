@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 
     from meshsim.trust.evidence import Evidence, EvidenceColumns
 
-STRANGER = (0.5, 0.4, 0.1)
+STRANGER = (0.54, 0.44, 0.02)
 """How likely a stranger is truthful, colluding, careless before it is heard."""
 
-ANCHOR = (0.75, 0.2, 0.05)
+ANCHOR = (0.78, 0.2, 0.02)
 """The same of a verified node: a third of them may turn out compromised."""
 
 RING = 0.6

@@ -62,14 +62,16 @@ def test_clever_liars_are_a_ring_and_their_praise_does_not_count() -> None:
     model = crowd(liars=80, clever=True)
     ratings = model.ratings(0.0)
     assert ratings.gain > RING
-    assert ratings.truthful[1:81].mean() < 0.1 < 0.5 < ratings.truthful[81:201].mean()
+    assert ratings.truthful[1:81].mean() < 0.1
+    assert ratings.truthful[81:201].mean() > 0.5
     assert gap(model, 80) > 0.0
 
 
 def test_a_quarter_of_the_anchors_may_belong_to_the_ring() -> None:
     model = crowd(liars=80, clever=True, bad_anchors=10)
     truthful = model.ratings(0.0).truthful[1:]
-    assert truthful[190:200].mean() < 0.2 < 0.5 < truthful[160:190].mean()
+    assert truthful[190:200].mean() < 0.2
+    assert truthful[160:190].mean() > 0.5
     assert gap(model, 80) > 0.0
 
 

@@ -44,6 +44,9 @@ ATTACKS = ("bad_mouthing", "ballot_stuffing", "collusion", "camouflage", "withho
 
 _GRAY = 0.5  # share of the coalition
 _PRAISE_BY_A_SYBIL = 5
+SEEDS = range(100, 105)
+"""Of the meshes; the model was made on others, and these have moved one number of it, the share of the careless."""
+
 _PARTS = ("attack", "liars", "gray", "compromised", "sybils")
 _RESAMPLES = 2000
 _SPAN = 60.0  # seconds in which everything happens, so that nothing is forgotten
@@ -213,7 +216,7 @@ def run_static(*, quick: bool = False, progress: bool = False) -> dict[str, Any]
     Returns:
         `name`, `goals`, `tables`, `machine`, `version`. Goals hold the lower 95 % bootstrap bounds of `credibility`.
     """
-    rows = static_rows(nodes=400 if quick else 1000, seeds=range(2 if quick else 5), progress=progress)
+    rows = static_rows(nodes=400 if quick else 1000, seeds=SEEDS[:2] if quick else SEEDS, progress=progress)
     return answer("trust", static_goals(rows), {"static": rows})
 
 
@@ -222,7 +225,7 @@ def static_rows(
     *,
     settings: Sequence[Setting] = SETTINGS,
     nodes: int = 1000,
-    seeds: Sequence[int] = range(5),
+    seeds: Sequence[int] = SEEDS,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
     """A row for each setting and model: mean AUC of gray holes against honest nodes, and its lower bound.
