@@ -71,14 +71,16 @@ BOUGHT = (
 )
 CLAIMED = "{kind: lying_metrics, also: [gray_hole], share: 30%, strength: 60%, factor: 10, among: relays}"
 MIXED = (
-    "{kind: gray_hole, also: [self_dealing, collusion], ring: wolves, share: 16%, strength: 70%, rate: 1200, "
+    "{kind: gray_hole, also: [sybil, collusion], ring: wolves, share: 25%, strength: 85%, sybils: 100, edges: 2, "
+    "rate: 24, among: relays}, "
+    "{kind: on_off, also: [ballot_stuffing], ring: wolves, share: 12%, strength: 85%, period: 10 min, rate: 1200, "
     "among: relays}, "
-    "{kind: on_off, also: [ballot_stuffing], ring: wolves, share: 7%, strength: 70%, period: 10 min, rate: 600, "
-    "among: relays}, "
-    "{kind: lying_metrics, also: [gray_hole, self_dealing], share: 7%, strength: 70%, rate: 1200, among: relays}, "
-    "{kind: collusion, ring: wolves, share: 25%, among: peers}, "
+    "{kind: gray_hole, also: [self_dealing, lying_metrics], share: 13%, strength: 85%, rate: 1200, among: relays}, "
+    "{kind: collusion, ring: wolves, share: 24%, among: peers}, "
     "{kind: camouflage, ring: wolves, share: 5%, among: peers}"
 )
+"""30 % of all nodes, but half of the relays: who means harm offers to relay."""
+
 MIXES = {
     "holes": HOLES,
     "on-off": TURNING,
@@ -87,7 +89,7 @@ MIXES = {
     "claimed": CLAIMED,
     "mixed": MIXED,
 }
-"""Attacks by 30 % of the relays, and, where they have friends, 30 % of the peers."""
+"""Attacks by 30 % of the relays (`mixed`: half of them), and, where they have friends, some 30 % of the peers."""
 
 ENOUGH = 300
 """Outcomes of a relay from which on it counts whether it is trusted."""
@@ -239,6 +241,7 @@ VARIANTS = {
     "open door": "",
     "door ajar": "",
     "true links": "{kind: lying_metrics, share: 20%, factor: 1, among: relays}",
+    "halved links": "{kind: lying_metrics, share: 20%, factor: 2, among: relays}",
     "tenfold links": "{kind: lying_metrics, share: 20%, factor: 10, among: relays}",
     "bad and honest about it": "{kind: gray_hole, share: 15%, strength: 60%, among: relays}",
     "bad and rejoining": "{kind: whitewashing, share: 15%, strength: 60%, period: 5 min, among: relays}",
@@ -310,7 +313,9 @@ def _goals(lived: Sequence[Lived]) -> list[dict[str, Any]]:
     """Lower (or upper) bootstrap bounds of paired comparisons, seed by seed, held to the goals."""
     ours, oracle, base = (_series(lived, "mixed", model, "success") for model in (OURS, ORACLE, "additive"))
     few, many = (_series(lived, name, OURS, "over_attackers") for name in ("10 sybils", "10,000 sybils"))
-    true, false = (_series(lived, name, OURS, "over_attackers") for name in ("true links", "tenfold links"))
+    claims = ("true links", "halved links", "tenfold links")
+    true, halved, tenth = (_series(lived, name, OURS, "over_attackers") for name in claims)
+    gained = np.maximum(halved, tenth) / np.maximum(true, 1e-9)
     stays, rejoins = (
         _series(lived, name, OURS, "over_attackers") for name in ("bad and honest about it", "bad and rejoining")
     )
@@ -322,7 +327,7 @@ def _goals(lived: Sequence[Lived]) -> list[dict[str, Any]]:
         judge("loop_honest_below_trusted", bounds(wronged)[1] if len(wronged) else math.nan, "<=", 0.005),
         judge("loop_on_off_trusted", bounds(_series(lived, "on-off", OURS, "fooled"))[1], "<=", 0.0),
         judge("loop_sybil_share_difference", bounds(np.abs(many - few))[1], "<=", 0.05),
-        judge("loop_lying_metrics_gain", bounds(false / np.maximum(true, 1e-9))[1], "<=", 1.33),
+        judge("loop_lying_metrics_gain", bounds(gained)[1], "<=", 1.33),
         judge("loop_rejoining_gain", bounds(rejoins - stays)[0], "<=", 0.0),
         judge("loop_newcomer_hours", _hours_outside(lived), "<=", 24.0),
     ]
