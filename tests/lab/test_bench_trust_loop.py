@@ -14,7 +14,9 @@ SHORT = ("nodes.count=120", "nodes.roles={relay: 15%}", "duration=4 min", "warmu
 
 def lived(model: str, success: float, seed: int) -> Lived:
     trial = Trial(model=model, attack="holes", misbehaviour="", seed=seed, out=Path())
-    return Lived(trial=trial, success=success, over_attackers=0.5, wronged=math.nan, fooled=0.0, first={})
+    return Lived(
+        trial=trial, success=success, over_attackers=0.5, wronged=math.nan, fooled=0.0, seconds=600.0, first={}
+    )
 
 
 def test_rows_hold_the_mean_over_seeds_between_its_bounds_and_leave_out_what_was_not_measured() -> None:

@@ -129,6 +129,7 @@ class Lived:
         over_attackers: Share of the relayed ones that went over a relay that spoils calls or lies.
         wronged: Share of the honest relays with 300 outcomes or more that were not trusted at the end; NaN if none.
         fooled: Share of the spoilers that are trusted at the end.
+        seconds: Length of the episode.
         first: Seconds until each honest relay that ever relayed a call first did.
     """
 
@@ -137,6 +138,7 @@ class Lived:
     over_attackers: float
     wronged: float
     fooled: float
+    seconds: float
     first: dict[int, float]
 
 
@@ -190,6 +192,7 @@ def measured(trial: Trial, episode: Episode) -> Lived:
         over_attackers=float(np.mean(over)) if over else math.nan,
         wronged=1.0 - honest,
         fooled=bad,
+        seconds=episode.plan.scenario.duration,
         first=_first(calls, villains),
     )
 
@@ -334,9 +337,16 @@ def _goals(lived: Sequence[Lived]) -> list[dict[str, Any]]:
 
 
 def _hours_outside(lived: Sequence[Lived]) -> float:
-    """Hours until the last of those honest relays relays a call that an open door lets relay; infinite if one never."""
+    """Hours within which 95 % of the honest relays that an open door lets relay also do so behind one that is ajar.
+
+    Episodes are shorter than a day, so the waiting time is taken for exponential: its mean is the time that all have
+    waited over the number of those who have relayed (the maximum-likelihood estimate under censoring).
+    """
     opened, ajar = (
-        {one.trial.seed: one.first for one in lived if one.trial.attack == name} for name in ("open door", "door ajar")
+        {one.trial.seed: one for one in lived if one.trial.attack == name} for name in ("open door", "door ajar")
     )
-    times = [ajar[seed].get(node, math.inf) for seed, first in opened.items() for node in first]
-    return max(times, default=math.nan) / 3600.0
+    first = [ajar[seed].first.get(node, math.inf) for seed, one in opened.items() for node in one.first]
+    begun = sum(at < math.inf for at in first)
+    longest = max((one.seconds for one in ajar.values()), default=math.nan)
+    waited = sum(min(at, longest) for at in first)
+    return -math.log(0.05) * waited / begun / 3600.0 if begun else math.inf
