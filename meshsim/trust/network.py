@@ -51,8 +51,13 @@ class Web(NamedTuple):
 
     @property
     def trusted(self) -> NDArray[np.bool_]:
-        """(N,) bool, where trust starts: the seeds, or everybody known where there are none."""
-        return self.seeds if self.seeds.any() else self.known
+        """(N,) bool, where trust starts: the seeds, or everybody known where there are none.
+
+        An owner that praises nobody is no start by itself. It has seen a proof against somebody, which takes no trust
+        from anybody else: or one caught liar would make strangers of all.
+        """
+        vouches = self.seeds[1:].any() or (self.good[self.rater == 0] > 0.0).any()
+        return self.seeds if vouches else self.known
 
     @property
     def praise(self) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meshsim.trust import EventKind, Evidence, Status, eigentrust, peertrust
+from meshsim.trust import EventKind, Evidence, Status, eigentrust, models, peertrust
 from meshsim.trust.network import HALF_SHARE, Networked, Web, fair_shares, rates_table, shares_table
 
 GOOD, BAD = EventKind.SUCCESSFUL_CALL, EventKind.CALL_DROPPED
@@ -98,3 +98,21 @@ def test_a_forgotten_anchor_is_no_anchor() -> None:
 
 def test_praise_is_what_successes_outnumber_failures_by() -> None:
     assert web([(0, 1, 3.0, 1.0), (0, 2, 1.0, 3.0)], 4).praise.tolist() == [2.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "name", ["credibility", "eigentrust", "meritrank", "peertrust", "subjective_logic", "sybilrank"]
+)
+def test_a_proof_against_one_makes_no_strangers_of_all_others(name: str) -> None:
+    model = models[name]()
+    for call in range(300):
+        kind = GOOD if call % 10 else BAD
+        raters = (10 + 7 * call % 40, 10 + (11 * call + 3) % 40)
+        model.observe(call % 10, Evidence(kind=kind, node=call % 10, t=0.0, raters=raters))
+    before = model.table(10, 0.0)
+    model.observe(99, Evidence(kind=EventKind.MALICIOUS_BEHAVIOR, node=99, t=0.0, weight=10.0))
+    after = model.table(10, 0.0)
+    assert after.mean == pytest.approx(before.mean, abs=1.0)
+    assert after.evidence == pytest.approx(before.evidence, rel=0.1)
+    knows_no_bad_marks = name in {"eigentrust", "meritrank", "sybilrank"}
+    assert knows_no_bad_marks or model.score(99, 0.0).mean < 10.0
