@@ -1,7 +1,8 @@
 """The rules by which what nodes say of a route becomes evidence on its relays: one place for agents and simulator.
 
-Both ends and the relays of a route state how it went. A route is judged once, `wait` seconds after it was first heard
-of; what is judged and when depends only on which statement came when, not on when anybody asks.
+Both ends and the relays of a route state how it went. A route is judged once, `wait` seconds after the first word of an
+end; what is judged and when depends only on which statement came when, not on when anybody asks. Words of relays alone
+start no clock: a relay that fails could let it run out before the ends know.
 
 - Praise needs both ends. Failure counts in full when both ends report it, with `one_sided_weight` when one does and
   the other is silent, with half of that when the other denies it: one of the two lies, and nobody can tell which.
@@ -108,7 +109,7 @@ class Rules:
     """How much what counts, and for how long. Spans are seconds.
 
     Attributes:
-        wait: From the first statement of a route until it is judged.
+        wait: From the first statement of an end of a route until it is judged.
         window: A statement is taken until so long after the route ended; caps hold for as long.
         skew: How far clocks may differ: a statement may be dated so far in the future.
         one_sided_weight: Weight of a failure that only one end reports.
@@ -116,7 +117,8 @@ class Rules:
         proof_weight: Weight of a proof of equivocation.
         pair_cap: Most praise, and most blame, that one pair of ends or one end alone can give one node in a window.
         path_nodes: Most nodes of a path.
-        open_routes: Most routes that wait; the oldest is judged early for a new one.
+        open_routes: Most routes that wait; the oldest is judged early for a new one. As many wait for a word of an end;
+            the oldest is forgotten for a new one.
         judged_routes: Most judged routes remembered.
         pairs: Most caps remembered.
     """
@@ -144,7 +146,7 @@ class Verdict(Generic[Node]):
         weight: Above 0.
         raters: The ends whose word it is; empty for a proof, which needs nobody's word.
         grade: How well the route treated its packets, 0 to 1; 0 for one that failed, None where that is not the matter.
-        at: When the route was first heard of, seconds of the docket's clock.
+        at: When an end of the route was first heard, seconds of the docket's clock.
     """
 
     node: Node
@@ -184,10 +186,13 @@ in the way of the true ones."""
 
 @dataclass(slots=True)
 class _Case:
-    """One route: what each signer stated first, and the other thing that some of them stated."""
+    """One route: what each signer stated first, and the other thing that some of them stated.
+
+    `since` is when the first end spoke; infinite before that.
+    """
 
     key: RouteKey
-    since: float
+    since: float = math.inf
     told: dict[Any, Account] = field(default_factory=dict)
     liars: dict[Any, Account] = field(default_factory=dict)
     judged: bool = False
@@ -244,6 +249,7 @@ class Docket(Generic[Node]):
         self._guilt, self._verify = guilt, verify
         self._cases: dict[RouteKey, _Case] = {}  # open ones and judged ones
         # in order, as queues: the front of a dict from which much was deleted is slow to find
+        self._early: deque[_Case] = deque()  # of which relays spoke first
         self._open: deque[_Case] = deque()
         self._judged: deque[_Case] = deque()
         self._ready: list[Verdict[Node]] = []
@@ -269,7 +275,7 @@ class Docket(Generic[Node]):
 
     def statements(self) -> Iterator[Account]:
         """What is known of routes that are not judged yet; adding it to another docket merges the two."""
-        for case in self._open:
+        for case in (*(case for case in self._early if case.since == math.inf), *self._open):
             yield from case.told.values()
             yield from case.liars.values()
 
@@ -313,19 +319,31 @@ class Docket(Generic[Node]):
             return "late"
         if self._verify is not None and not self._verify(statement):
             return "forged"
-        case = case or self._begin(key, now)
+        case = case or self._begin(key, statement.signer)
+        if case.since == math.inf and _is_end(statement.signer, key):
+            self._start(case, now)
         if first is None:
             case.told[statement.signer] = statement
         else:
             self._convict(case, first, statement, now)
         return ""
 
-    def _begin(self, key: RouteKey, now: float) -> _Case:
+    def _begin(self, key: RouteKey, signer: Any) -> _Case:
+        case = self._cases[key] = _Case(key)
+        if not _is_end(signer, key):
+            self._early.append(case)
+            if len(self._early) > self.rules.open_routes:
+                oldest = self._early.popleft()
+                if oldest.since == math.inf:
+                    del self._cases[oldest.key]
+        return case
+
+    def _start(self, case: _Case, now: float) -> None:
+        """An end has spoken: the others have so long to do so too."""
         if len(self._open) >= self.rules.open_routes:
             self._close(self._open.popleft())
-        case = self._cases[key] = _Case(key, now)
+        case.since = now
         self._open.append(case)
-        return case
 
     def _convict(self, case: _Case, first: Account, second: Account, now: float) -> None:
         """A signer says two different things of a route, which no honest node does."""
@@ -434,6 +452,11 @@ class Docket(Generic[Node]):
         horizon = now - (rules.wait + rules.skew + rules.window)
         while self._judged and (self._judged[0].since < horizon or len(self._judged) > rules.judged_routes):
             del self._cases[self._judged.popleft().key]
+
+
+def _is_end(node: Any, key: RouteKey) -> bool:
+    path = key[2]
+    return bool(node in {path[0], path[-1]})
 
 
 def _content(statement: Account) -> tuple[Outcome, float, bool, float, float, float, int]:

@@ -195,6 +195,36 @@ def test_what_comes_after_the_judgement_is_late() -> None:
     assert docket.settle(10.0) == []
 
 
+def test_a_relay_cannot_let_the_time_of_the_ends_run_out() -> None:
+    docket: Docket[int] = Docket()
+    assert docket.add(told(R), 0.0) == ""
+    assert docket.next_settling() is None
+    assert docket.settle(11.0) == []
+    docket.merge([told(A, Outcome.DROPPED, at=15.0), told(B, Outcome.DROPPED, at=15.0)], 15.0)
+    assert docket.next_settling() == 25.0
+    (verdict,) = docket.settle(25.0)
+    assert (verdict.node, verdict.weight, verdict.at) == (R, 1.0, 15.0)
+
+
+def test_what_a_relay_said_before_the_ends_still_bears_out_the_call() -> None:
+    docket: Docket[int] = Docket()
+    assert [docket.add(told(R), now) for now in (0.0, 12.0)] == ["", "duplicate"]
+    docket.merge([told(A), told(B)], 12.0)
+    assert [verdict.events[0] for verdict in docket.settle(30.0)] == [EventKind.SUCCESSFUL_CALL]
+
+
+def test_memory_for_what_only_relays_speak_of_is_bounded() -> None:
+    docket: Docket[int] = Docket(Rules(open_routes=4))
+    for call in range(20):
+        docket.add(told(R, call=call), float(call))
+    assert sorted(key[0] for key in docket._cases) == [16, 17, 18, 19]
+    assert [statement.call for statement in docket.statements()] == [16, 17, 18, 19]
+    docket.merge([told(A, call=16), told(B, call=16)], 20.0)
+    for call in range(20, 30):
+        docket.add(told(R, call=call), 20.0)
+    assert [verdict.node for verdict in docket.settle(30.0)] == [R]
+
+
 def test_a_judged_route_is_remembered_as_long_as_its_statements_could_come_again() -> None:
     rules = Rules(window=100.0, skew=5.0)
     docket: Docket[int] = Docket(rules)
