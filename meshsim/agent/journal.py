@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the journal."""
 
-FRAME_BYTES = 4096
-"""No frame is longer: a receipt has less than 600 bytes, a head less than that for each anchor."""
+FRAME_BYTES = 1 << 24
+"""No frame is longer: a receipt has less than 600 bytes, a head 34 for each anchor."""
 
 _LENGTH = 4
 
@@ -109,6 +109,28 @@ def records(data: bytes) -> Iterator[Head | Entry]:
     Raises:
         RemoteProtocolError: If a frame is none.
     """
+    for start, stop in _spans(data):
+        try:
+            yield _DECODER.decode(data[start:stop])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RemoteProtocolError(f"not a journal: {error}, at byte {start}") from error
+
+
+def whole_bytes(data: bytes) -> int:
+    """How many bytes of a journal are whole frames: where a new life goes on, over what was cut off.
+
+    Raises:
+        RemoteProtocolError: If it begins with no whole head, and so may be something else.
+    """
+    if not data:
+        return 0
+    if not isinstance(next(records(data), None), Head):
+        raise RemoteProtocolError("not a journal: it begins with no head")
+    return max(stop for _, stop in _spans(data))
+
+
+def _spans(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where the contents of whole frames stand."""
     at = 0
     while at + _LENGTH <= len(data):
         start, at = at + _LENGTH, at + _LENGTH + int.from_bytes(data[at : at + _LENGTH], "big")
@@ -116,10 +138,7 @@ def records(data: bytes) -> Iterator[Head | Entry]:
             raise RemoteProtocolError(f"not a journal: a frame of {at - start} bytes at byte {start - _LENGTH}")
         if at > len(data):
             return
-        try:
-            yield _DECODER.decode(data[start:at])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RemoteProtocolError(f"not a journal: {error}, at byte {start}") from error
+        yield start, at
 
 
 def replay(journal: Iterable[Head | Entry], verifier: Verifier, at: float | None = None) -> Replay:

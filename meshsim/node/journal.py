@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshsim.agent.journal import Entry, Head, entry_of, frame, records, replay
+from meshsim.agent.journal import Entry, Head, entry_of, frame, records, replay, whole_bytes
 from meshsim.identity import Ed25519Verifier
 from meshsim.mesh.errors import ConfigError, RemoteProtocolError
 from meshsim.mesh.ids import did_key
@@ -20,23 +21,35 @@ class Journal:
     """A file that only grows: whole after each receipt, so that a kill costs at most the last one.
 
     Args:
-        config: Names the file; what stands there already stays. Without one nothing is kept.
+        config: Names the file; what stands there already stays, but for a last frame that a kill cut off. Without one
+            nothing is kept.
         owner: The node.
 
     Raises:
-        ConfigError: If it cannot be written.
+        ConfigError: If it cannot be written, or what stands there is no journal.
     """
 
     def __init__(self, config: NodeConfig, owner: NodeId) -> None:
         self._path = None if config.receipts is None else Path(config.receipts)
         try:
+            self._cut()
             self._append(head_of(config, owner))
         except OSError as wrong:
             raise ConfigError(f"cannot be written: {wrong}", key="receipts") from wrong
+        except RemoteProtocolError as wrong:
+            raise ConfigError(str(wrong), key="receipts") from wrong
 
     def keep(self, sample: ReceiptSample) -> None:
         """Writes a receipt down."""
         self._append(entry_of(sample))
+
+    def _cut(self) -> None:
+        """Drops a last frame that is not whole: what is written behind it could not be read."""
+        if self._path is not None and self._path.exists():
+            data = self._path.read_bytes()
+            whole = whole_bytes(data)
+            if whole < len(data):
+                os.truncate(self._path, whole)
 
     def _append(self, record: Head | Entry) -> None:
         if self._path is not None:

@@ -3,15 +3,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from meshsim.agent import ReceiptSample
+from meshsim.agent.journal import entry_of, frame
 from meshsim.agent.messages import Receipt, sign
 from meshsim.cli.node import command
 from meshsim.identity import Ed25519Signer
 from meshsim.mesh.errors import ConfigError
-from meshsim.mesh.ids import CallId, did_key
+from meshsim.mesh.ids import CallId, NodeId, did_key
 from meshsim.mesh.time import Instant
 from meshsim.node.config import NodeConfig
 from meshsim.node.journal import Journal, replay_file
@@ -67,6 +69,30 @@ def test_a_node_that_starts_again_begins_anew_in_the_same_file(journal: Path) ->
     Journal(config(journal), OWNER)
     assert journal.stat().st_size > before
     assert replay_file(journal)["receipts"] == 0
+
+
+def test_what_a_kill_cut_off_does_not_spoil_the_next_life(journal: Path) -> None:
+    journal.write_bytes(journal.read_bytes()[:-20])
+    assert replay_file(journal)["receipts"] == 2
+    book = Journal(config(journal), OWNER)
+    book.keep(told(SIGNERS[0], Outcome.DROPPED))
+    assert replay_file(journal)["receipts"] == 1
+
+
+@pytest.mark.parametrize("content", [b"x", b"my diary", frame(entry_of(told(SIGNERS[0], Outcome.DROPPED)))])
+def test_what_is_no_journal_is_not_written_to(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="not a journal"):
+        Journal(config(path), OWNER)
+    assert path.read_bytes() == content
+
+
+def test_a_node_with_many_anchors_can_read_its_journal(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    many = tuple(did_key(NodeId(number.to_bytes(32, "big"))) for number in range(300))
+    Journal(msgspec.structs.replace(config(path), anchors=many), OWNER)
+    assert len(replay_file(path)["scores"]) == 300
 
 
 def test_the_command_prints_the_scores_as_json(journal: Path) -> None:
