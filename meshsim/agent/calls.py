@@ -202,7 +202,7 @@ class Leg:
         place: This node's position in the path.
         state: Where the route stands here.
         opened: When it was asked for, monotonic seconds.
-        stood: When it was accepted, here at an end; NaN before.
+        stood: When its acceptance was given here, or came through; NaN before.
         heard: When something last came from end to end.
         flowing: Whether this node's media are open.
         sent: Keepalives sent from here.

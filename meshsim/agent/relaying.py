@@ -6,6 +6,7 @@ end to end. It never changes what it passes on, except that it adds its receipt 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -114,28 +115,36 @@ class Relay:
     def _pass(self, leg: Leg, message: CallAccept | CallReject | EndToEnd, goes_to: NodeId, now: Instant) -> None:
         leg.heard = now.mono
         if isinstance(message, CallAccept):
-            self._accept(leg)
+            self._accept(leg, now)
         if isinstance(message, CallReject):
             self._close(leg, _ending(leg), now)
         channel = Channel.REALTIME if isinstance(message, CallKeepalive) else Channel.CONTROL
         self._core.send(goes_to, message, channel)
 
-    def _accept(self, leg: Leg) -> None:
+    def _accept(self, leg: Leg, now: Instant) -> None:
         if leg.state is not CallState.SETUP:
             return
         leg.advance(CallEvent.ACCEPT)
+        leg.stood = now.mono
         leg.flowing = True
         self._core.outbox.append(leg.opening())
 
     def _end(self, leg: Leg, message: CallEnd, goes_to: NodeId, now: Instant) -> None:
-        """The first CallEnd closes the route here; each carries this node's receipt on."""
+        """The first CallEnd closes the route here; each carries this node's receipt on, if there was a call.
+
+        A receipt for a route that the callee never accepted would make it seem silent of a call that it never had.
+        """
         if leg.state is not CallState.ENDED:
             self._close(leg, _ending(leg), now)
+        if not math.isnan(leg.stood):
+            message = self._with_receipt(leg, message, now)
+        self._core.send(goes_to, message)
+
+    def _with_receipt(self, leg: Leg, message: CallEnd, now: Instant) -> CallEnd:
         own = self._ledger.write(leg, Outcome.COMPLETED, now)
         self._ledger.add(own, now)
         known = [receipt for receipt in message.receipts if receipt.signer != own.signer or receipt.call != own.call]
-        receipts = (*known[: RECEIPT_ENTRIES - 1], own)
-        self._core.send(goes_to, msgspec.structs.replace(message, receipts=receipts))
+        return msgspec.structs.replace(message, receipts=(*known[: RECEIPT_ENTRIES - 1], own))
 
     def _close(self, leg: Leg, event: CallEvent, now: Instant) -> None:
         leg.advance(event)

@@ -648,6 +648,21 @@ def test_a_relay_drops_what_comes_from_the_wrong_side(diamond: Network) -> None:
     assert diamond["alice"].call_state(call) is CallState.ACTIVE
 
 
+def test_a_relay_bears_no_call_out_that_the_callee_never_accepted(diamond: Network) -> None:
+    setup = forged_setup(diamond, callee="@carol.aura")  # bob will refuse it
+    diamond.inject("r1", "alice", setup)
+    diamond.inject("r1", "alice", CallEnd(setup.call, 0, True, False, ""))
+    diamond.run(1.0)
+    assert [end.receipts for end in diamond.members["r1"].sent(CallEnd)] == [()]
+    call = diamond.call("alice", "bob")
+    diamond.run(1.0)
+    diamond.hang_up("alice", call)
+    diamond.run(1.0)
+    (relay,) = [name for name in ("r1", "r2") if any(end.call == call for end in diamond.members[name].sent(CallEnd))]
+    for end in diamond.members[relay].sent(CallEnd):
+        assert end.call == setup.call or diamond.node(relay) in {receipt.signer for receipt in end.receipts}
+
+
 def test_an_end_drops_what_comes_from_the_wrong_side(diamond: Network) -> None:
     call = diamond.call("alice", "bob")
     diamond.run(1.0)
