@@ -67,12 +67,12 @@ def cast_villains(plan: Plan) -> tuple[Villain, ...]:
     parts = {i: _part(plan, i) for i in bad}
     rings, seeds, first, villains = _rings(plan, parts), SeedTree(plan.seed), len(plan.nodes), []
     tunnels = {name: _tunnels(plan, ring, parts) for name, ring in rings.items()}
-    targets = {name: _targets(plan, name, ring, parts, seeds) for name, ring in rings.items()}
+    rivals = {name: _rivals(plan, name, ring, seeds) for name, ring in rings.items()}
     for i, part in parts.items():
         name = _ring_of(plan, i, part)
         strength, friends = float(plan.nodes.strength[i]), _friends(i, part, rings[name], tunnels[name])
         identities = tuple(range(first, first + _identities(part)))
-        mind = Mind(strength=strength, friends=friends, targets=targets[name])
+        mind = Mind(strength=strength, friends=friends, targets=_targets(part, rivals[name]))
         villains.append(_villain(plan, i, part, mind, identities, seeds))
         first += len(identities)
     return tuple(villains)
@@ -143,16 +143,18 @@ def _tunnels(plan: Plan, ring: tuple[int, ...], parts: dict[int, MisbehaviourCon
     return other
 
 
-def _targets(
-    plan: Plan, name: str, ring: tuple[int, ...], parts: dict[int, MisbehaviourConfig], seeds: SeedTree
-) -> frozenset[int] | None:
-    """Whom a ring is against, the same for all in it; None for all outside."""
-    part = next(parts[i] for i in ring if i in parts)
-    if part.aimed == 1.0 or "hostile_domain" in part.kinds:
-        return None
+def _rivals(plan: Plan, name: str, ring: tuple[int, ...], seeds: SeedTree) -> list[int]:
+    """All outside a ring, in the order in which its members come to be against them."""
     outside = np.setdiff1d(np.arange(len(plan.nodes)), np.array(ring))
     draws = seeds.stream(f"attack.targets/{name}").uniform(0, len(plan.nodes))[outside]
-    return frozenset(outside[np.argsort(draws, kind="stable")[: round(part.aimed * len(outside))]].tolist())
+    return [int(node) for node in outside[np.argsort(draws, kind="stable")]]
+
+
+def _targets(part: MisbehaviourConfig, rivals: list[int]) -> frozenset[int] | None:
+    """Whom nodes of an entry are against: the first of its ring's rivals; None for all outside."""
+    if part.aimed == 1.0 or "hostile_domain" in part.kinds:
+        return None
+    return frozenset(rivals[: round(part.aimed * len(rivals))])
 
 
 def _identities(part: MisbehaviourConfig) -> int:

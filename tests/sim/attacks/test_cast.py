@@ -61,6 +61,25 @@ def test_entries_of_one_ring_are_friends_and_share_their_targets():
         assert not (villain.mind.targets or frozenset()) & villain.mind.friends
 
 
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_each_entry_of_a_ring_has_its_own_share_of_targets_whoever_comes_first_in_the_ring(seed: int):
+    cast = cast_of(
+        {"kind": "collusion", "share": 0.2, "ring": "a"},
+        {"kind": "camouflage", "share": 0.2, "ring": "a"},
+        {"kind": "bad_mouthing", "share": 0.1, "ring": "a", "targets": 0.25},
+        {"kind": "bad_mouthing", "also": ["withholding"], "share": 0.1, "ring": "a", "targets": 0.5},
+        seed=seed,
+    )
+    against = {villain.kinds: villain.mind.targets for villain in cast}
+    assert against["collusion",] is None
+    assert against["camouflage",] == frozenset()
+    few, more = against["bad_mouthing",], against["bad_mouthing", "withholding"]
+    assert few is not None
+    assert more is not None
+    assert 0 < len(few) < len(more)
+    assert few < more
+
+
 def test_targets_are_as_many_as_asked_for_and_all_by_default_for_a_slanderer():
     (one, *_) = cast_of({"kind": "selective", "share": 0.2, "targets": 0.5})
     assert len(one.mind.targets or ()) == round(0.5 * (40 - len(one.mind.friends)))
