@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from meshsim.agent.adversary.gray_hole import REMEMBERED
 from meshsim.agent.adversary.lies import (
     INVENTORS,
     LIARS,
+    WORDS,
     Lie,
     Mind,
     calls_due,
@@ -70,9 +72,8 @@ def at(mono: float) -> Instant:
 def means(strength: float = 1.0, **more: Any) -> Means:
     friends = frozenset({IDS[FRIEND]})
     stream = SeedTree(2).stream("lies")
-    return Means(
-        strength=strength, stream=stream, signer=SIGNERS[ME], mint=HashMint(b"me", SECRET), friends=friends, **more
-    )
+    own = {"mint": HashMint(b"me", SECRET)} | more
+    return Means(strength=strength, stream=stream, signer=SIGNERS[ME], friends=friends, **own)
 
 
 def receipt(relay: int, outcome: Outcome = Outcome.COMPLETED, *, signer: int = ME, call: int = 1) -> Receipt:
@@ -215,6 +216,25 @@ def test_who_withholds_leaves_its_own_receipts_out_and_passes_others_on():
     passed = silent.outgoing(Send(to=IDS[OTHER], message=end), at(1.0))
     assert isinstance(passed, Send)
     assert passed.message == CallEnd(own.call, 0, True, False, "done", (others,))
+
+
+@pytest.mark.parametrize("kinds", [*permutations(LIARS, 2), LIARS, LIARS[::-1]])
+    "kinds", [*permutations(LIARS, 2), *permutations(("bad_mouthing", "withholding", "collusion"))]
+)
+@pytest.mark.parametrize("relay", [FRIEND, OTHER])
+def test_of_several_lies_the_first_is_told_as_in_the_modelled_plane(kinds, relay):
+    said, honest = told_by_all(kinds, receipt(relay)), receipt(relay)
+    word = tell(kinds, means().mind, honest.path[1:-1], 0.0)
+    expected = honest.outcome if word is Lie.TRUTH else WORDS.get(word, {}).get("outcome")
+    assert [one.outcome for one in said] == ([] if word is Lie.SILENCE else [expected])
+
+
+def told_by_all(kinds: tuple[str, ...], told_of: Receipt) -> tuple[Receipt, ...]:
+    """What is left of a receipt in a digest that passes all misbehaviours of a node, in order."""
+    left: tuple[Receipt, ...] = (told_of,)
+    for liar in interceptors(kinds, means(mint=None)):
+        left = told(liar, *left)
+    return left
 
 
 def test_a_liar_says_the_same_of_a_route_to_everybody():

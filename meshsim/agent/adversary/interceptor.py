@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from meshsim.agent.adversary.lies import Mind
@@ -52,6 +52,7 @@ class Means:
         rate: Made-up calls an hour at full strength.
         identities: Identities it makes up.
         factor: How many times better than they are its links are claimed.
+        before: Its kinds that have the word before the one that these means are for.
     """
 
     strength: float
@@ -65,6 +66,7 @@ class Means:
     rate: float = 12.0
     identities: int = 10
     factor: float = 10.0
+    before: tuple[str, ...] = ()
 
     @property
     def node(self) -> NodeId:
@@ -110,4 +112,5 @@ def interceptors(kinds: tuple[str, ...], means: Means) -> tuple[Interceptor, ...
         kinds: Names in `adversaries`.
         means: What it has at its disposal.
     """
-    return tuple(Timed(adversaries[kind](means), means.window) for kind in kinds)
+    own = [replace(means, before=kinds[:place]) for place in range(len(kinds))]
+    return tuple(Timed(adversaries[kind](each), means.window) for kind, each in zip(kinds, own, strict=True))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshsim.agent.adversary.interceptor import adversaries
-from meshsim.agent.adversary.lies import IDENTITIES, INVENTORS, LIARS, Lie, calls_due, lie, made_up, words
+from meshsim.agent.adversary.lies import IDENTITIES, INVENTORS, LIARS, Lie, calls_due, lie, made_up, tell, words
 from meshsim.agent.effects import Send
 from meshsim.agent.messages import RECEIPT_ENTRIES, CallEnd, Digest, Receipt, sign
 from meshsim.mesh.ids import CALL_ID_BYTES, CallId
@@ -69,8 +69,10 @@ class Liar:
         return [receipt for receipt in told if receipt is not None]
 
     def _word(self, receipt: Receipt) -> Receipt | None:
-        draw = self.means.stream.at(int.from_bytes(receipt.call[:4], "big"))
-        said = lie(self.kind, self.means.mind, receipt.path[1:-1], draw)
+        draw, relays = self.means.stream.at(int.from_bytes(receipt.call[:4], "big")), receipt.path[1:-1]
+        if tell(self.means.before, self.means.mind, relays, draw) is not Lie.TRUTH:
+            return receipt
+        said = lie(self.kind, self.means.mind, relays, draw)
         if said is Lie.SILENCE:
             return None
         if said is Lie.TRUTH:
