@@ -230,12 +230,12 @@ class Blame:
         whole = math.fsum(hazards) - math.log1p(-self.leak)
         return tuple(hazard / whole for hazard in hazards)
 
-    def learn(self, relays: Sequence[Hashable], failed: bool, now: float) -> None:  # noqa: FBT001 - an outcome
-        """Takes in a path's outcome; arguments as of `shares`."""
+    def learn(self, relays: Sequence[Hashable], failed: bool, now: float, weight: float = 1.0) -> None:  # noqa: FBT001 - an outcome
+        """Takes in a path's outcome, which counts so much; other arguments as of `shares`."""
         for relay, guilt in zip(relays, self.shares(relays, failed, now), strict=True):
             bad, good, at = self._evidence(relay, now)
             self._known.pop(relay, None)
-            self._known[relay] = (bad + guilt, good + 1.0 - guilt, at)
+            self._known[relay] = (bad + weight * guilt, good + weight * (1.0 - guilt), at)
         while len(self._known) > self.capacity:
             del self._known[next(iter(self._known))]
 

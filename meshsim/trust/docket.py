@@ -175,8 +175,8 @@ class Sharing(Protocol):
     def shares(self, relays: Sequence[Any], failed: bool, now: float) -> tuple[float, ...]:  # noqa: FBT001 - an outcome
         """Posterior share of guilt of each relay of a path with this outcome; the rest is nobody's."""
 
-    def learn(self, relays: Sequence[Any], failed: bool, now: float) -> None:  # noqa: FBT001 - an outcome
-        """Takes in a path's outcome."""
+    def learn(self, relays: Sequence[Any], failed: bool, now: float, weight: float) -> None:  # noqa: FBT001 - an outcome
+        """Takes in a path's outcome, which counts so much."""
 
 
 RouteKey = tuple[Any, int, tuple[Any, ...]]
@@ -398,17 +398,19 @@ class Docket(Generic[Node]):
         return _Finding(events, bool(accusing), weight, tuple(report.signer for report in speaking), graded)
 
     def _judge(self, relays: tuple[Node, ...], finding: _Finding, at: float) -> None:
-        for relay, share in zip(relays, self._shares(relays, finding, at), strict=True):
+        shares, whole = self._shares(relays, finding, at), 0.0
+        for relay, share in zip(relays, shares, strict=True):
             granted = self._granted(finding.raters, relay, share * finding.weight, at, failed=finding.failed)
+            whole += granted
             if granted > 0.0:
                 self._ready.append(Verdict(relay, finding.events, granted, finding.raters, finding.grade, at))
+        if self._guilt is not None and whole > 0.0:
+            # what is beyond a cap, or half believed, teaches no more than it weighs
+            self._guilt.learn(relays, finding.failed, at, whole / sum(shares))
 
     def _shares(self, relays: tuple[Node, ...], finding: _Finding, at: float) -> tuple[float, ...]:
-        if self._guilt is not None:
-            shares = self._guilt.shares(relays, finding.failed, at)
-            self._guilt.learn(relays, finding.failed, at)
-            if finding.failed:
-                return shares
+        if self._guilt is not None and finding.failed:
+            return self._guilt.shares(relays, finding.failed, at)
         return (1.0 / len(relays) if finding.failed else 1.0,) * len(relays)
 
     def _notice_silence(self, case: _Case) -> None:

@@ -152,7 +152,7 @@ def test_guilt_that_is_known_is_not_shared_evenly(made):
         def shares(self, relays: Any, failed: bool, now: float) -> tuple[float, ...]:  # noqa: FBT001 - the protocol's
             return (0.0, 1.0)
 
-        def learn(self, relays: Any, failed: bool, now: float) -> None:  # noqa: FBT001 - the protocol's
+        def learn(self, relays: Any, failed: bool, now: float, weight: float) -> None:  # noqa: FBT001 - the protocol's
             assert failed
 
     ledger, model, _ = made(None, Second())

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshsim.trust import Docket, EventKind, Outcome, Rules, Statement, Verdict
+from meshsim.trust.blame import PRIOR, Blame
 from meshsim.trust.conduct import grade, misconduct
 
 if TYPE_CHECKING:
@@ -115,13 +116,13 @@ class Fault:
     """Puts it all on the second relay."""
 
     def __init__(self) -> None:
-        self.learned: list[tuple[tuple[int, ...], bool]] = []
+        self.learned: list[tuple[tuple[int, ...], bool, float]] = []
 
     def shares(self, relays: Sequence[int], failed: bool, now: float) -> tuple[float, ...]:  # noqa: FBT001 - the Protocol's
         return tuple(float(place == 1) for place in range(len(relays)))
 
-    def learn(self, relays: Sequence[int], failed: bool, now: float) -> None:  # noqa: FBT001 - the Protocol's
-        self.learned.append((tuple(relays), failed))
+    def learn(self, relays: Sequence[int], failed: bool, now: float, weight: float) -> None:  # noqa: FBT001 - the Protocol's
+        self.learned.append((tuple(relays), failed, weight))
 
 
 def test_guilt_that_is_known_is_not_shared_evenly() -> None:
@@ -130,7 +131,25 @@ def test_guilt_that_is_known_is_not_shared_evenly() -> None:
     docket.merge(everybody(Outcome.DROPPED, LONG) + everybody(path=LONG, call=1), 0.0)
     weights = [(verdict.node, verdict.weight) for verdict in docket.settle(10.0)]
     assert weights == [(S, 1.0), (R, 1.0), (S, 1.0)]
-    assert guilt.learned == [((R, S), True), ((R, S), False)]
+    assert guilt.learned == [((R, S), True, 1.0), ((R, S), False, 1.0)]
+
+
+def test_guilt_is_learned_by_what_words_weigh_and_no_further_than_caps_let_them() -> None:
+    guilt = Fault()
+    docket: Docket[int] = Docket(Rules(pair_cap=1.0), guilt)
+    for call in range(50):
+        docket.add(told(A, Outcome.DROPPED, call=call, path=(A, R, S, 100 + call)), 0.0)
+    docket.settle(10.0)
+    assert [weight for _, _, weight in guilt.learned] == pytest.approx([0.4, 0.4, 0.2])
+
+
+def test_a_lone_liar_lays_no_guilt_on_a_relay_by_numbers() -> None:
+    guilt = Blame()
+    docket: Docket[int] = Docket(guilt=guilt)
+    for call in range(400):
+        docket.add(told(A, Outcome.DROPPED, call=call, path=(A, R, 100 + call)), 0.0)
+    docket.settle(10.0)
+    assert guilt.rate(R, 10.0) < (PRIOR[0] + Rules().pair_cap) / (sum(PRIOR) + Rules().pair_cap)
 
 
 # Receipts kept back ---------------------------------------------------------------------------------------------------
