@@ -219,8 +219,6 @@ def test_who_withholds_leaves_its_own_receipts_out_and_passes_others_on():
 
 
 @pytest.mark.parametrize("kinds", [*permutations(LIARS, 2), LIARS, LIARS[::-1]])
-    "kinds", [*permutations(LIARS, 2), *permutations(("bad_mouthing", "withholding", "collusion"))]
-)
 @pytest.mark.parametrize("relay", [FRIEND, OTHER])
 def test_of_several_lies_the_first_is_told_as_in_the_modelled_plane(kinds, relay):
     said, honest = told_by_all(kinds, receipt(relay)), receipt(relay)
