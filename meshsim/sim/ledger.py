@@ -108,7 +108,7 @@ class Ledger:
         words: Words | None = None,
         guilt: Sharing | None = None,
     ) -> None:
-        self._model, self._nodes, self._recorder, self._words = model, nodes, recorder, words
+        self._model, self._nodes, self._recorder, self._words, self._guilt = model, nodes, recorder, words, guilt
         self._docket: Docket[int] = Docket(replace(AgentConfig().rules, open_routes=_MANY, pairs=_MANY), guilt)
         self._moved: dict[int, EventKind] = {}
         self._minimum: float = getattr(model, "minimum", 0.0)
@@ -132,6 +132,8 @@ class Ledger:
         """A node has come back under a new name: from the next digest on nothing is known of it."""
         self._take_in(now)
         self._model.forget(node)
+        if self._guilt is not None:
+            self._guilt.forget(node)
         self._moved.pop(node, None)
 
     def denounce(self, nodes: Iterable[int], t: float) -> None:

@@ -178,6 +178,9 @@ class Sharing(Protocol):
     def learn(self, relays: Sequence[Any], failed: bool, now: float, weight: float) -> None:  # noqa: FBT001 - an outcome
         """Takes in a path's outcome, which counts so much."""
 
+    def forget(self, relay: Any) -> None:
+        """Drops what was learned of a relay."""
+
 
 RouteKey = tuple[Any, int, tuple[Any, ...]]
 """Call, attempt and path: whoever is on the path knows the first two, so a statement of a made-up path must not stand

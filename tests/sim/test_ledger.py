@@ -10,6 +10,7 @@ from meshsim.mesh.media import MediaType
 from meshsim.sim.ledger import NOTHING, Fact, Ledger
 from meshsim.sim.recorder import Recorder
 from meshsim.trust import EventKind, Outcome, models
+from meshsim.trust.blame import PRIOR, Blame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from meshsim.trust import Evidence, Statement
 
 NODES = 8
+START = PRIOR[0] / sum(PRIOR)
 PROMISE = (0.1, 0.002, 0.001)
 GOOD, LOSSY = (0.1, 0.002, 0.001), (0.1, 0.002, 0.1)
 
@@ -147,6 +149,16 @@ def test_a_node_that_comes_back_under_a_new_name_is_unknown(made):
     assert written(recorder) == 0
 
 
+def test_a_new_name_does_not_bear_the_guilt_of_the_old(made):
+    guilt = Blame()
+    ledger, _, _ = made(None, guilt)
+    ledger.hear(fact(outcome=Outcome.DROPPED, lived=NOTHING))
+    ledger.publish(20.0)
+    assert guilt.rate(1, 20.0) > START
+    ledger.renew(1, 20.0)
+    assert guilt.rate(1, 20.0) == pytest.approx(START)
+
+
 def test_guilt_that_is_known_is_not_shared_evenly(made):
     class Second:
         def shares(self, relays: Any, failed: bool, now: float) -> tuple[float, ...]:  # noqa: FBT001 - the protocol's
@@ -154,6 +166,9 @@ def test_guilt_that_is_known_is_not_shared_evenly(made):
 
         def learn(self, relays: Any, failed: bool, now: float, weight: float) -> None:  # noqa: FBT001 - the protocol's
             assert failed
+
+        def forget(self, relay: int) -> None:
+            raise AssertionError(relay)
 
     ledger, model, _ = made(None, Second())
     ledger.hear(fact(path=(0, 1, 2, 3), outcome=Outcome.DROPPED, lived=NOTHING))

@@ -124,6 +124,9 @@ class Fault:
     def learn(self, relays: Sequence[int], failed: bool, now: float, weight: float) -> None:  # noqa: FBT001 - the Protocol's
         self.learned.append((tuple(relays), failed, weight))
 
+    def forget(self, relay: int) -> None:
+        raise AssertionError(relay)
+
 
 def test_guilt_that_is_known_is_not_shared_evenly() -> None:
     guilt = Fault()
