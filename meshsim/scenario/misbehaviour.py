@@ -58,6 +58,7 @@ _COMMON = ("kind", "also", "share", "among", "domain", "strength", "strength_spr
 _WORDS = frozenset({"bad_mouthing", "ballot_stuffing", "withholding", "collusion", "camouflage", "report_spam"})
 _EVERYBODY = frozenset({"bad_mouthing", "collusion", "report_spam", "poisoning"})
 _FEW = 0.1
+_NAMELESS, _NAMED = "a hostile domain has a name", ["domain: <name>"]
 
 Among = Literal["relays", "peers", "all"]
 
@@ -132,7 +133,7 @@ class MisbehaviourConfig(Part):
         if self.until is not None and self.until <= self.since:
             raise refuse(f"it ends at {self.until:g} s, before it begins at {self.since:g} s")
         if "hostile_domain" in self.kinds and not self.domain:
-            raise refuse("a hostile domain has a name", allowed=["domain: <name>"])
+            raise refuse(_NAMELESS, allowed=_NAMED)
         if all(kind in USES for kind in self.kinds):
             usable = (*_COMMON, *dict.fromkeys(option for kind in self.kinds for option in USES[kind]))
             for option, said in sorted(type(self).model_fields.items()):
@@ -149,26 +150,31 @@ def check(scenario: Scenario) -> None:
         PydanticCustomError: With the place.
     """
     entries, domains = scenario.misbehaviour, scenario.federation.names
-    total = sum(entry.share for entry in entries if not entry.domain)
-    if total > 1 + SHARE_TOLERANCE:
-        raise refuse(f"the shares of misbehaving nodes sum to {total:g}, more than 1", at=("misbehaviour",))
+    for group in ("relays", "peers"):
+        total = sum(entry.share for entry in entries if not entry.domain and entry.drawn_among in (group, "all"))
+        if total > 1 + SHARE_TOLERANCE:
+            problem = f"the shares of misbehaving nodes sum to {total:g} among {group}, more than 1"
+            raise refuse(problem, at=("misbehaviour",))
     for i, entry in enumerate(entries):
         if entry.domain and entry.domain not in domains:
             problem, near = f"no domain {entry.domain!r} in this scenario", nearest(entry.domain, domains)
             raise refuse(problem, allowed=domains, near=near, at=("misbehaviour", i, "domain"))
         _check_plane(scenario, entry.kinds, ("misbehaviour", i, "kind" if entry.kind in _WORLDLY else "also"))
-        _check_packets(scenario, entry, ("misbehaviour", i))
+        _check_packets(scenario, entry.kinds, ("misbehaviour", i), timed=entry.since > 0.0 or entry.until is not None)
     for i, node in enumerate(scenario.nodes.named):
-        _check_plane(scenario, (node.behaviour,), ("nodes", "named", i, "behaviour"))
+        at, kinds = ("nodes", "named", i, "behaviour"), (node.behaviour,)
+        _check_plane(scenario, kinds, at)
+        _check_packets(scenario, kinds, at)
+        if node.behaviour == "hostile_domain" and not node.domain:
+            raise refuse(_NAMELESS, allowed=_NAMED, at=at)
 
 
 _CHANGING = frozenset({"selective", "on_off", "milking", "whitewashing", "hostile_domain"})
 
 
-def _check_packets(scenario: Scenario, entry: MisbehaviourConfig, at: tuple[str | int, ...]) -> None:
+def _check_packets(scenario: Scenario, kinds: Sequence[str], at: tuple[str | int, ...], *, timed: bool = False) -> None:
     """A link between packets drops one share of all of them for good."""
-    timed = entry.since > 0.0 or entry.until is not None
-    if scenario.media.mode == "packet" and (timed or _CHANGING.intersection(entry.kinds)):
+    if scenario.media.mode == "packet" and (timed or _CHANGING.intersection(kinds)):
         raise refuse("what a node drops cannot change while media are packets", allowed=["media.mode: flow"], at=at)
 
 

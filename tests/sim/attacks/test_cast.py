@@ -144,3 +144,19 @@ def test_what_a_single_node_cannot_do_needs_the_modelled_control_plane():
         load("demo", ["misbehaviour=[{kind: whitewashing}]", "control.mode=agents"])
     with pytest.raises(ConfigError, match="cannot change while media are packets"):
         load("demo", ["misbehaviour=[{kind: on_off}]", "control.mode=modelled", "media.mode=packet"])
+
+
+def test_a_node_said_by_name_is_held_to_the_same_rules():
+    named = "nodes.named=[{name: mallory, role: relay, behaviour: %s}]"
+    with pytest.raises(ConfigError, match="cannot change while media are packets") as refused:
+        load("demo", [named % "on_off", "control.mode=modelled", "media.mode=packet"])
+    assert refused.value.key == "nodes.named.0.behaviour"
+    with pytest.raises(ConfigError, match="a hostile domain has a name"):
+        load("demo", [named % "hostile_domain", "control.mode=modelled"])
+
+
+def test_shares_are_of_those_among_whom_nodes_are_drawn():
+    relays = "{kind: gray_hole, share: 60%}"
+    load("demo", [f"misbehaviour=[{relays}, {{kind: bad_mouthing, among: peers, share: 60%}}]"])
+    with pytest.raises(ConfigError, match=r"sum to 1\.2 among relays, more than 1"):
+        load("demo", [f"misbehaviour=[{relays}, {{kind: bad_mouthing, share: 60%}}]"])
