@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,8 +78,11 @@ def replay_file(path: Path, at: float | None = None) -> dict[str, Any]:
         at: When the scores are taken, seconds of the node's clock; when everything is judged if None.
 
     Raises:
-        ConfigError: If the file cannot be read, is no journal, or asks for a model that is not there.
+        ConfigError: If the file cannot be read, is no journal, or asks for a model that is not there, or if `at` is no
+            instant of a clock.
     """
+    if at is not None and not 0.0 <= at < math.inf:
+        raise ConfigError(f"no instant of a node's clock: {at}", key="at")
     try:
         found = replay(records(path.read_bytes()), Ed25519Verifier(), at)
     except (OSError, RemoteProtocolError) as wrong:

@@ -103,6 +103,13 @@ def test_the_command_prints_the_scores_as_json(journal: Path) -> None:
     assert json.loads(earlier.output)["receipts"] == 0
 
 
+@pytest.mark.parametrize("at", ["nan", "inf", "-1"])
+def test_scores_are_of_an_instant_of_the_clock(journal: Path, at: str) -> None:
+    result = CliRunner().invoke(command, ["replay", str(journal), "--at", at, "--json"])
+    assert isinstance(result.exception, ConfigError)
+    assert "at: no instant" in str(result.exception)
+
+
 def test_what_is_no_journal_is_refused_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(bytes(9))
