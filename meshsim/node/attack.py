@@ -35,7 +35,7 @@ class AttackConfig:
         factor: How many times better than they are its links are claimed.
 
     Raises:
-        ConfigError: If a misbehaviour is unknown, or a node is no `did:key`.
+        ConfigError: If a misbehaviour is unknown, a node is no `did:key`, or a number is out of its range.
     """
 
     also: tuple[str, ...] = ()
@@ -55,7 +55,9 @@ class AttackConfig:
                 problem = f"unknown misbehaviour {name!r}"
                 raise ConfigError(problem, key="attack", allowed=list(adversaries), nearest=nearest(name, adversaries))
         nodes_of((*self.friends, *(self.targets or ())))
-        if not (self.period > 0.0 and 0.0 <= self.duty <= 1.0 and self.rate >= 0.0 and self.factor >= 1.0):
+        bounded = 0.0 < self.period < math.inf and 0.0 <= self.rate < math.inf and 1.0 <= self.factor < math.inf
+        timely = 0.0 <= self.since < (math.inf if self.until is None else self.until)
+        if not (bounded and timely and 0.0 <= self.duty <= 1.0 and self.identities >= 0):
             raise ConfigError(f"no attack goes like this: {self}", key="attack")
 
 

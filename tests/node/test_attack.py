@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from meshsim.agent.adversary import Timed
@@ -40,7 +42,19 @@ def test_friends_and_targets_are_named_by_their_keys():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"also": ("grey_hole",)}, {"friends": ("bob",)}, {"duty": 2.0}, {"period": 0.0}, {"factor": 0.5}]
+    "wrong",
+    [
+        {"also": ("grey_hole",)},
+        {"friends": ("bob",)},
+        {"duty": 2.0},
+        {"period": 0.0},
+        {"factor": 0.5},
+        {"rate": math.inf},
+        {"since": -1.0},
+        {"since": math.nan},
+        {"since": 20.0, "until": 10.0},
+        {"identities": -1},
+    ],
 )
 def test_an_attack_that_cannot_be_is_refused(wrong):
     with pytest.raises(ConfigError) as told:
