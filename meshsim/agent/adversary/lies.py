@@ -44,10 +44,11 @@ WORDS: Mapping[Lie, Mapping[str, Any]] = {
         "loss": 0.0,
         "jitter": 0.0,
         "jitter_ns": 0,
+        "jitter_seconds": 0.0,
     },
     Lie.SLANDER: {"outcome": Outcome.DROPPED, "mos": 1.0, "poor": True, "loss": 1.0},
 }
-"""What praise and slander say in place of the truth, by the names that receipts, statements and samples share."""
+"""What praise and slander say in place of the truth, by the names that receipts, statements, samples and rows have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from meshsim.sim.attacks import Claims, Reports, cast_villains
 from meshsim.sim.attacks.poison import Poison
 from meshsim.sim.attacks.reports import Spam
 from meshsim.sim.attacks.words import Words
+from meshsim.sim.recorder import CallRow
 from meshsim.sim.world import PathTruth
 from meshsim.testing.processes import BASE, merged
 from meshsim.trust import Docket, Outcome, Rules, Statement
@@ -182,3 +183,38 @@ def test_a_poisoner_writes_its_friends_good_and_others_bad():
     assert not poison.is_written_by(next(node for node in range(40) if node not in villain.mind.friends))
     none = Poison((replace(villain, mind=replace(villain.mind, strength=0.0)),), plan.seed)
     assert none.routes(villain.node, 1, paths, truth, 5.0).loss.tolist() == [0.02] * 3
+
+
+@pytest.mark.parametrize("praised", [True, False])
+def test_a_poisoner_tells_of_its_call_what_it_tells_of_the_calls_routes(praised):
+    plan = plan_of(kind="poisoning")
+    villain = cast_villains(plan)[0]
+    relay = next(n for n in range(40) if (n in villain.mind.friends) == praised and n not in (villain.node, 39))
+    path, poison = (villain.node, relay, 39), Poison((villain,), plan.seed)
+    true = CallRow(
+        call=1,
+        start=0.0,
+        end=9.0,
+        caller=villain.node,
+        callee=39,
+        media="audio",
+        policy="weighted",
+        path=path,
+        final_path=path,
+        ai_score=0.5,
+        confidence=0.5,
+        predicted_rtt_seconds=0.1,
+        outcome="completed",
+        reason="",
+        failovers=0,
+        rtt_seconds=0.1,
+        jitter_seconds=0.003,
+        loss=0.02,
+        mos=4.0,
+        poor=False,
+    )
+    one = np.ones(1)
+    truth = PathTruth(rtt=0.1 * one, jitter=0.003 * one, loss=0.02 * one, connected=one.astype(np.bool_))
+    told, routes = poison.call(true), poison.routes(villain.node, 1, [path], truth, 5.0)
+    assert (told.jitter_seconds, told.loss) == (routes.jitter[0], routes.loss[0])
+    assert (told.outcome, told.loss, told.poor) == (("completed", 0.0, False) if praised else ("dropped", 1.0, True))
