@@ -34,6 +34,9 @@ ALIKE = 0.5
 LEVELS = 20
 """Steps of a grade, unless said otherwise: parts of a few seconds in the calls that people make."""
 
+MOST_LEVELS = 100
+"""Steps of a grade at most: finer ones tell nothing, and take longer to design for."""
+
 STEP = 1.0 / 16.0
 """The lattice: weights are whole multiples of so many nats."""
 
@@ -116,7 +119,7 @@ def design(
     Args:
         normal: Share of failures before the change.
         changed: Share of failures after it, more than before.
-        levels: Steps of the grade; 1 for binary outcomes.
+        levels: Steps of the grade, at most `MOST_LEVELS`; 1 for binary outcomes.
         alike: See `grade_shares`.
         false_alarms: For each outcome before the change: the inverse of the mean run length without change.
 
@@ -126,7 +129,9 @@ def design(
     >>> design()
     Chart(weights=(33, -7), limit=117)
     """
-    if not (0.0 < normal < changed < 1.0 and levels >= 1 and 0.0 < alike < 1.0 and 0.0 < false_alarms < 1.0):
+    if not (
+        0.0 < normal < changed < 1.0 and 1 <= levels <= MOST_LEVELS and 0.0 < alike < 1.0 and 0.0 < false_alarms < 1.0
+    ):
         raise ValueError(f"no change to detect: {normal=}, {changed=}, {levels=}, {alike=}, {false_alarms=}")
     before = grade_shares(normal, levels, alike)
     ratio = np.log(grade_shares(changed, levels, alike) / before)

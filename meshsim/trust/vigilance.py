@@ -73,7 +73,7 @@ class Vigil:
         self.keep = keep
         self.grudge = grudge
         self._binary = design(normal=normal, changed=changed, false_alarms=false_alarms)
-        self._graded = design(normal=normal, changed=changed, false_alarms=false_alarms, levels=int(levels))
+        self._graded = design(normal=normal, changed=changed, false_alarms=false_alarms, levels=levels)
         # One sum may see both kinds of evidence: the higher limit keeps the false alarms of either.
         self._limit = max(self._binary.limit, self._graded.limit)
         self._state = np.zeros((9, 0))
@@ -194,6 +194,8 @@ class BetaCusum:
     ) -> None:
         if not minimum >= 0.0:
             raise ValueError(f"evidence is at least 0: {minimum=}")
+        if not float(levels).is_integer():
+            raise ValueError(f"levels are counted: {levels=}")
         self.vigil = Vigil(half_life=half_life, keep=keep, grudge=grudge, false_alarms=false_alarms, levels=int(levels))
         self.half_life = half_life * grudge  # of what is remembered longest
         self.minimum = minimum

@@ -138,6 +138,7 @@ def test_parts_that_are_less_alike_tell_more() -> None:
         {"changed": 1.0},
         {"normal": 0.4, "changed": 0.4},
         {"levels": 0},
+        {"levels": 101},
         {"alike": 0.0},
         {"alike": 1.0},
         {"false_alarms": 0.0},

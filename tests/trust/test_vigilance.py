@@ -214,6 +214,12 @@ def test_the_status_waits_for_the_minimum_of_evidence() -> None:
         BetaCusum(minimum=-1.0)
 
 
+@pytest.mark.parametrize("levels", [1.5, math.inf, math.nan, 1e9, 0.0])
+def test_levels_that_nobody_can_count_are_refused(levels: float) -> None:
+    with pytest.raises(ValueError, match="levels="):
+        BetaCusum(levels=levels)
+
+
 def test_parameters_reach_the_watch() -> None:
     model = make_model("beta-cusum", parameters={"keep": 0.3, "grudge": 5.0, "false_alarms": 1e-2, "levels": 4.0})
     assert isinstance(model, BetaCusum)
