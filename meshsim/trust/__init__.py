@@ -11,7 +11,7 @@ from meshsim.trust.beta import Beta
 from meshsim.trust.blame import Blame
 from meshsim.trust.conduct import misconduct
 from meshsim.trust.credibility import credibility
-from meshsim.trust.docket import Account, Docket, Outcome, Proof, Rules, Statement, Verdict
+from meshsim.trust.docket import Docket, Proof, Rules, Verdict
 from meshsim.trust.eigentrust import eigentrust
 from meshsim.trust.evidence import EventKind, Evidence, EvidenceColumns, Severity, events_from_outcome
 from meshsim.trust.gossipsub import GossipSub
@@ -19,6 +19,7 @@ from meshsim.trust.meritrank import meritrank
 from meshsim.trust.models import Reputation, ReputationModel, ReputationTable, make_model, models, observe_each
 from meshsim.trust.opinions import Edges, Opinions
 from meshsim.trust.peertrust import peertrust
+from meshsim.trust.statement import Account, Outcome, Statement
 from meshsim.trust.status import Status, status_of
 from meshsim.trust.subjective_logic import subjective_logic
 from meshsim.trust.sybilrank import sybilrank

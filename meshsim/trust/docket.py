@@ -21,87 +21,20 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from meshsim.trust.conduct import UNCALLED_FOR, grade
 from meshsim.trust.evidence import EventKind, events_from_outcome
+from meshsim.trust.statement import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from meshsim.trust.statement import Account
+
 Node = TypeVar("Node")
 """Nodes by any hashable name of which one is greater than the other: ids, or indices of a plan."""
-
-
-class Outcome(StrEnum):
-    """How one route of a call ended."""
-
-    COMPLETED = "completed"
-    DROPPED = "dropped"
-    TIMEOUT = "timeout"
-
-
-class Account(Protocol):
-    """What a node states of a route; `Statement` is one, an agent's signed receipt another. See there."""
-
-    @property
-    def call(self) -> Any: ...  # noqa: D102 - see `Statement`
-    @property
-    def attempt(self) -> int: ...  # noqa: D102 - see `Statement`
-    @property
-    def path(self) -> tuple[Any, ...]: ...  # noqa: D102 - see `Statement`
-    @property
-    def signer(self) -> Any: ...  # noqa: D102 - see `Statement`
-    @property
-    def outcome(self) -> Outcome: ...  # noqa: D102 - see `Statement`
-    @property
-    def mos(self) -> float: ...  # noqa: D102 - see `Statement`
-    @property
-    def poor(self) -> bool: ...  # noqa: D102 - see `Statement`
-    @property
-    def loss(self) -> float: ...  # noqa: D102 - see `Statement`
-    @property
-    def delay(self) -> float: ...  # noqa: D102 - see `Statement`
-    @property
-    def jitter(self) -> float: ...  # noqa: D102 - see `Statement`
-    @property
-    def carried(self) -> int: ...  # noqa: D102 - see `Statement`
-    @property
-    def at(self) -> float: ...  # noqa: D102 - see `Statement`
-
-
-class Statement(NamedTuple):
-    """How one route of a call went, in the words of one node of its path.
-
-    Attributes:
-        call: Which call.
-        attempt: Which of its routes.
-        path: The route's nodes, caller first.
-        signer: One of them.
-        outcome: How it ended.
-        mos: Mean opinion score, 1 when there were no media.
-        poor: Whether relays are to blame for its quality (`trust.conduct.misconduct`), or it failed.
-        loss: Probability.
-        delay: One-way, seconds.
-        jitter: Seconds.
-        carried: Media bytes that the signer sent or passed on.
-        at: When the route ended, seconds of the docket's clock.
-    """
-
-    call: Any
-    attempt: int
-    path: tuple[Any, ...]
-    signer: Any
-    outcome: Outcome
-    mos: float = 1.0
-    poor: bool = False
-    loss: float = 0.0
-    delay: float = 0.0
-    jitter: float = 0.0
-    carried: int = 0
-    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +162,7 @@ class Docket(Generic[Node]):
         disputed: Routes of which one end says that they failed, the other that they did not.
         proofs: Proofs of equivocation, the latest `judged_routes`.
 
+    >>> from meshsim.trust import Statement
     >>> docket = Docket(Rules(wait=5.0))
     >>> for signer in ("ann", "relay", "bob"):
     ...     docket.add(Statement("call", 0, ("ann", "relay", "bob"), signer, Outcome.COMPLETED), 0.0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from meshsim.agent.adversary.lies import INVENTORS, LIARS, Lie, calls_due, made_up, tell, words
 from meshsim.mesh.seeds import SeedTree
-from meshsim.trust.docket import Outcome, Statement
+from meshsim.trust.statement import Outcome, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
