@@ -28,7 +28,7 @@ VERBS = {
     "evaluate": "Hold a trained scorer to the goals of a suite.",
     "exp": "List and run experiments.",
     "models": "List, describe and verify trained scorers.",
-    "node": "Make a node's key, run one real node, place a call.",
+    "node": "Make a node's key, run one real node, place a call, replay what it was told of others.",
     "registry": "Serve the control plane's registry and rendezvous.",
     "run": "Simulate a scenario and write its trace.",
     "topo": "List and show topologies, and convert graph files.",

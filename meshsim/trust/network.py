@@ -53,10 +53,11 @@ class Web(NamedTuple):
     def trusted(self) -> NDArray[np.bool_]:
         """(N,) bool, where trust starts: the seeds, or everybody known where there are none.
 
-        An owner that praises nobody is no start by itself. It has seen a proof against somebody, which takes no trust
-        from anybody else: or one caught liar would make strangers of all.
+        An owner that praises nobody, while others do speak, is no start by itself. It has seen a proof against
+        somebody, which takes no trust from anybody else: or one caught liar would make strangers of all.
         """
-        vouches = self.seeds[1:].any() or (self.good[self.rater == 0] > 0.0).any()
+        own = self.rater == 0
+        vouches = self.seeds[1:].any() or (self.good[own] > 0.0).any() or own.all()
         return self.seeds if vouches else self.known
 
     @property
