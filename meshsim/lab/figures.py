@@ -41,8 +41,10 @@ POLICY_COLOURS = {
     "committed": "#6aa5e0",
     "oracle": GREEN,
 }
+MODEL_COLOURS = {"additive": RED, "beta": ORANGE, "credibility": BLUE, "beta-cusum": BLUE, "oracle": GREEN}
 BEHAVIOUR_COLOURS = {"honest": BLUE, "gray_hole": ORANGE, "black_hole": RED}
 _CURVES = (INK, BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
+_COLOURS = POLICY_COLOURS | MODEL_COLOURS
 _MANY = 100
 ROLE_COLOURS = (GREY, "#8fb8de", BLUE, "#173f6b")
 ROLE_SIZES = (16, 26, 44, 70)
@@ -88,9 +90,16 @@ class _Shown(Figure):
         return out.getvalue()
 
 
-def _canvas(width: float = 6.4, height: float = 3.4) -> tuple[Figure, Axes]:
+def canvas(width: float = 6.4, height: float = 3.4) -> tuple[Figure, Axes]:
+    """An empty figure of so many inches, and its one place to draw; within `house_style`."""
     figure = _Shown(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
+
+
+def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """The same with places side by side that share their axis of values."""
+    figure = _Shown(figsize=(2.2 + 2.3 * count, height), layout="constrained")
+    return figure, list(figure.subplots(1, count, sharey=True, squeeze=False)[0])
 
 
 def svg(figure: Figure) -> str:
@@ -114,7 +123,7 @@ def save(figure: Figure, path: Path) -> None:
 def poor_rates(rates: Mapping[str, Interval], *, title: str = "Poor calls, by policy") -> Figure:
     """Share of poor calls per policy with its 95 % interval, in the order given."""
     with house_style():
-        figure, axes = _canvas(6.4, 0.6 + 0.42 * len(rates))
+        figure, axes = canvas(6.4, 0.6 + 0.42 * len(rates))
         for row, (name, interval) in enumerate(rates.items()):
             colour = POLICY_COLOURS.get(name.split(" ")[0], INK)
             axes.plot([100 * interval.low, 100 * interval.high], [row, row], color=colour, lw=3, solid_capstyle="round")
@@ -139,7 +148,7 @@ def differences(
 ) -> Figure:
     """Paired differences with their intervals, one per row in the order given; grey where zero lies inside."""
     with house_style():
-        figure, axes = _canvas(7.2, 0.9 + 0.3 * len(gaps))
+        figure, axes = canvas(7.2, 0.9 + 0.3 * len(gaps))
         axes.axvline(0.0, color=INK, lw=1)
         for row, gap in enumerate(gaps.values()):
             colour = (BLUE if gap.high < 0 else ORANGE) if gap.excludes_zero else GREY
@@ -171,13 +180,13 @@ def bands(
         shaded: From, to, and what happens there.
     """
     with house_style():
-        figure, axes = _canvas(7.2, 3.4)
+        figure, axes = canvas(7.2, 3.4)
         x = np.asarray(at, dtype=np.float64)
         others = iter((RED, "#b8860b", "#4a9c9c", "#a05a7d", INK, "#6b8e23"))
         if shaded is not None:
             axes.axvspan(*shaded[:2], color=GRID, label=shaded[2], zorder=0)
         for name, values in per_seed.items():
-            colour = POLICY_COLOURS.get(name.split(" ")[0]) or next(others, MUTED)
+            colour = _COLOURS.get(name.split(" ")[0]) or next(others, MUTED)
             columns = np.asarray(values, dtype=np.float64).T
             mean, low, high = np.array([mean_interval(column[np.isfinite(column)]) for column in columns]).T
             axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
@@ -195,7 +204,7 @@ def reputation(trust: pd.DataFrame, behaviour: Sequence[str]) -> Figure:
         behaviour: True behaviour by node row.
     """
     with house_style():
-        figure, axes = _canvas(7.2, 3.4)
+        figure, axes = canvas(7.2, 3.4)
         lines = []
         for _, seen in trust.groupby(["node", "observer"]):
             node = int(seen["node"].iloc[0])
@@ -239,7 +248,7 @@ def network(
         label_all: Whether every node's name is written, not only those on a path.
     """
     with house_style():
-        figure, axes = _canvas(7.2, 3.9)
+        figure, axes = canvas(7.2, 3.9)
         _draw_underlay(axes, plan)
         nodes = plan.nodes
         for role in Role:
@@ -301,7 +310,7 @@ def _name_nodes(axes: Axes, plan: Plan) -> None:
 def training(history: Mapping[str, Sequence[float]]) -> Figure:
     """Losses by epoch: `train` and `validation`."""
     with house_style():
-        figure, axes = _canvas(6.4, 2.8)
+        figure, axes = canvas(6.4, 2.8)
         for name, colour in (("train", GREY), ("validation", BLUE)):
             values = list(history.get(name, ()))
             axes.plot(range(1, len(values) + 1), values, color=colour, lw=2, marker="o", ms=3, label=name)
@@ -314,7 +323,7 @@ def training(history: Mapping[str, Sequence[float]]) -> Figure:
 def calibration(predicted: Sequence[float], observed: Sequence[float], count: Sequence[int]) -> Figure:
     """Claimed against observed share of good candidates, by bin; the area of a dot is the number of candidates."""
     with house_style():
-        figure, axes = _canvas(3.8, 3.6)
+        figure, axes = canvas(3.8, 3.6)
         axes.plot([0, 100], [0, 100], color=MUTED, lw=1, ls="--")
         size = 15 + 220 * np.asarray(count, dtype=float) / max([1, *count])
         axes.scatter(100 * np.asarray(predicted), 100 * np.asarray(observed), s=size, color=BLUE, alpha=0.8)
@@ -337,7 +346,7 @@ def twin(labels: Sequence[str], simulated: Sequence[float], measured: Sequence[I
         measured: Mean and interval, seconds.
     """
     with house_style():
-        figure, axes = _canvas(6.4, 0.8 + 0.3 * len(labels))
+        figure, axes = canvas(6.4, 0.8 + 0.3 * len(labels))
         rows = np.arange(len(labels))
         axes.scatter(
             1e3 * np.asarray(simulated), rows - 0.12, color=GREY, marker="D", s=28, label="simulated", zorder=3
@@ -363,7 +372,7 @@ def packets(arrivals: Sequence[float], *, killed: float | None = None, resumed: 
         resumed: When packets came again, same clock.
     """
     with house_style():
-        figure, axes = _canvas(6.4, 2.4)
+        figure, axes = canvas(6.4, 2.4)
         last = max(arrivals, default=0.1)
         counts, edges = np.histogram(np.asarray(arrivals), bins=np.arange(0, last + 0.1, 0.1))
         axes.bar(edges[:-1], counts, width=0.09, align="edge", color=BLUE)
@@ -386,7 +395,7 @@ def packets(arrivals: Sequence[float], *, killed: float | None = None, resumed: 
 def rtt_distribution(calls: Mapping[str, ArrayLike]) -> Figure:
     """Cumulative distribution of round-trip times per policy; values in seconds."""
     with house_style():
-        figure, axes = _canvas(6.4, 3.0)
+        figure, axes = canvas(6.4, 3.0)
         for name, values in calls.items():
             ordered = np.sort(np.asarray(values))
             share = np.arange(1, len(ordered) + 1) / max(1, len(ordered))
@@ -409,7 +418,7 @@ def topology(graph: Topology, *, values: ArrayLike | None = None, label: str = "
         title: Above the picture, instead of the graph's name.
     """
     with house_style():
-        figure, axes = _canvas(7.2, 4.8)
+        figure, axes = canvas(7.2, 4.8)
         places, ends, link = lines_of(graph)
         told = np.nan_to_num(np.zeros(len(ends)) if values is None else np.asarray(values, dtype=np.float64)[link])
         plain = (told <= 0.0) & (values is not None or not _is_measured(graph))
@@ -473,7 +482,7 @@ def survival(lengths: Mapping[str, ArrayLike], *, xlabel: str, title: str) -> Fi
         title: Above the picture.
     """
     with house_style():
-        figure, axes = _canvas(6.4, 3.2)
+        figure, axes = canvas(6.4, 3.2)
         colours = dict(zip(dict.fromkeys(name.split(",")[0] for name in lengths), _CURVES, strict=False))
         for name, values in lengths.items():
             ordered = np.sort(np.asarray(values, dtype=np.float64)) / 3600.0
