@@ -42,7 +42,7 @@ RING = {
         ],
     },
     "calls": {"rate": 0, "listed": [{"at": 10, "caller": "@alice.aura", "callee": "@bob.aura", "duration": 80}]},
-    "routing": {"policy": "shortest", "candidates": 16, "fallbacks": 4},
+    "routing": {"policy": "shortest", "candidates": 16, "fallbacks": 8},
 }
 
 
