@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pytest
 
 
+@pytest.mark.full
 def test_samples_of_both_years_are_held_to_the_goals_of_their_year(tmp_path: Path, gnnet: Callable[..., Path]) -> None:
     gnnet(tmp_path / "2021" / "a", "2021")
     gnnet(tmp_path / "2022" / "b", "2022")
