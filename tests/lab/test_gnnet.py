@@ -3,13 +3,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from meshsim.lab import gnnet as lab
 from meshsim.lab.gnnet import compare
-
-if TYPE_CHECKING:
-    import pytest
 
 
 @pytest.mark.full
