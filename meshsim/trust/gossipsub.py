@@ -123,7 +123,7 @@ class _Kind(IntEnum):
     MISBEHAVED = 3
 
 
-_FRESH = (*(0.0 for _ in _Kind), 0.0, math.inf, -math.inf)  # of counters, of when they were last so, of relaying
+_FRESH = (*(0.0 for _ in _Kind), math.nan, math.inf, -math.inf)  # of counters, of when they were last so, of relaying
 
 
 def _kind(kind: EventKind, *, success: bool) -> _Kind:
@@ -172,9 +172,11 @@ class GossipSub:
         outcome = evidence.outcome
         if outcome is None:
             return
-        self._grow(node, evidence.t)
-        latest = max(float(self._at[node]), evidence.t)
-        kept = self._fading(latest - float(self._at[node]))
+        self._grow(node)
+        # A node never heard of has no time of its own: whenever others were heard of is no matter to it.
+        before = evidence.t if math.isnan(self._at[node]) else float(self._at[node])
+        latest = max(before, evidence.t)
+        kept = self._fading(latest - before)
         for counts in self._counts:
             counts[node] *= kept
         self._at[node] = latest
@@ -209,16 +211,17 @@ class GossipSub:
             column[node : node + 1] = fresh
         self._anchors.discard(node)
 
-    def _grow(self, node: int, t: float) -> None:
+    def _grow(self, node: int) -> None:
         self._counts = [grown(counts, node, 0.0) for counts in self._counts]
-        self._at = grown(self._at, node, t)
+        self._at = grown(self._at, node, math.nan)
         self._first, self._last = grown(self._first, node, math.inf), grown(self._last, node, -math.inf)
 
     def _fading(self, elapsed: float) -> float:
         return math.exp2(-elapsed / self.half_life)
 
     def _scored(self, here: slice, n: int, now: float, anchors: list[int]) -> ReputationTable:
-        kept = np.exp2(-np.maximum(now - padded(self._at[here], n, now), 0.0) / self.half_life)
+        at = padded(self._at[here], n, math.nan)
+        kept = np.exp2(-np.maximum(now - np.where(np.isnan(at), now, at), 0.0) / self.half_life)
         carried, dropped, invalid, misbehaved = (padded(counts[here], n, 0.0) * kept for counts in self._counts)
         first, last = padded(self._first[here], n, math.inf), padded(self._last[here], n, -math.inf)
         vouched = np.zeros(n)

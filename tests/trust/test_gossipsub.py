@@ -121,6 +121,29 @@ def test_time_between_the_first_and_the_last_call_carried_counts() -> None:
     assert model.score(0, 7200.0).mean == pytest.approx(float(reputation(np.array([3.0 + 2.0]))[0]), rel=1e-4)
 
 
+@pytest.mark.parametrize("node", [1, 7])
+@pytest.mark.parametrize("known", [None, 4])
+def test_when_others_were_first_seen_is_no_matter_to_a_node(node: int, known: int | None) -> None:
+    """In the order of arrival, another node is heard of first, but later in time."""
+    model, alone = GossipSub(half_life=3600.0), GossipSub(half_life=3600.0)
+    if known is not None:
+        model.observe(known, Evidence(kind=GOOD, node=known, t=7200.0))
+    for told in (model, alone):
+        for t in (0.0, 3600.0):
+            told.observe(node, Evidence(kind=GOOD, node=node, t=t, weight=10.0))
+    for now in (3600.0, 7200.0):
+        assert model.score(node, now) == alone.score(node, now)
+
+
+def test_a_node_that_was_forgotten_is_as_if_it_had_never_been_heard_of() -> None:
+    model, fresh = fed(GOOD, BAD, t=7200.0), GossipSub()
+    model.forget(0)
+    assert model.score(0, 0.0) == fresh.score(0, 0.0)
+    for told in (model, fresh):
+        told.observe(0, Evidence(kind=GOOD, node=0, t=3600.0))
+    assert model.score(0, 7200.0) == fresh.score(0, 7200.0)
+
+
 def test_a_verified_node_has_the_applications_score_until_it_is_forgotten() -> None:
     model = fed()
     model.anchor(3)
