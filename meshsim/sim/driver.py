@@ -284,11 +284,12 @@ class SimDriver:
             signer=self._signers[i],
             mint=mint,
             friends=frozenset(self._ids[friend] for friend in villain.mind.friends),
+            tunnel=frozenset({self._ids[villain.tunnel]}),
             targets=None if against is None else frozenset(self._ids[node] for node in against),
             window=villain.window,
             cycle=villain.cycle,
             rate=villain.rate,
-            identities=len(villain.identities),
+            identities=villain.sybils,
             factor=villain.factor,
         )
         return interceptors(villain.kinds, means)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.sim.attacks.conduct import AIMED, ALWAYS
+from meshsim.sim.attacks.conduct import DROPPING
 from meshsim.trust import Reputation, ReputationTable, Status
 
 if TYPE_CHECKING:
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from meshsim.sim.attacks import Villain
     from meshsim.sim.world import World
     from meshsim.trust import Evidence, EvidenceColumns
-
-DROPPING = ALWAYS | AIMED | {"on_off", "milking"}
-"""Kinds of misbehaviour that spoil calls, at some time or for somebody."""
 
 DROPS = 0.02
 """Strength from which on a relay counts as bad: honest nodes may fail so often."""

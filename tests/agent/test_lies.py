@@ -72,8 +72,8 @@ def at(mono: float) -> Instant:
 def means(strength: float = 1.0, **more: Any) -> Means:
     friends = frozenset({IDS[FRIEND]})
     stream = SeedTree(2).stream("lies")
-    own = {"mint": HashMint(b"me", SECRET)} | more
-    return Means(strength=strength, stream=stream, signer=SIGNERS[ME], friends=friends, **own)
+    own = {"mint": HashMint(b"me", SECRET), "friends": friends} | more
+    return Means(strength=strength, stream=stream, signer=SIGNERS[ME], **own)
 
 
 def receipt(relay: int, outcome: Outcome = Outcome.COMPLETED, *, signer: int = ME, call: int = 1) -> Receipt:
@@ -303,6 +303,12 @@ def test_a_wormhole_claims_its_link_all_but_instant_even_where_there_is_none():
     assert said[IDS[FRIEND]].delay_ns < 1_000_000
     near = LinkEntry(IDS[FRIEND], 40_000_000, 4_000_000, 0.02, 1e7)
     assert claimed(only("wormhole"), statement(near))[IDS[FRIEND]].delay_ns < 1_000_000
+
+
+def test_a_wormhole_leads_to_its_other_end_alone_however_many_friends_its_ends_have():
+    friends = frozenset({IDS[FRIEND], IDS[OTHER]})
+    said = claimed(only("wormhole", friends=friends, tunnel=frozenset({IDS[OTHER]})), statement())
+    assert set(said) == {IDS[OTHER]}
 
 
 def test_a_full_statement_has_no_room_for_a_wormhole():

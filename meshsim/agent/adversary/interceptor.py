@@ -46,6 +46,7 @@ class Means:
         signer: Its key: what it alters of its own words it signs anew.
         mint: Where made-up identities come from; None for none.
         friends: Its accomplices, itself among them.
+        tunnel: To whom it claims a wormhole; None for all its friends.
         targets: Whom it is against; None for all who are no friends.
         window: When it misbehaves at all.
         cycle: Of a node that is bad now and then.
@@ -60,6 +61,7 @@ class Means:
     signer: Signer
     mint: Mint | None = None
     friends: frozenset[NodeId] = frozenset()
+    tunnel: frozenset[NodeId] | None = None
     targets: frozenset[NodeId] | None = None
     window: Window = field(default_factory=Window)
     cycle: Cycle = field(default_factory=Cycle)

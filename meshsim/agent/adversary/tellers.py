@@ -42,7 +42,8 @@ def lying_metrics(means: Means, links: tuple[LinkEntry, ...]) -> tuple[LinkEntry
 def wormhole(means: Means, links: tuple[LinkEntry, ...]) -> tuple[LinkEntry, ...]:
     """The link to an accomplice is claimed to be all but instant, whether it is there or not."""
     known = {link.to: link for link in links}
-    for friend in sorted(means.friends - {means.node}):
+    ends = means.friends if means.tunnel is None else means.tunnel
+    for friend in sorted(ends - {means.node}):
         link = known.get(friend)
         if link is not None:
             delay = tunnelled(to_seconds(link.delay_ns), means.strength)

@@ -106,9 +106,17 @@ class Attacks:
         spoilt = known.status in _BAD or known.mean < self._world.plan.scenario.routing.trust_floor
         rested = now - self._renewed.get(node, villain.window.since) >= villain.period
         if villain.does("whitewashing") and spoilt and rested:
-            self._renewed[node] = now
-            self._book.renew(node, now)
-            self._recorder.event(now, "rejoin", node=node, detail="under a new name")
+            self._rejoin(node)
+
+    def _rejoin(self, node: int) -> None:
+        """A node leaves its name behind; if it cashed in the old one, it has to be trusted under the new one first."""
+        now = self._env.now
+        self._renewed[node] = now
+        self._book.renew(node, now)
+        self._recorder.event(now, "rejoin", node=node, detail="under a new name")
+        if node in self._cashing:
+            self._cashing.remove(node)
+            self._turn(node)
 
     def _schedule(self, node: int) -> None:
         at = next_turn(self._villains[node], self._env.now)

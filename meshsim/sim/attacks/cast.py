@@ -31,24 +31,28 @@ class Villain:
         node: Its number.
         kinds: What it does.
         mind: Its strength, whom it wants to look good, and whom it is against.
+        tunnel: The other end of its wormhole; itself if it has none.
         window: When it misbehaves at all.
         cycle: When an on-off node is bad.
         period: Seconds from one rejoining to the next at the earliest.
         rate: Made-up calls, or reports, an hour at full strength.
         factor: How many times better than they are its links are claimed.
-        identities: Numbers of the identities it makes up.
+        identities: Numbers of the identities it makes up; several kinds share them.
+        sybils: How many of them are Sybils.
         tricked: Honest nodes that sign good words for these.
     """
 
     node: int
     kinds: tuple[str, ...]
     mind: Mind[int]
+    tunnel: int
     window: Window
     cycle: Cycle
     period: float
     rate: float
     factor: float
     identities: tuple[int, ...]
+    sybils: int
     tricked: tuple[int, ...]
 
     @property
@@ -60,6 +64,10 @@ class Villain:
         """Whether it does this."""
         return kind in self.kinds
 
+    def made_up_for(self, kind: str) -> tuple[int, ...]:
+        """The identities that take part in what it makes up as one of `INVENTORS`."""
+        return self.identities[: self.sybils if kind == "sybil" else IDENTITIES[kind]]
+
 
 def cast_villains(plan: Plan) -> tuple[Villain, ...]:
     """The nodes of `plan` that misbehave, in order."""
@@ -70,27 +78,30 @@ def cast_villains(plan: Plan) -> tuple[Villain, ...]:
     rivals = {name: _rivals(plan, name, ring, seeds) for name, ring in rings.items()}
     for i, part in parts.items():
         name = _ring_of(plan, i, part)
-        strength, friends = float(plan.nodes.strength[i]), _friends(i, part, rings[name], tunnels[name])
         identities = tuple(range(first, first + _identities(part)))
+        strength, friends = float(plan.nodes.strength[i]), frozenset(rings[name])
         mind = Mind(strength=strength, friends=friends, targets=_targets(part, rivals[name]))
-        villains.append(_villain(plan, i, part, mind, identities, seeds))
+        villains.append(_villain(plan, i, part, mind, tunnels[name].get(i, i), identities))
         first += len(identities)
     return tuple(villains)
 
 
 def _villain(
-    plan: Plan, node: int, part: MisbehaviourConfig, mind: Mind[int], identities: tuple[int, ...], seeds: SeedTree
+    plan: Plan, node: int, part: MisbehaviourConfig, mind: Mind[int], tunnel: int, identities: tuple[int, ...]
 ) -> Villain:
+    seeds = SeedTree(plan.seed)
     return Villain(
         node=node,
         kinds=(*part.kinds, "collusion") if "hostile_domain" in part.kinds else part.kinds,
         mind=mind,
+        tunnel=tunnel,
         window=Window(since=part.since, until=math.inf if part.until is None else part.until),
         cycle=Cycle(period=part.period, duty=part.duty, phase=seeds.stream("attack.phase").at(node)),
         period=part.period,
         rate=part.rate,
         factor=part.factor,
         identities=identities,
+        sybils=part.sybils if "sybil" in part.kinds else 0,
         tricked=_tricked(plan, node, part, seeds),
     )
 
@@ -119,13 +130,6 @@ def _rings(plan: Plan, parts: dict[int, MisbehaviourConfig]) -> dict[str, tuple[
     for name in [name for name in rings if name.startswith("domain ")]:
         rings[name] = [i for i, domain in enumerate(plan.nodes.domains) if f"domain {domain}" == name]
     return {name: tuple(members) for name, members in rings.items()}
-
-
-def _friends(node: int, part: MisbehaviourConfig, ring: tuple[int, ...], tunnels: dict[int, int]) -> frozenset[int]:
-    """A node and its accomplices: the whole ring, or the other end of its wormhole."""
-    if "wormhole" not in part.kinds:
-        return frozenset(ring)
-    return frozenset({node, tunnels.get(node, node)})
 
 
 def _tunnels(plan: Plan, ring: tuple[int, ...], parts: dict[int, MisbehaviourConfig]) -> dict[int, int]:

@@ -63,7 +63,7 @@ def _tunnel(
     villain: Villain, by: NDArray[np.int32], other: NDArray[np.int32], delay: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Delays, those of the link to the other end of a wormhole shortened."""
-    short, ends = delay.copy(), np.isin(other, sorted(villain.mind.friends))
-    for row in np.flatnonzero((by == villain.node) & ends).tolist():
+    short = delay.copy()
+    for row in np.flatnonzero((by == villain.node) & (other == villain.tunnel)).tolist():
         short[row] = tunnelled(float(delay[row]), villain.strength)
     return short

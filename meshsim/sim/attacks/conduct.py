@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from meshsim.sim.attacks.cast import Villain
     from meshsim.sim.resources import Paths
 
-ALWAYS = frozenset({"black_hole", "gray_hole", "whitewashing"})
+ALWAYS = frozenset({"black_hole", "gray_hole"})
 """The kinds that drop media of all calls at all times."""
+
+AT_TIMES = frozenset({"on_off", "milking"})
+"""The kinds that drop media of all calls at some times."""
 
 AIMED = frozenset({"selective", "hostile_domain"})
 """The kinds that drop media of some people's calls."""
+
+DROPPING = ALWAYS | AT_TIMES | AIMED | {"whitewashing"}
+"""The kinds that spoil calls, at some time or for somebody."""
 
 
 def share_dropped(villain: Villain, now: float, *, cashes_in: bool = False) -> float:
@@ -34,7 +40,13 @@ def share_dropped(villain: Villain, now: float, *, cashes_in: bool = False) -> f
         return 0.0
     turned = villain.does("on_off") and villain.cycle.is_bad(now)
     exits = villain.does("milking") and cashes_in
-    return villain.strength if turned or exits or ALWAYS.intersection(villain.kinds) else 0.0
+    return villain.strength if turned or exits or _always_drops(villain.kinds) else 0.0
+
+
+def _always_drops(kinds: tuple[str, ...]) -> bool:
+    """Whether a node drops at all times; one that rejoins does, unless another kind says when, or whose calls."""
+    dropping = DROPPING.intersection(kinds)
+    return bool(ALWAYS & dropping) or dropping == {"whitewashing"}
 
 
 def next_turn(villain: Villain, now: float) -> float:

@@ -68,26 +68,27 @@ class Words:
         seconds = min(now, villain.window.until) - villain.window.since
         friends, stream = sorted(villain.mind.friends), self._seeds.stream("attack.invent", villain.node)
         for place, kind in enumerate(kind for kind in villain.kinds if kind in INVENTORS):
-            due = calls_due(kind, villain.rate * villain.strength, len(villain.identities), seconds)
+            identities = villain.made_up_for(kind)
+            due = calls_due(kind, villain.rate * villain.strength, len(identities), seconds)
             first = self._made.get((villain.node, kind), 0)
             draws = stream.uniform(first, max(0, due - first)).tolist()
             for number, draw in enumerate(draws, first):
                 own = number * _WAYS + place * 2
-                path = made_up(kind, villain.node, friends, villain.identities, draw)
+                path = made_up(kind, villain.node, friends, identities, draw)
                 if path:
                     yield own, path
-                if kind == "sybil" and villain.tricked and number % len(villain.identities) < len(villain.tricked):
-                    yield own + 1, _tricked(villain, number, draw)
+                if kind == "sybil" and villain.tricked and number % len(identities) < len(villain.tricked):
+                    yield own + 1, _tricked(villain, identities, number, draw)
             self._made[villain.node, kind] = max(due, first)
 
 
 _WAYS = 2 * len(INVENTORS)
 
 
-def _tricked(villain: Villain, number: int, draw: float) -> tuple[int, ...]:
+def _tricked(villain: Villain, identities: tuple[int, ...], number: int, draw: float) -> tuple[int, ...]:
     """A call over an attack edge: an honest node was served well by a made-up one, so that it says so."""
-    honest = villain.tricked[number % len(villain.identities)]
-    served = villain.identities[int(draw * len(villain.identities))]
+    honest = villain.tricked[number % len(identities)]
+    served = identities[int(draw * len(identities))]
     return (honest, served, villain.node)
 
 

@@ -93,19 +93,37 @@ def test_made_up_identities_are_numbers_beyond_the_nodes_and_nobody_shares_one()
     assert made_up == list(range(40, 40 + len(made_up)))
     assert {len(villain.identities) for villain in cast if villain.does("sybil")} == {7}
     assert {len(villain.identities) for villain in cast if not villain.does("sybil")} == {2}
+    assert all(villain.made_up_for(villain.kinds[0]) == villain.identities for villain in cast)
     bad = {villain.node for villain in cast}
     assert all(len(set(villain.tricked) - bad) == 3 for villain in cast if villain.does("sybil"))
+
+
+@pytest.mark.parametrize(("sybils", "made"), [(0, 2), (1, 2), (7, 7)])
+def test_kinds_beside_each_other_each_have_their_own_number_of_identities(sybils: int, made: int):
+    cast = cast_of({"kind": "self_dealing", "also": ["sybil"], "share": 0.3, "sybils": sybils})
+    assert {len(villain.identities) for villain in cast} == {made}
+    assert {len(villain.made_up_for("sybil")) for villain in cast} == {sybils}
+    assert {len(villain.made_up_for("self_dealing")) for villain in cast} == {2}
 
 
 def test_the_ends_of_a_wormhole_are_pairs_that_keep_a_link_and_lie_far_apart():
     plan = plan_of({"kind": "wormhole", "share": 0.5})
     linked = set(zip(plan.links.src.tolist(), plan.links.dst.tolist(), strict=True))
-    pairs = {tuple(sorted(villain.mind.friends)) for villain in cast_villains(plan)}
+    pairs = {tuple(sorted({villain.node, villain.tunnel})) for villain in cast_villains(plan)}
     assert len(pairs) == 4
     assert all(pair in linked for pair in pairs if len(pair) == 2)
     nodes, ends = plan.nodes, np.array([pair for pair in pairs if len(pair) == 2]).T
     apart = geo.distance(*(column[end] for end in ends for column in (nodes.latitude, nodes.longitude)))
     assert apart.max() > 0.0
+
+
+def test_who_digs_a_wormhole_beside_colluding_has_its_whole_ring_for_friends():
+    cast = cast_of({"kind": "wormhole", "also": ["collusion"], "share": 0.4, "among": "relays"})
+    ring = frozenset(villain.node for villain in cast)
+    assert len(ring) > 2
+    assert {villain.mind.friends for villain in cast} == {ring}
+    assert any(villain.tunnel in ring - {villain.node} for villain in cast)
+    assert all(cast[i].tunnel == other.node for other in cast for i in range(len(cast)) if cast[i].node == other.tunnel)
 
 
 def test_a_hostile_domain_is_one_ring_that_lies_and_spoils_calls_of_others():

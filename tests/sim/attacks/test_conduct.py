@@ -85,6 +85,18 @@ def test_windows_and_cycles_say_when_a_hole_drops():
     assert [share_dropped(milking, 5.0, cashes_in=cashes) for cashes in (False, True)] == [0.0, 0.3]
 
 
+def test_who_rejoins_drops_always_unless_another_kind_says_when_or_whose_calls():
+    def dropped(kind: str, *also: str) -> list[float]:
+        villain = World(plan_of(kind=kind, also=also)).villains[0]
+        good = next(float(now) for now in range(700) if not villain.cycle.is_bad(now))
+        return [share_dropped(villain, good, cashes_in=cashes) for cashes in (False, True)]
+
+    assert dropped("whitewashing") == dropped("whitewashing", "bad_mouthing") == [0.3, 0.3]
+    assert dropped("gray_hole", "whitewashing", "milking") == [0.3, 0.3]
+    assert dropped("milking", "whitewashing") == dropped("whitewashing", "milking") == [0.0, 0.3]
+    assert dropped("on_off", "whitewashing") == dropped("selective", "whitewashing") == [0.0, 0.0]
+
+
 def test_calls_under_way_live_through_the_turn_of_their_relay(tmp_path: Path):
     late = plan_of(kind="gray_hole", since=60.0, strength=0.9)
     episode = begin(late, tmp_path / "run")

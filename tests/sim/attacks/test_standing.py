@@ -32,6 +32,9 @@ def episode_of(folder: Path, **entry: Any) -> Episode:
     return begin(compile_plan(Scenario.model_validate(said), 3), folder / "run")
 
 
+GOOD, BAD = EventKind.SUCCESSFUL_CALL, EventKind.CALL_DROPPED
+
+
 def let_know(episode: Episode, node: int, kind: EventKind, times: int) -> None:
     """Evidence on a node, as if it came from receipts."""
     for _ in range(times):
@@ -43,26 +46,37 @@ def test_a_milking_relay_turns_bad_once_it_is_trusted_and_stays_so(tmp_path: Pat
     nodes = [villain.node for villain in episode.world.villains]
     episode.advance(20.0)
     assert not episode.world.drop.any()
-    let_know(episode, nodes[0], EventKind.SUCCESSFUL_CALL, 300)
+    let_know(episode, nodes[0], GOOD, 300)
     episode.advance(30.0)
     assert episode.world.drop[nodes].tolist() == [0.4] + [0.0] * (len(nodes) - 1)
-    let_know(episode, nodes[0], EventKind.CALL_DROPPED, 1000)
+    let_know(episode, nodes[0], BAD, 1000)
     episode.advance(40.0)
     assert episode.world.drop[nodes[0]] == 0.4
+
+
+def test_who_milks_and_rejoins_serves_well_under_its_new_name_until_it_is_trusted_anew(tmp_path: Path):
+    episode = episode_of(tmp_path, kind="milking", also=["whitewashing"], strength=0.4, period=10.0)
+    node, drop = episode.world.villains[0].node, episode.world.drop
+    seen = []
+    for kind, times in ((GOOD, 300), (BAD, 1000), (GOOD, 300)):
+        let_know(episode, node, kind, times)
+        episode.advance(episode.env.now + 11.0)
+        seen.append(float(drop[node]))
+    assert seen == [0.4, 0.0, 0.4]
 
 
 def test_a_whitewasher_rejoins_under_a_new_name_when_its_own_is_spoilt_and_not_more_often_than_it_rests(tmp_path: Path):
     episode = episode_of(tmp_path, kind="whitewashing", strength=0.4, period=30.0)
     node = episode.world.villains[0].node
     episode.advance(20.0)
-    let_know(episode, node, EventKind.CALL_DROPPED, 100)
+    let_know(episode, node, BAD, 100)
     episode.advance(29.0)
     spoilt = episode.board._ledger.published(node)  # type: ignore[attr-defined]
     episode.advance(37.0)
     fresh = episode.board._ledger.published(node)  # type: ignore[attr-defined]
     assert spoilt.evidence > 50.0
     assert fresh.evidence < 5.0
-    let_know(episode, node, EventKind.CALL_DROPPED, 100)
+    let_know(episode, node, BAD, 100)
     episode.advance(59.0)
     trace = Trace(episode.finish().trace)
     events = trace.columns("events")
