@@ -12,10 +12,17 @@ from meshsim.lab.bench.trust_loop import MIXES, MODELS, ORACLE, VARIANTS, Lived,
 SHORT = ("nodes.count=120", "nodes.roles={relay: 15%}", "duration=4 min", "warmup=0 s", "calls.rate=1")
 
 
-def lived(model: str, success: float, seed: int) -> Lived:
+def lived(model: str, success: float, seed: int, known: float = 0.0) -> Lived:
     trial = Trial(model=model, attack="holes", misbehaviour="", seed=seed, out=Path())
     return Lived(
-        trial=trial, success=success, over_attackers=0.5, wronged=math.nan, fooled=0.0, seconds=600.0, first={}
+        trial=trial,
+        success=success,
+        over_attackers=0.5,
+        known=known,
+        wronged=known / 4.0,
+        fooled=0.0,
+        seconds=600.0,
+        first={},
     )
 
 
@@ -25,6 +32,11 @@ def test_rows_hold_the_mean_over_seeds_between_its_bounds_and_leave_out_what_was
     assert one["low"] <= 0.6 <= one["high"]
     assert other["low"] == other["high"] == 0.4
     assert math.isnan(one["wronged"])
+
+
+def test_honest_time_below_trusted_counts_by_the_time_of_which_enough_is_known() -> None:
+    (row,) = table_of([lived("beta", 0.5, 1, known=100.0), lived("beta", 0.5, 2, known=300.0), lived("beta", 0.5, 3)])
+    assert row["wronged"] == pytest.approx(0.25)
 
 
 def test_the_bootstrap_bounds_of_normal_values_are_where_theory_has_them() -> None:
@@ -57,5 +69,5 @@ def test_a_quick_loop_judges_every_model_under_every_attack() -> None:
     answer = run_loop(quick=True)
     rows = {(row["attack"], row["model"]) for row in answer["tables"]["loop"]}
     assert {(attack, model) for attack in MIXES for model in MODELS} <= rows
-    assert set(VARIANTS) <= {attack for attack, _ in rows}
-    assert len(answer["goals"]) == 8
+    assert {(variant.name, model) for variant in VARIANTS for model in variant.models} <= rows
+    assert len(answer["goals"]) == 9

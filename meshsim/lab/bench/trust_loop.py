@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,8 @@ class Lived:
         trial: Which.
         success: Share of the calls, asked for after the warm-up and over by the end, that were completed and not poor.
         over_attackers: Share of the relayed ones that went over a relay that spoils calls or lies.
-        wronged: Share of the honest relays with 300 outcomes or more that were not trusted at the end; NaN if none.
+        known: Seconds that honest relays lived after their 300th call, all together.
+        wronged: Seconds of these in which they were not trusted.
         fooled: Share of the spoilers that are trusted at the end.
         seconds: Length of the episode.
         first: Seconds until each honest relay that ever relayed a call first did.
@@ -136,6 +138,7 @@ class Lived:
     trial: Trial
     success: float
     over_attackers: float
+    known: float
     wronged: float
     fooled: float
     seconds: float
@@ -175,6 +178,14 @@ def live(trial: Trial) -> Lived:
     return measured(trial, episode)
 
 
+def live_and_forget(trial: Trial) -> Lived:
+    """Lives through one trial and removes its trace: hundreds of them would fill a disk."""
+    try:
+        return live(trial)
+    finally:
+        shutil.rmtree(trial.out, ignore_errors=True)
+
+
 def measured(trial: Trial, episode: Episode) -> Lived:
     """What is read off a finished episode."""
     calls = Trace(trial.out).columns("calls")
@@ -185,33 +196,50 @@ def measured(trial: Trial, episode: Episode) -> Lived:
     relays = [path[1:-1] for path, taken in zip(calls["final_path"], counted.tolist(), strict=True) if taken]
     relayed = [path for path in relays if len(path)]
     over = [not villains.isdisjoint(path) for path in relayed]
-    honest, bad = _trusted(trial, episode, villains)
+    known, wronged = _wronged(trial, episode, villains)
     return Lived(
         trial=trial,
         success=float(good[counted].mean()),
         over_attackers=float(np.mean(over)) if over else math.nan,
-        wronged=1.0 - honest,
-        fooled=bad,
+        known=known,
+        wronged=wronged,
+        fooled=_fooled(trial, episode),
         seconds=episode.plan.scenario.duration,
         first=_first(calls, villains),
     )
 
 
-def _trusted(trial: Trial, episode: Episode, villains: set[int]) -> tuple[float, float]:
-    """Share of honest relays with enough outcomes, and of the relays that spoil calls, that are trusted at the end."""
+def _wronged(trial: Trial, episode: Episode, villains: set[int]) -> tuple[float, float]:
+    """Seconds that honest relays live after their 300th call, and how many of these they are not trusted."""
     trust = Trace(trial.out).columns("trust")
-    relays = np.flatnonzero(episode.plan.nodes.max_calls > 0).tolist()
+    node, low = np.array(trust["node"]), np.array(trust["low"])
+    at, end = np.array(trust["time_ns"]) * 1e-9, episode.plan.scenario.duration
+    known = wronged = 0.0
+    for relay, since in _enough(trial).items():
+        if relay not in villains:
+            mine = node == relay
+            edges = np.clip(np.append(at[mine], end), since, end)
+            known += end - since
+            wronged += float(np.diff(edges)[low[mine] < _TRUSTED].sum())
+    return known, wronged
+
+
+def _enough(trial: Trial) -> dict[int, float]:
+    """When each relay that comes to `ENOUGH` calls does so, seconds."""
+    calls = Trace(trial.out).columns("calls")
+    carried: dict[int, list[float]] = {}
+    for path, end, outcome in zip(calls["final_path"], calls["end_ns"], calls["outcome"], strict=True):
+        for node in path[1:-1] if outcome != "running" else ():
+            carried.setdefault(int(node), []).append(float(end) * 1e-9)
+    return {node: sorted(ends)[ENOUGH - 1] for node, ends in sorted(carried.items()) if len(ends) >= ENOUGH}
+
+
+def _fooled(trial: Trial, episode: Episode) -> float:
+    """Share of the relays that spoil calls that are trusted at the end; NaN if there are none."""
+    trust = Trace(trial.out).columns("trust")
     last = dict(zip(trust["node"], trust["low"], strict=True))
-    seen = np.bincount(np.array(_carried(trial), dtype=np.int64), minlength=len(episode.plan.nodes))
-    honest = [last.get(n, 0.0) >= _TRUSTED for n in relays if n not in villains and seen[n] >= ENOUGH]
     bad = [last.get(n, 0.0) >= _TRUSTED for n in spoilers(episode.world.villains)]
-    return (float(np.mean(honest)) if honest else math.nan), (float(np.mean(bad)) if bad else math.nan)
-
-
-def _carried(trial: Trial) -> list[int]:
-    """The relays of every relayed call, one after the other."""
-    paths = Trace(trial.out).columns("calls")["final_path"]
-    return list(itertools.chain.from_iterable(path[1:-1] for path in paths))
+    return float(np.mean(bad)) if bad else math.nan
 
 
 def _first(calls: dict[str, Any], villains: set[int]) -> dict[int, float]:
@@ -237,38 +265,71 @@ def _mixes(seeds: Sequence[int], folder: Path, overrides: tuple[str, ...]) -> li
     ]
 
 
-VARIANTS = {
-    "10 sybils": "{kind: gray_hole, also: [sybil], share: 4%, strength: 60%, sybils: 5, edges: 2, among: relays}",
-    "10,000 sybils": "{kind: gray_hole, also: [sybil], share: 4%, strength: 60%, sybils: 5000, rate: 0.1, edges: 2, "
-    "among: relays}",
-    "open door": "",
-    "door ajar": "",
-    "true links": "{kind: lying_metrics, share: 20%, factor: 1, among: relays}",
-    "halved links": "{kind: lying_metrics, share: 20%, factor: 2, among: relays}",
-    "tenfold links": "{kind: lying_metrics, share: 20%, factor: 10, among: relays}",
-    "bad and honest about it": "{kind: gray_hole, share: 15%, strength: 60%, among: relays}",
-    "bad and rejoining": "{kind: whitewashing, share: 15%, strength: 60%, period: 5 min, among: relays}",
-}
-"""Pairs: an attack, and the same in another size or without the lie, under our model."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """An attack in one of several sizes, or without the lie, beside the mixes.
+
+    Attributes:
+        name: What it is called in the table.
+        misbehaviour: Entries of the scenario's `misbehaviour`.
+        models: Under which.
+        overrides: Further changes of the scene.
+        seeds: Most seeds that it is lived through.
+    """
+
+    name: str
+    misbehaviour: str
+    models: tuple[str, ...] = (OURS,)
+    overrides: tuple[str, ...] = ()
+    seeds: int = SEEDS
+
+
+_PRAISED = "kind: sybil, share: 22%, rate: 6, edges: 2, among: relays"
+_MILKING = "share: 15%, among: relays"
+_LYING = "{{kind: lying_metrics, share: 20%, factor: {}, among: relays}}"
+_HALF_THE_MIX = MIXED.replace("25%", "15%").replace("12%", "7%").replace("13%", "8%")
+
+VARIANTS = (
+    Variant(name="10 sybils", misbehaviour=f"{{{_PRAISED}, sybils: 1}}"),
+    Variant(name="10,000 sybils", misbehaviour=f"{{{_PRAISED}, sybils: 1000}}"),
+    Variant(name="open door", misbehaviour="", overrides=("trust.newcomers=1",)),
+    Variant(name="door ajar", misbehaviour=""),
+    Variant(name="true links", misbehaviour=_LYING.format(1)),
+    Variant(name="halved links", misbehaviour=_LYING.format(2)),
+    Variant(name="tenfold links", misbehaviour=_LYING.format(10)),
+    Variant(name="behaving", misbehaviour=f"{{kind: milking, strength: 0.1%, {_MILKING}}}"),
+    Variant(name="milking and staying", misbehaviour=f"{{kind: milking, strength: 60%, {_MILKING}}}"),
+    Variant(
+        name="milking and rejoining",
+        misbehaviour=f"{{kind: milking, also: [whitewashing], strength: 60%, period: 5 min, {_MILKING}}}",
+    ),
+    Variant(name="mixed, 30 % of the relays", misbehaviour=_HALF_THE_MIX, models=MODELS, seeds=5),
+    Variant(name="mixed, three hours", misbehaviour=MIXED, overrides=("duration=3 h",), seeds=5),
+)
+"""Well-behaved relays that 1 or 1,000 Sybils each praise; a fresh mesh behind a door; links said to be better than they
+are; relays that cash in a good name, with or without a new one after it. Most under our model alone."""
 
 
 def _variants(seeds: Sequence[int], folder: Path, overrides: tuple[str, ...]) -> list[Trial]:
+    """Trials of the variants; `overrides`, those of a quick run, come last."""
     return [
         Trial(
-            model=OURS,
-            attack=attack,
-            misbehaviour=said,
+            model=model,
+            attack=variant.name,
+            misbehaviour=variant.misbehaviour,
             seed=seed,
-            out=folder / f"{number}-{seed}",
-            overrides=(*overrides, "trust.newcomers=1") if attack == "open door" else overrides,
+            out=folder / f"{number}-{model}-{seed}",
+            overrides=(*variant.overrides, *overrides),
         )
-        for seed, (number, (attack, said)) in itertools.product(seeds, enumerate(VARIANTS.items()))
+        for number, variant in enumerate(VARIANTS)
+        for seed in seeds[: variant.seeds]
+        for model in variant.models
     ]
 
 
 def _all(trials: Sequence[Trial]) -> Iterator[Lived]:
     with workers() as pool:
-        yield from pool.map(live, trials)
+        yield from pool.map(live_and_forget, trials)
 
 
 def table_of(lived: Sequence[Lived]) -> list[dict[str, Any]]:
@@ -286,7 +347,9 @@ def table_of(lived: Sequence[Lived]) -> list[dict[str, Any]]:
                 "success": float(success.mean()),
                 "low": low,
                 "high": high,
-                **{name: _mean(some, name) for name in ("over_attackers", "wronged", "fooled")},
+                "over_attackers": _mean(some, "over_attackers"),
+                "wronged": _share_wronged(some),
+                "fooled": _mean(some, "fooled"),
             }
         )
     return rows
@@ -298,6 +361,12 @@ def bounds(values: NDArray[np.float64]) -> tuple[float, float]:
     means = values[(picks * len(values)).astype(np.int64)].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
+
+
+def _share_wronged(lived: Sequence[Lived]) -> float:
+    """Share of the time of honest relays of whom enough is known that they are not trusted; NaN if there are none."""
+    known = sum(one.known for one in lived)
+    return sum(one.wronged for one in lived) / known if known else math.nan
 
 
 def _mean(lived: Sequence[Lived], name: str) -> float:
@@ -319,21 +388,32 @@ def _goals(lived: Sequence[Lived]) -> list[dict[str, Any]]:
     claims = ("true links", "halved links", "tenfold links")
     true, halved, tenth = (_series(lived, name, OURS, "over_attackers") for name in claims)
     gained = np.maximum(halved, tenth) / np.maximum(true, 1e-9)
-    stays, rejoins = (
-        _series(lived, name, OURS, "over_attackers") for name in ("bad and honest about it", "bad and rejoining")
+    behaves, stays, rejoins = (
+        _series(lived, name, OURS, "over_attackers")
+        for name in ("behaving", "milking and staying", "milking and rejoining")
     )
-    wronged = np.concatenate([_series(lived, attack, OURS, "wronged") for attack in MIXES])
-    wronged = wronged[~np.isnan(wronged)]
     return [
         judge("loop_success_of_oracle", bounds(ours / oracle)[0], ">=", 0.97),
         judge("loop_points_over_additive", 100.0 * bounds(ours - base)[0], ">=", 25.0),
-        judge("loop_honest_below_trusted", bounds(wronged)[1] if len(wronged) else math.nan, "<=", 0.005),
+        judge("loop_honest_below_trusted", _worst_wronged(lived), "<=", 0.005),
         judge("loop_on_off_trusted", bounds(_series(lived, "on-off", OURS, "fooled"))[1], "<=", 0.0),
         judge("loop_sybil_share_difference", bounds(np.abs(many - few))[1], "<=", 0.05),
         judge("loop_lying_metrics_gain", bounds(gained)[1], "<=", 1.33),
-        judge("loop_rejoining_gain", bounds(rejoins - stays)[0], "<=", 0.0),
+        judge("loop_rejoining_over_behaving", bounds(rejoins - behaves)[1], "<=", 0.0),
+        judge("loop_rejoining_over_staying", bounds(rejoins - stays)[1], "<=", 0.0),
         judge("loop_newcomer_hours", _hours_outside(lived), "<=", 24.0),
     ]
+
+
+def _worst_wronged(lived: Sequence[Lived]) -> float:
+    """The upper 95 % bootstrap bound of the share of time in which honest relays are wronged, all attacks together."""
+    ours = [one for one in lived if one.trial.model == OURS]
+    known, wronged = (np.array([getattr(one, name) for one in ours]) for name in ("known", "wronged"))
+    picks = SeedTree(0).stream("trust.loop.wronged").uniform(0, _RESAMPLES * len(ours)).reshape(_RESAMPLES, len(ours))
+    drawn = (picks * len(ours)).astype(np.int64)
+    lived_through = known[drawn].sum(axis=1)
+    shares = wronged[drawn].sum(axis=1)[lived_through > 0.0] / lived_through[lived_through > 0.0]
+    return float(np.quantile(shares, 0.975)) if len(shares) else math.nan
 
 
 def _hours_outside(lived: Sequence[Lived]) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 
 from meshsim.agent.adversary.lies import Lie, Mind, lie
 from meshsim.lab.bench import answer
+from meshsim.lab.episodes import workers
 from meshsim.lab.goals import judge
 from meshsim.lab.progress import bar
 from meshsim.mesh.seeds import SeedTree
@@ -22,7 +23,7 @@ from meshsim.trust import EvidenceColumns, models
 from meshsim.trust.beta import beta_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,11 +45,12 @@ ATTACKS = ("bad_mouthing", "ballot_stuffing", "collusion", "camouflage", "withho
 
 _GRAY = 0.5  # share of the coalition
 _PRAISE_BY_A_SYBIL = 5
-SEEDS = range(100, 105)
-"""Of the meshes; the model was made on others, and these have moved one number of it, the share of the careless."""
+SEEDS = range(200, 220)
+"""Of the meshes that goals are judged by: nobody looked at them while the model was made."""
 
 _PARTS = ("attack", "liars", "gray", "compromised", "sybils")
 _RESAMPLES = 2000
+_MANY = 30
 _SPAN = 60.0  # seconds in which everything happens, so that nothing is forgotten
 
 
@@ -102,6 +104,10 @@ class Mesh:
     liar: NDArray[np.bool_]
     gray: NDArray[np.bool_]
     anchors: NDArray[np.int64]
+
+
+Case = tuple[tuple[str, ...], Setting, int]
+"""Judges, what the mesh goes through, and its seed."""
 
 
 def make_mesh(setting: Setting, seed: int) -> Mesh:
@@ -198,7 +204,7 @@ def auc(score: NDArray[np.float64], bad: NDArray[np.bool_], honest: NDArray[np.b
     return float(above.sum() / (2.0 * len(low) * len(high)))
 
 
-def lower_bound(values: Sequence[float]) -> float:
+def lower_bound(values: Sequence[float] | NDArray[np.float64]) -> float:
     """The lower end of the 95 % bootstrap interval of a mean."""
     count = len(values)
     draws = SeedTree(0).stream("trust.static.bootstrap").uniform(0, _RESAMPLES * count)
@@ -210,7 +216,7 @@ def run_static(*, quick: bool = False, progress: bool = False) -> dict[str, Any]
     """Lets every model of the registry judge every attack.
 
     Args:
-        quick: 400 nodes and two seeds in place of 1,000 and five: whether everything runs; the goals are for more.
+        quick: 400 nodes and two seeds in place of 1,000 and 20: whether everything runs; the goals are for more.
         progress: Whether to show a bar where somebody watches.
 
     Returns:
@@ -237,25 +243,43 @@ def static_rows(
         seeds: One mesh each.
         progress: Whether to show a bar where somebody watches.
     """
-    judges = [*models, ORACLE] if names is None else list(names)
-    rows = []
-    with bar("settings", shown=progress) as advance:
-        for number, setting in enumerate(settings):
-            sized = replace(setting, nodes=nodes)
-            meshes = [make_mesh(sized, seed) for seed in seeds]
-            rows += [_row(name, sized, meshes) for name in judges]
-            advance((number + 1) / len(settings))
-    return rows
+    judges = tuple([*models, ORACLE] if names is None else names)
+    sized = [replace(setting, nodes=nodes) for setting in settings]
+    cases = [(judges, setting, seed) for setting in sized for seed in seeds]
+    found = []
+    with bar("meshes", shown=progress) as advance:
+        for done, values in enumerate(_all(cases)):
+            found.append(values)
+            advance((done + 1) / len(cases))
+    by_setting = np.array(found).reshape(len(sized), len(seeds), len(judges))
+    return [
+        _row(name, setting, by_setting[i, :, k]) for i, setting in enumerate(sized) for k, name in enumerate(judges)
+    ]
 
 
-def _row(name: str, setting: Setting, meshes: Sequence[Mesh]) -> dict[str, Any]:
-    values = [auc(scores(name, mesh), mesh.gray, ~mesh.liar) for mesh in meshes]
+def _all(cases: Sequence[Case]) -> Iterator[list[float]]:
+    """What comes of each case, in order; many are worth other processes."""
+    if len(cases) < _MANY:
+        yield from map(_judged, cases)
+        return
+    with workers() as pool:
+        yield from pool.map(_judged, cases)
+
+
+def _judged(case: Case) -> list[float]:
+    """The AUC of each of some models in one mesh."""
+    judges, setting, seed = case
+    mesh = make_mesh(setting, seed)
+    return [auc(scores(name, mesh), mesh.gray, ~mesh.liar) for name in judges]
+
+
+def _row(name: str, setting: Setting, values: NDArray[np.float64]) -> dict[str, Any]:
     return {
         **{part: getattr(setting, part) for part in _PARTS},
         "nodes": setting.nodes,
         "model": name,
         "seeds": len(values),
-        "auc": float(np.mean(values)),
+        "auc": float(values.mean()),
         "low": lower_bound(values),
     }
 
