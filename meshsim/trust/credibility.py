@@ -247,7 +247,7 @@ def _words(web: Web, shared: tuple[NDArray[np.int64], NDArray[np.int64], NDArray
     others = said[web.rater] - count
     own = _clipped((failures[web.rater] - web.bad + _RATE_WORTH * _RATE) / (others + _RATE_WORTH), _FLOOR)
     careless = total(web.rater, _log_likelihood(web, own) / (1.0 + more / (said[web.rater] + 1.0)), n)
-    jury = web.trusted
+    jury = web.trusted | web.seeds
     by_jury, met = np.flatnonzero(jury[web.rater]), np.flatnonzero(jury[shared[0]])
     heard = Web(
         np.concatenate([web.rater[by_jury], shared[0][met]]),

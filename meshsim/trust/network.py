@@ -53,12 +53,16 @@ class Web(NamedTuple):
     def trusted(self) -> NDArray[np.bool_]:
         """(N,) bool, where trust starts: the seeds, or everybody known where there are none.
 
-        An owner that praises nobody, while others do speak, is no start by itself. It has seen a proof against
-        somebody, which takes no trust from anybody else: or one caught liar would make strangers of all.
+        An owner that praises nobody, while others do speak, is no start. It has seen a proof against somebody, which
+        takes no trust from anybody else: or one caught liar would make strangers of all. Nor is a proof an outcome that
+        the words of others could be measured by: those whom the caught one served well would seem to lie.
         """
         own = self.rater == 0
-        vouches = self.seeds[1:].any() or (self.good[own] > 0.0).any() or own.all()
-        return self.seeds if vouches else self.known
+        if (self.good[own] > 0.0).any() or own.all():
+            return self.seeds
+        verified = self.seeds.copy()
+        verified[0] = False
+        return verified if verified.any() else self.known
 
     @property
     def praise(self) -> NDArray[np.float64]:

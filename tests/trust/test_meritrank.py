@@ -35,7 +35,7 @@ def test_visits_are_those_of_infinitely_many_walks(pairs: set[tuple[int, int]], 
     weight = outward(web, web.praise)[0]
     step = np.zeros((7, 7))
     step[web.rater, web.node] = weight
-    exact = np.linalg.solve(np.eye(7) - (1.0 - alpha) * step.T, web.seeds / 2.0)
+    exact = np.linalg.solve(np.eye(7) - (1.0 - alpha) * step.T, web.trusted / web.trusted.sum())
     assert MeritRank(alpha=alpha).visits(web, weight) == pytest.approx(exact, abs=1e-7)
 
 

@@ -59,6 +59,17 @@ def test_the_owner_is_a_seed_only_if_it_saw_anything_itself() -> None:
     assert np.flatnonzero(model.web(0.0).seeds).tolist() == [0, 5]
 
 
+def test_an_owner_that_only_holds_proofs_is_no_start_whether_somebody_is_verified_or_not() -> None:
+    model = peertrust()
+    tell(model, 1, 2, good=3.0)
+    tell(model, -1, 3, bad=1.0)
+    assert np.flatnonzero(model.web(0.0).trusted).tolist() == [0, 2, 3, 4]
+    model.anchor(1)
+    assert np.flatnonzero(model.web(0.0).trusted).tolist() == [2]
+    tell(model, -1, 2, good=1.0)
+    assert np.flatnonzero(model.web(0.0).trusted).tolist() == [0, 2]
+
+
 def test_opinions_of_which_nothing_is_left_are_dropped() -> None:
     model = peertrust(half_life=1.0)
     tell(model, 1, 2, good=3.0)

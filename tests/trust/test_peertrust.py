@@ -55,6 +55,18 @@ def test_trust_is_the_average_of_outcomes_by_credibility() -> None:
     assert score.low == score.mean == score.high
 
 
+def test_a_proof_against_a_node_is_no_measure_of_those_whom_it_served_well() -> None:
+    model = peertrust()
+    model.anchor(7)
+    for rater in (7, 8, 9):
+        for node in (0, 1):
+            tell(model, rater, node, good=9.0, bad=1.0)
+    before = similarity(model.web(0.0))
+    tell(model, OWNER, 0, bad=50.0)
+    assert before[9:11].tolist() == [1.0, 1.0] == similarity(model.web(0.0))[9:11].tolist()
+    assert model.score(0, 0.0).mean == pytest.approx(scored(27.0, 53.0))
+
+
 def test_verified_nodes_are_believed_and_are_the_measure() -> None:
     model = peertrust()
     model.anchor(7)
