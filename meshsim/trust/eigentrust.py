@@ -45,7 +45,8 @@ class EigenTrust:
     def rate(self, web: Web) -> ReputationTable:
         """Scores by each node's share of trust."""
         start = web.trusted / max(1, int(web.trusted.sum()))
-        return shares_table(web, fair_shares(web, self.trust(web, web.praise, start)))
+        trust = self.trust(web, web.praise, start)
+        return shares_table(web, fair_shares(trust, spread(web, outward(web, web.praise)[0], trust)))
 
     def trust(self, web: Web, local: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
         """The global trust values t.

@@ -56,7 +56,8 @@ class MeritRank:
         weight = outward(web, web.praise)[0]
         visits = self.visits(web, weight)
         bridged = bridges(web, weight * visits[web.rater], self.threshold) != _NONE
-        return shares_table(web, fair_shares(web, np.where(bridged, 1.0 - self.beta, 1.0) * visits))
+        left = np.where(bridged, 1.0 - self.beta, 1.0)
+        return shares_table(web, fair_shares(left * visits, left * spread(web, weight, visits)))
 
     def visits(self, web: Web, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """Expected visits (N,) of one walk that begins at a random seed and goes from i to j with `weight` (E,)."""

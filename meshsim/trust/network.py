@@ -187,10 +187,19 @@ def shares_table(web: Web, share: NDArray[np.float64]) -> ReputationTable:
     return ReputationTable(mean, mean.copy(), mean.copy(), evidence)
 
 
-def fair_shares(web: Web, trust: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Trust (N,) in units of what each known node would hold if all held the same; the owner is no node."""
-    held = float(trust[1:].sum())
-    return trust * (float(web.known[1:].sum()) / held) if held > 0.0 else np.zeros_like(trust)
+def fair_shares(trust: NDArray[np.float64], given: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Trust (N,) in units of what those hold, on average, to whom trust is given.
+
+    A mean over all who are known could be moved by anybody who makes nodes up: they hold little, so that all others
+    would seem to hold much. Weighed by what raters gave them, made-up nodes move it by no more than what they were
+    given, however many they are; nor does it matter who only rates, or how much trust seeds start with.
+
+    Args:
+        trust: (N,) what each holds, at least 0.
+        given: (N,) what of it raters gave, in any unit, at least 0.
+    """
+    fair = float((trust * given).sum())
+    return trust * (float(given.sum()) / fair) if fair > 0.0 else np.zeros_like(trust)
 
 
 def rates_table(good: NDArray[np.float64], bad: NDArray[np.float64]) -> ReputationTable:

@@ -16,7 +16,7 @@ import numpy as np
 
 from meshsim.trust.beta import DAY
 from meshsim.trust.models import models
-from meshsim.trust.network import Networked, Web, shares_table, total
+from meshsim.trust.network import Networked, Web, fair_shares, shares_table, total
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,8 +42,9 @@ class SybilRank:
             raise ValueError(f"not SybilRank: steps={self.steps!r}")
 
     def rate(self, web: Web) -> ReputationTable:
-        """Scores by trust over degree, in units of what it is everywhere once trust has spread evenly."""
-        return shares_table(web, self.ranks(web, web.praise, math.ceil(self.steps * math.log2(1 + web.known.sum()))))
+        """Scores by trust over degree, in units of what it is where trust has come to."""
+        ranks = self.ranks(web, web.praise, math.ceil(self.steps * math.log2(1 + web.known.sum())))
+        return shares_table(web, fair_shares(ranks, ranks * _both(web, web.praise, np.ones_like(ranks))))
 
     def ranks(self, web: Web, weight: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
         """Trust over degree after so many steps, on average of the last two.

@@ -39,10 +39,36 @@ def test_evidence_counts_by_the_trust_in_its_rater_and_a_seed_counts_whole() -> 
     assert shares_table(crowd, np.array([0.0, 0.25, 7.0, 0.0, 0.0])).evidence[3] == 1.0 + 0.25 * 4.0 + 4.0
 
 
-def test_fair_shares_average_one_over_known_nodes_and_leave_the_owner_out() -> None:
-    crowd = web([(0, 1, 1.0, 0.0), (0, 2, 1.0, 0.0)], 5, seeds=(0,))
-    assert fair_shares(crowd, np.array([0.7, 0.1, 0.2, 0.0, 0.0])).tolist()[1:3] == pytest.approx([2 / 3, 4 / 3])
-    assert fair_shares(crowd, np.zeros(5)).tolist() == [0.0] * 5
+def test_a_fair_share_is_what_those_hold_to_whom_trust_is_given() -> None:
+    """Of a start of .7 nothing was given; .1 and .2 hold on average 1/6, each unit that was given counting alike."""
+    trust, given = np.array([0.7, 0.1, 0.2, 0.0]), np.array([0.0, 0.1, 0.2, 0.0])
+    assert fair_shares(trust, given).tolist()[1:] == pytest.approx([0.6, 1.2, 0.0])
+    assert fair_shares(np.append(trust, np.zeros(1000)), np.append(given, np.zeros(1000)))[1] == pytest.approx(0.6)
+    assert fair_shares(trust, np.zeros(4)).tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize("name", ["eigentrust", "meritrank", "sybilrank"])
+@pytest.mark.parametrize("anchored", [True, False])
+@pytest.mark.parametrize("edges", [0, 2])
+def test_made_up_nodes_move_nobodys_score_by_how_many_they_are(name: str, anchored: bool, edges: int) -> None:  # noqa: FBT001 - a case
+    def scores(made_up: int) -> list[float]:
+        model = models[name]()
+        for node in range(12):
+            if anchored and node < 2:
+                model.anchor(node)
+            for step in (1, 3, 4):
+                tell(model, node, (node + step) % 12, good=20.0, bad=9.0 if (node + step) % 12 == 5 else 1.0)
+            tell(model, -1, node, good=2.0)
+        for k in range(made_up):
+            tell(model, 12 + k, 12 + (k + 1) % made_up, good=50.0)
+        for k in range(edges if made_up else 0):
+            tell(model, k, 12 + k, good=1.0)
+        return [float(score) for score in model.table(12, 0.0).mean]
+
+    few, many = scores(30), scores(600)
+    close = 1.5 if name == "sybilrank" else 0.1 if edges and not anchored else 0.01
+    assert many == pytest.approx(few, abs=close)
+    assert few == pytest.approx(scores(0), abs=close + edges)
 
 
 def test_eight_percent_failures_are_worth_70() -> None:
