@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from meshsim.agent.effects import Channel, Emit, Send
+from meshsim.agent.messages import Share  # noqa: TC001 - msgspec reads it where a node's file is read
 from meshsim.mesh.time import to_nanoseconds
 from meshsim.trust import Rules
 
@@ -63,6 +64,8 @@ class AgentConfig:
         silence_weight: Weight of a receipt kept back.
         pair_cap: Most praise, and most blame, that one pair of ends, or one end alone, can give one node within
             `receipt_lifetime`.
+        newcomers: Share of its calls that relays without a name may carry where enough others could; 1 lets them
+            carry any.
         logs_receipts: Whether every receipt taken in is emitted, for a log that can be replayed.
     """
 
@@ -92,6 +95,7 @@ class AgentConfig:
     one_sided_weight: float = 0.4
     silence_weight: float = 0.1
     pair_cap: float = 6.0
+    newcomers: Share = 1.0
     logs_receipts: bool = False
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from meshsim.agent.messages import ATTEMPTS
 from meshsim.agent.samples import RouteSample
 from meshsim.mesh.errors import NoRoute
+from meshsim.routing.constraints import lets_newcomers_in
 from meshsim.routing.policies import Outcome
 from meshsim.routing.request import RouteRequest
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 FLOW_BYTES = 7
 """Of a call's id, that tell it from others when paths are drawn by hashing."""
+
+DOORS = 1 << 48
+"""First of the draws by which calls are open to newcomers: so far from the agent's other draws that it shifts none."""
 
 
 class Router:
@@ -81,6 +85,7 @@ class Router:
             aic=call.request.aic,
             exclude=frozenset(call.failed),
             flow=int.from_bytes(call.id[:FLOW_BYTES], "big"),
+            newcomers=lets_newcomers_in(self._core.config.newcomers, self._core.stream, DOORS + call.token),
         )
         view = self._table.view(now)
         try:

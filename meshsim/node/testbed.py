@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -298,7 +298,7 @@ def _configure(
         misbehaviour=nodes.behaviour[row],
         strength=float(nodes.strength[row]),
         seed=bed.seed,
-        agent=bed.agent,
+        agent=replace(bed.agent, newcomers=bed.trust.newcomers),
         stdio=True,
     )
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from meshsim.mesh.ids import NodeId
+    from meshsim.mesh.seeds import Stream
     from meshsim.mesh.view import NetworkView, NodeBelief
     from meshsim.routing.candidates import Candidates
     from meshsim.routing.request import RouteRequest
@@ -95,6 +96,17 @@ class Feasibility:
         """Each reason with the number of paths it refuses, in order of first appearance."""
         number = Counter(reason for reason in self.reason if reason)
         return tuple(f"{reason} ({count} {'path' if count == 1 else 'paths'})" for reason, count in number.items())
+
+
+def lets_newcomers_in(share: float, doors: Stream, number: int) -> bool:
+    """Whether relays without a name may carry a call, of which that share is open to them (`RouteRequest.newcomers`).
+
+    Args:
+        share: Of the calls, 0 to 1; 1 draws nothing.
+        doors: Who asks draws from it.
+        number: Of the draw, one for each call: a call keeps its answer however often its route is sought.
+    """
+    return share >= 1.0 or doors.at(number) < share
 
 
 def relay_refusals(request: RouteRequest, view: NetworkView, limits: Limits) -> RelayRefusals:

@@ -14,6 +14,7 @@ import numpy as np
 
 from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
+from meshsim.routing.constraints import lets_newcomers_in
 from meshsim.routing.policies import Outcome
 from meshsim.routing.request import RouteRequest
 from meshsim.sim.choice import await_calls
@@ -199,8 +200,7 @@ class Asking:
 
     def _lets_in(self, number: int) -> bool:
         """Whether newcomers may relay a call."""
-        share = self._plan.scenario.trust.newcomers
-        return share >= 1.0 or self._doors.at(number) < share
+        return lets_newcomers_in(self._plan.scenario.trust.newcomers, self._doors, number)
 
     def _request(self, number: int, callee: int, dead: Iterable[int] = ()) -> RouteRequest:
         """What the engine is asked for one call."""

@@ -257,6 +257,7 @@ class SimDriver:
             digest_period=control.digest_period,
             keepalive=control.keepalive,
             max_nodes=control.area,
+            newcomers=self._plan.scenario.trust.newcomers,
             tells_trust=self._plan.scenario.record.trust,
         )
         return MeshAgent(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -46,8 +47,9 @@ from meshsim.identity import HashSigner, NodeRecord, sign_record
 from meshsim.mesh.errors import LocalProtocolError
 from meshsim.mesh.ids import AuraID, CallId, NodeId
 from meshsim.mesh.media import AicPolicy, MediaType
+from meshsim.routing.constraints import Limits
 from meshsim.testing.network import SECRET, UNIX, Network
-from meshsim.trust import Outcome
+from meshsim.trust import EventKind, Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -1117,3 +1119,67 @@ def test_a_neighbour_in_use_is_pinged_when_silent_and_not_while_it_is_heard(diam
     assert diamond["alice"].call_state(call) is CallState.ACTIVE
     pings = len(diamond.members["alice"].sent(Ping)) - before
     assert 20 <= pings <= 32  # two neighbours once a second, and hardly any beside; every beat would add twenty
+
+
+# Newcomers ------------------------------------------------------------------------------------------------------------
+
+
+def calls_at_a_door(make_diamond: Callable[..., Network], share: float, calls: int = 40) -> Network:
+    net = make_diamond()
+    alice = net["alice"]._core
+    alice.config = replace(alice.config, newcomers=share)
+    for _ in range(calls):
+        call = net.call("alice", "bob")
+        net.run(1.0)
+        net.hang_up("alice", call)
+    return net
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.4, 8, 24), (1.0, 40, 40)])
+def test_a_share_of_an_agents_calls_is_open_to_newcomers(
+    make_diamond: Callable[..., Network], share: float, least: int, most: int
+) -> None:
+    asked = calls_at_a_door(make_diamond, share).members["alice"].samples(RouteSample)
+    assert len(asked) == 40
+    assert least <= sum(sample.request.newcomers for sample in asked) <= most
+
+
+def test_a_call_keeps_its_answer_at_the_door_when_its_route_is_lost(make_diamond: Callable[..., Network]) -> None:
+    net = calls_at_a_door(make_diamond, 0.5, calls=0)
+    for _ in range(8):
+        net.call("alice", "bob")
+    net.run(1.0)
+    net.kill("r1")
+    net.run(5.0)
+    answers: dict[CallId, set[bool]] = {}
+    for sample in net.members["alice"].samples(RouteSample):
+        answers.setdefault(sample.call, set()).add(sample.request.newcomers)
+    assert sorted(len(said) for said in answers.values()) == [1] * 8
+    assert {answer for said in answers.values() for answer in said} == {False, True}
+
+
+def test_a_call_that_is_closed_to_newcomers_goes_over_a_relay_with_a_name(make_diamond: Callable[..., Network]) -> None:
+    net = calls_at_a_door(make_diamond, 0.0, calls=0)
+    alice = net["alice"]
+    alice._desk._router._engine.limits = Limits(established=1)
+    named = Verdict(net.node("r2"), (EventKind.SUCCESSFUL_CALL,), 25.0, (), 1.0, net.now)
+    alice._trust.observe(named, net.now)
+    alice._table.touch()
+    call = net.call("alice", "bob")
+    net.run(1.0)
+    assert net.names(setup_of(net).path) == ("alice", "r2", "bob")  # r1 is nearer
+    net.hang_up("alice", call)
+    net.kill("r2")
+    net.run(5.0)
+    net.call("alice", "bob")
+    net.run(1.0)
+    assert net.names(setup_of(net).path) == ("alice", "r1", "bob")  # rather a newcomer than no call
+
+
+def test_a_door_shifts_no_other_draw_of_an_agent(make_diamond: Callable[..., Network]) -> None:
+    def story(share: float) -> list[str]:
+        net = calls_at_a_door(make_diamond, share, calls=3)
+        log = [str(entry) for name in sorted(net.members) for entry in net.members[name].log]
+        return [entry for entry in log if "RouteSample" not in entry]
+
+    assert story(0.5) == story(1.0)

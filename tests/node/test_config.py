@@ -46,6 +46,7 @@ def test_a_file_says_what_it_says_and_defaults_fill_the_rest(tmp_path: Path) -> 
         ("role: relay", "misbehaviour: grey_hole", 4, "misbehaviour", "gray_hole"),
         ("heartbeat", "hartbeat", 8, "agent.hartbeat", "heartbeat"),
         ("heartbeat: 2.5", "heartbeat: soon", 8, "agent.heartbeat", None),
+        ("heartbeat: 2.5", "newcomers: 1.5", 8, "agent.newcomers", None),
         ("role: relay", "latitude: 120.5", 4, "latitude", None),
         ("role: relay", "emulator: here", 4, "emulator", None),
         ('"@alice.aura"', "alice", 1, "aura", None),

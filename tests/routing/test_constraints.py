@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from meshsim.mesh.ids import NodeId
 from meshsim.mesh.media import AicPolicy, MediaType
+from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import Nat, NetworkView, NodeEntry, Role, make_view
 from meshsim.routing import RouteRequest
 from meshsim.routing.candidates import candidates_of
-from meshsim.routing.constraints import Limits, apply, relay_refusals
+from meshsim.routing.constraints import Limits, apply, lets_newcomers_in, relay_refusals
 
 ALICE, BOB, RELAY, OTHER = (NodeId(bytes([i] * 32)) for i in range(4))
 REQUEST = RouteRequest(source=ALICE, destinations=(BOB,), media=MediaType.AUDIO)
@@ -149,3 +151,10 @@ def test_relays_that_may_not_relay_do_not_count_as_established() -> None:
     view = view_with(NEWCOMER)
     barred = replace(CLOSED, barred=(("of a rival", frozenset({OTHER})),))
     assert relay_refusals(barred, view, Limits(established=1)).ok.tolist() == [False, False, True, False]
+
+
+def test_a_share_of_the_calls_is_open_to_newcomers_each_by_its_own_draw() -> None:
+    doors = SeedTree(3).stream("doors")
+    opened = [[lets_newcomers_in(share, doors, number) for number in range(400)] for share in (0.0, 0.2, 0.5, 1.0)]
+    assert [sum(some) for some in opened] == pytest.approx([0, 80, 200, 400], abs=40)
+    assert all(wider >= narrower for some, more in pairwise(opened) for narrower, wider in zip(some, more, strict=True))
