@@ -1,6 +1,6 @@
 """Experiments: from `experiments/NN_question/experiment.yaml` to a table, verdicts, report. A run is an episode.
 
-What may be asked stands in `questions`, what is concluded in `contrasts`.
+What may be asked stands in `questions`, what is concluded in `answers`, and who does the runs, once each, in `batch`.
 """
 
 from __future__ import annotations
@@ -8,86 +8,120 @@ from __future__ import annotations
 import hashlib
 import itertools
 import shlex
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
+import pyarrow as pa
 
-from meshsim.lab import contrasts, episodes, figures, report
-from meshsim.lab.contrasts import CONFIDENCE, Cell, Pair, per_seed
+from meshsim.lab import answers, contrasts
+from meshsim.lab.batch import (
+    BatchError,
+    Job,
+    Record,
+    Settings,
+    Store,
+    chosen,
+    code_fingerprint,
+    hold,
+    holder,
+    key_of,
+    perform,
+    tables,
+)
+from meshsim.lab.batch.tables import Column
 from meshsim.lab.progress import bar
-from meshsim.lab.questions import FOLDER, Experiment, Found, Phase, list_experiments, load_experiment
-from meshsim.lab.run import make_folder, run
+from meshsim.lab.questions import FOLDER, Experiment, Found, list_experiments, load_experiment
+from meshsim.lab.trial import Trial
+from meshsim.lab.trial import perform as perform_trial
 from meshsim.measure.metrics import METRICS
-from meshsim.measure.stats import Interval, mean_interval
-from meshsim.mesh.errors import ConfigError, MeshSimError
+from meshsim.routing.artefact import MANIFEST, find_model
+from meshsim.routing.policies.learned import DEFAULT_MODEL, Learned
 from meshsim.scenario import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
 
-    from meshsim.lab.run import Result
+    import pandas as pd
 
-__all__ = ["EXECUTORS", "Experiment", "Found", "list_experiments", "load_experiment", "run_experiment", "table_sha256"]
+    from meshsim.scenario import Scenario
 
-EXECUTORS = ("serial", "processes")
-"""Who runs the episodes: this process one after the other, or two processes beside it. The table is the same."""
+__all__ = [
+    "Experiment",
+    "Found",
+    "examine",
+    "list_experiments",
+    "load_experiment",
+    "report_experiment",
+    "run_experiment",
+    "table_sha256",
+]
 
-_FIRST = "poor_call_rate"
-"""Drawn where the experiment names no metric to judge."""
+RUNS, SERIES, ATTEMPTS, REPORT, TRACES = "runs.parquet", "series.parquet", "attempts.parquet", "report.html", "traces"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """One episode to run, in whatever process.
-
-    Attributes:
-        scenario: A preset's name or a file.
-        cell: Variant and policy.
-        seed: Of the episode.
-        overrides: `key=value` each.
-        out: Folder of its trace.
-        phased: Every `metric@phase` to tell beside all metrics.
-        phases: By name.
-    """
-
-    scenario: str
-    cell: Cell
-    seed: int
-    overrides: tuple[str, ...]
-    out: Path
-    phased: tuple[str, ...]
-    phases: Mapping[str, Phase]
-
-    @property
-    def again(self) -> str:
-        """The command that repeats it."""
-        words = ["meshsim", "run", self.scenario, "--seed", str(self.seed), "--policy", self.cell[1]]
-        return shlex.join([*words, *(word for override in self.overrides for word in ("-o", override))])
+_KEYS = (
+    Column("variant", "", "which world", pa.string()),
+    Column("policy", "", "who chose the routes", pa.string()),
+    Column("seed", "1", "of the episode", pa.int64()),
+)
+_SERIES = ("poor_call_rate",)
 
 
 def table_sha256(table: pd.DataFrame) -> str:
     """Hash of the canonically sorted rows; metrics and keys only, so equal results are equal bytes."""
-    text = table.sort_values(_keys(table)).to_csv(index=False, float_format="%.17g", lineterminator="\n")
+    keys = [column.name for column in _KEYS if column.name in table.columns]
+    text = table.sort_values(keys).to_csv(index=False, float_format="%.17g", lineterminator="\n")
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _keys(table: pd.DataFrame) -> list[str]:
-    return [key for key in ("variant", "policy", "seed") if key in table.columns]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """An experiment with all its runs, and what of them is on the disk.
+
+    Attributes:
+        name: Slug of the experiment.
+        experiment: What it asks.
+        jobs: Every run, in order of the table.
+        store: Where they are kept.
+        records: Every attempt so far.
+        done: The finished record of each run that has one that counts, by key.
+        stale: Keys of runs that only other code has finished.
+    """
+
+    name: str
+    experiment: Experiment
+    jobs: tuple[Job, ...]
+    store: Store
+    records: tuple[Record, ...]
+    done: dict[str, Record]
+    stale: set[str]
+
+    @property
+    def missing(self) -> list[Job]:
+        """Runs that nobody has finished."""
+        return [job for job in self.jobs if job.key not in self.done]
 
 
 def run_experiment(
-    name: str, *, out: Path | None = None, executor: str = "serial", root: Path = FOLDER, progress: bool = True
+    name: str,
+    *,
+    out: Path | None = None,
+    settings: Settings | None = None,
+    allow_stale: bool = False,
+    keep_traces: bool = False,
+    root: Path = FOLDER,
+    progress: bool = True,
 ) -> dict[str, Any]:
-    """Runs every policy on every seed in every variant, and writes `table.parquet` and `report.html`.
+    """Runs every policy on every seed in every variant, and writes tables and `report.html`.
+
+    What was run before, by the same code, is not run again; what was killed goes on.
 
     Args:
         name: The slug.
-        out: A new folder for the results; by default `runs/experiment-<slug>`, made anew.
-        executor: One of `EXECUTORS`.
+        out: Folder of the results; by default `runs/experiment-<slug>`.
+        settings: Who does the runs, and what happens when one fails.
+        allow_stale: Whether results of other code count as done.
+        keep_traces: Whether the trace of every run is kept, below `traces/`.
         root: Where experiments live.
         progress: Whether a bar may show.
 
@@ -95,208 +129,236 @@ def run_experiment(
         What `meshsim exp run --json` prints: means, comparisons, verdicts, failures, `table_sha256`.
 
     Raises:
-        ConfigError: If the experiment, its scenario or the executor is wrong; nothing is written then.
+        ConfigError: If the experiment or its scenario is wrong; nothing is written then.
+        BatchError: If the folder is another's or in use, or the disk is full.
     """
-    if executor not in EXECUTORS:
-        raise ConfigError(f"unknown executor {executor!r}", allowed=EXECUTORS)
-    experiment, _ = load_experiment(name, root)
-    for variant in experiment.worlds:
-        load(experiment.scenario, (*experiment.overrides, *variant.overrides))
-    folder = out or Path("runs") / f"experiment-{name}"
-    if out is None:
-        shutil.rmtree(folder, ignore_errors=True)
-    elif out.exists():
-        raise ConfigError(f"{out} exists already; name a new folder", key="--out")
-    make_folder(folder)
-    with bar(f"experiment {name}", shown=progress) as advance:
-        rows, failures = _episodes(list(_runs(experiment, folder)), executor, advance)
-    columns = ["variant", "policy", "seed", "calls", *METRICS, *experiment.phased]
-    table = pd.DataFrame(rows, columns=columns).sort_values(["variant", "policy", "seed"], ignore_index=True)
-    written = table if experiment.variants else table.drop(columns="variant")
-    written.to_parquet(folder / "table.parquet", index=False)
-    judged = {} if failures else contrasts.judge(experiment, table)
-    verdicts = [] if failures else contrasts.verdicts(experiment, judged)
-    result = {
-        "experiment": name,
-        "question": experiment.question,
-        "tables": {"means over seeds": _means(experiment, table), _title(judged): contrasts.rows(judged)},
-        "runs": len(rows),
-        "failures": failures,
-        "verdicts": [text for _, text in verdicts],
-        "table": str(folder / "table.parquet"),
-        "table_sha256": table_sha256(written),
-        "report": str(folder / "report.html"),
+    settings = settings or Settings()
+    experiment, name, folder = _asked(name, out, root)
+    trials = list(_trials(experiment, folder / TRACES if keep_traces else None))
+    store = Store(folder, f"experiment {name}")
+    with hold(folder):
+        store.tidy()
+        batch = _batch(name, experiment, trials, store, allow_stale=allow_stale)
+        cached = len(batch.done)
+        try:
+            failed = _perform(batch, settings, shown=progress)
+        except BaseException as error:
+            error.add_note(f"what was done is kept; go on with: meshsim exp resume {name}{_said(out)}")
+            raise
+        finally:
+            store.compact()
+        batch = _batch(name, experiment, trials, store, allow_stale=allow_stale)
+        return _conclude(batch, failed) | {"cached": cached}
+
+
+def report_experiment(name: str, *, out: Path | None = None, root: Path = FOLDER) -> dict[str, Any]:
+    """Writes tables and report anew from what has been run, by whatever code; runs nothing.
+
+    Raises:
+        BatchError: If nothing has been run yet.
+    """
+    experiment, name, folder = _asked(name, out, root)
+    store = _existing(name, folder)
+    with hold(folder):
+        return _conclude(_batch(name, experiment, list(_trials(experiment, None)), store, allow_stale=True), [])
+
+
+def examine(name: str, *, out: Path | None = None, root: Path = FOLDER, fresh: bool = False) -> dict[str, Any]:
+    """How far an experiment is: runs done, stale, failed and missing, damage, who is at it, how long the rest takes.
+
+    Args:
+        name: The slug.
+        out: Folder of the results.
+        root: Where experiments live.
+        fresh: Whether a folder that is not there is an empty one (`--dry-run`) and no mistake.
+
+    Raises:
+        BatchError: If nothing has been run yet, or the folder is another's.
+    """
+    experiment, name, folder = _asked(name, out, root)
+    trials = list(_trials(experiment, None))
+    if fresh and not folder.exists():
+        return _told(len(trials), None)
+    batch = _batch(name, experiment, trials, _existing(name, folder), allow_stale=False)
+    return _told(len(trials), batch)
+
+
+def _told(runs: int, batch: Batch | None) -> dict[str, Any]:
+    if batch is None:
+        return {"runs": runs, "done": 0, "stale": 0, "failed": 0, "missing": runs, "seconds_left": None, "damages": []}
+    took = [record.seconds for record in batch.records if record.is_final]
+    missing = len(batch.missing)
+    tried = {record.key for record in batch.records if not record.is_final}
+    return {
+        "runs": runs,
+        "done": runs - missing,
+        "stale": len(batch.stale & {job.key for job in batch.jobs}),
+        "failed": len(tried - set(batch.done)),
+        "missing": missing,
+        "seconds_left": missing * sum(took) / len(took) if took else None,
+        "damages": [str(damage) for damage in batch.store.damages],
+        "in_use_by": holder(batch.store.folder),
     }
-    _report(experiment, table, judged, verdicts, result, folder)
-    return result
+
+
+def _asked(name: str, out: Path | None, root: Path) -> tuple[Experiment, str, Path]:
+    """The experiment, its slug, and the folder of its results."""
+    experiment, found = load_experiment(name, root)
+    return experiment, found.slug, out or Path("runs") / f"experiment-{found.slug}"
+
+
+def _existing(name: str, folder: Path) -> Store:
+    if not folder.exists():
+        raise BatchError(
+            f"{folder} is not there: nothing of {name} has been run yet; begin with: meshsim exp run {name}"
+        )
+    return Store(folder, f"experiment {name}")
+
+
+def _said(out: Path | None) -> str:
+    return "" if out is None else f" --out {shlex.quote(str(out))}"
 
 
 # Runs -----------------------------------------------------------------------------------------------------------------
 
 
-def _runs(experiment: Experiment, folder: Path) -> Iterator[_Run]:
-    for variant, policy, seed in itertools.product(experiment.worlds, experiment.policies, experiment.seeds):
-        yield _Run(
-            scenario=experiment.scenario,
-            cell=(variant.name, policy),
-            seed=seed,
-            overrides=(*experiment.overrides, *variant.overrides),
-            out=folder / "runs" / "-".join(part for part in (variant.name, policy, f"seed{seed}") if part),
-            phased=experiment.phased,
-            phases={phase.name: phase for phase in experiment.phases},
-        )
+def _trials(experiment: Experiment, traces: Path | None) -> Iterator[Job]:
+    """Every run, by variant, policy and seed.
+
+    Raises:
+        ConfigError: If a scenario does not hold.
+    """
+    series = tuple(dict.fromkeys(name for name in (*_SERIES, *experiment.metrics) if "@" not in name))
+    phases = tuple((phase.name, phase.start, phase.end) for phase in experiment.phases)
+    for variant in sorted(experiment.worlds, key=lambda variant: variant.name):
+        overrides = (*experiment.overrides, *variant.overrides)
+        scenario = load(experiment.scenario, overrides)
+        for policy, seed in itertools.product(sorted(experiment.policies), sorted(experiment.seeds)):
+            label = "-".join(part for part in (variant.name, policy, f"seed{seed}") if part)
+            trial = Trial(
+                scenario=scenario,
+                seed=seed,
+                policy=policy,
+                phased=experiment.phased,
+                phases=phases,
+                series=series,
+                keep=None if traces is None else traces / label,
+            )
+            yield Job(
+                key=_key(trial, scenario),
+                cell={"variant": variant.name, "policy": policy, "seed": seed},
+                spec=trial,
+                again=_again(experiment.scenario, trial, overrides),
+                label=f"{contrasts.name((variant.name, policy))}, seed {seed}",
+            )
 
 
-def _episodes(
-    runs: list[_Run], executor: str, advance: Callable[[float], None]
-) -> tuple[list[dict[str, Any]], list[str]]:
-    rows, failures = [], []
-    for done, (row, failure) in enumerate(_performed(runs, executor), start=1):
-        advance(done / len(runs))
-        if failure:
-            failures.append(failure)
-        else:
-            rows.append(row)
-    return rows, failures
-
-
-def _performed(runs: list[_Run], executor: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """A row of the table, or why there is none, of each run in order."""
-    if executor == "serial":
-        yield from map(_perform, runs)
-        return
-    with episodes.workers() as pool:
-        yield from pool.map(_perform, runs)
-
-
-def _perform(one: _Run) -> tuple[dict[str, Any], str]:
-    variant, policy = one.cell
-    try:
-        result = run(one.scenario, seed=one.seed, overrides=one.overrides, policy=policy, out=one.out, progress=False)
-    except MeshSimError as error:
-        where = f"{contrasts.name(one.cell)}, seed {one.seed}"
-        return {}, f"{where}: {error} (again: {one.again})"
-    keys = {"variant": variant, "policy": policy, "seed": one.seed, "calls": len(result.calls)}
-    values = {metric: METRICS[metric].value(result.trace) for metric in METRICS}
-    return {**keys, **values, **{name: _in_phase(result, name, one.phases) for name in one.phased}}, ""
-
-
-def _in_phase(result: Result, name: str, phases: Mapping[str, Phase]) -> float:
-    """The mean of a metric over the calls that began, or the rows that were written, in a phase; NaN for none."""
-    metric, _, phase = name.partition("@")
-    table, during = METRICS[metric].table, phases[phase]
-    columns = METRICS[metric].columns(result.trace)
-    seconds = np.asarray(columns["start_ns" if table == "calls" else "time_ns"], dtype=np.float64) / 1e9
-    kept = np.flatnonzero((seconds >= during.start) & (seconds < during.end))
-    samples = METRICS[metric].of({column: [values[i] for i in kept] for column, values in columns.items()})
-    return float(samples.mean()) if len(samples) else float("nan")
-
-
-# What is told ---------------------------------------------------------------------------------------------------------
-
-
-def _cells(experiment: Experiment) -> list[Cell]:
-    return [(variant.name, policy) for variant in experiment.worlds for policy in experiment.policies]
-
-
-def _over_seeds(table: pd.DataFrame, cell: Cell, metric: str) -> Interval:
-    """Over the seeds that tell something; NaN when none does."""
-    values = per_seed(table, cell, metric)
-    return mean_interval(values[np.isfinite(values)])
-
-
-def _means(experiment: Experiment, table: pd.DataFrame) -> list[dict[str, str]]:
-    """Each cell with its shown metrics: mean and half its 95 % interval."""
-    return [
-        {"run": contrasts.name(cell)} | {metric: _half(_over_seeds(table, cell, metric)) for metric in experiment.shown}
-        for cell in _cells(experiment)
-    ]
-
-
-def _half(interval: Interval) -> str:
-    if np.isnan(interval.mean):
-        return "-"
-    return f"{interval.mean:.4g} ± {interval.high - interval.mean:.2g}"
-
-
-def _title(judged: Mapping[Pair, Interval]) -> str:
-    return f"differences paired by seed, {CONFIDENCE:.0%} of all {len(judged)} together (Holm)"
-
-
-def _report(
-    experiment: Experiment,
-    table: pd.DataFrame,
-    judged: Mapping[Pair, Interval],
-    verdicts: list[tuple[bool, str]],
-    result: dict[str, Any],
-    folder: Path,
-) -> None:
-    told = [_told(experiment, table), *([_compared(experiment, judged)] if experiment.baseline and judged else [])]
-    report.write(
-        report.Report(
-            title=f"Experiment: {result['experiment']}",
-            lead=experiment.question,
-            verdicts=verdicts,
-            sections=told,
-            provenance=[
-                ("scenario", experiment.scenario),
-                ("seeds", str(list(experiment.seeds))),
-                *((f"variant {variant.name}", ", ".join(variant.overrides)) for variant in experiment.variants),
-                ("table_sha256", result["table_sha256"]),
-            ],
-            command=f"meshsim exp run {result['experiment']}",
-            failures=result["failures"],
-        ),
-        folder / "report.html",
+def _key(trial: Trial, scenario: Scenario) -> str:
+    """What the run is: equal keys, equal results, given the code."""
+    return key_of(
+        {
+            "scenario": scenario.model_dump(mode="json"),
+            "seed": trial.seed,
+            "policy": trial.policy,
+            "model": _model_of(trial.policy),
+            "phased": trial.phased,
+            "phases": trial.phases,
+            "series": trial.series,
+        }
     )
 
 
-def _told(experiment: Experiment, table: pd.DataFrame) -> report.Section:
-    """The section of what each policy did."""
-    cells = [cell for cell in _cells(experiment) if len(per_seed(table, cell, "calls"))]
-    rows = [
-        [contrasts.name(cell), *(_text(_over_seeds(table, cell, metric)) for metric in experiment.shown)]
-        for cell in cells
-    ]
-    rates = {contrasts.name(cell): _over_seeds(table, cell, _FIRST) for cell in cells}
-    drawn = {cell: rate for cell, rate in rates.items() if np.isfinite(rate.mean)}
-    return report.Section(
-        title="What each policy did",
-        text=(f"Mean over {len(experiment.seeds)} seeds with its 95 % interval (Student).",),
-        tables=(report.Table(columns=["policy", *experiment.shown], rows=rows),),
-        pictures=(report.picture(figures.poor_rates(drawn), "Share of poor calls per policy"),) if drawn else (),
+def _model_of(policy: str) -> str:
+    """What tells the trained model of a policy from every other; empty for a policy without one."""
+    if policy != Learned.name:
+        return ""
+    return hashlib.sha256((find_model(DEFAULT_MODEL) / MANIFEST).read_bytes()).hexdigest()
+
+
+def _again(scenario: str, trial: Trial, overrides: tuple[str, ...]) -> str:
+    """The command that repeats a run."""
+    words = ["meshsim", "run", scenario, "--seed", str(trial.seed), "--policy", trial.policy]
+    return shlex.join([*words, *(word for override in overrides for word in ("-o", override))])
+
+
+def _batch(name: str, experiment: Experiment, jobs: list[Job], store: Store, *, allow_stale: bool) -> Batch:
+    records = store.records()
+    done, stale = chosen(records, code_fingerprint(), allow_stale=allow_stale)
+    return Batch(
+        name=name,
+        experiment=experiment,
+        jobs=tuple(jobs),
+        store=store,
+        records=tuple(records),
+        done={job.key: done[job.key] for job in jobs if job.key in done},
+        stale=stale,
     )
 
 
-def _compared(experiment: Experiment, judged: Mapping[Pair, Interval]) -> report.Section:
-    """The section of comparisons with the baseline."""
-    assert experiment.baseline is not None  # noqa: S101 - narrows the type for mypy
-    first = experiment.baseline.metrics[0]
-    gaps = {
-        f"{contrasts.name(p.of)} - {contrasts.name(p.against)}": gap for p, gap in judged.items() if p.metric == first
+def _perform(batch: Batch, settings: Settings, *, shown: bool) -> list[Record]:
+    missing, finished = batch.missing, 0
+    with bar(f"experiment {batch.name}", shown=shown) as advance:
+
+        def count(record: Record) -> None:
+            nonlocal finished
+            finished += record.is_final
+            advance(finished / len(missing))
+
+        return perform(perform_trial, missing, batch.store, code_fingerprint(), settings, count)
+
+
+# What is concluded ----------------------------------------------------------------------------------------------------
+
+
+def _conclude(batch: Batch, failed: list[Record]) -> dict[str, Any]:
+    """Writes the tables and the report, and says what they say."""
+    experiment, folder = batch.experiment, batch.store.folder
+    table = _write_tables(batch)
+    labels = {job.key: job.label for job in batch.jobs}
+    failures = [f"{labels[record.key]}: {record.failure} (again: {record.again})" for record in failed]
+    judged = contrasts.judge(experiment, table) if not (failures or batch.missing) else {}
+    verdicts = contrasts.verdicts(experiment, judged) if judged else []
+    written = table if experiment.variants else table.drop(columns="variant")
+    result = {
+        "experiment": batch.name,
+        "question": experiment.question,
+        "tables": {
+            "means over seeds": answers.means(experiment, table),
+            answers.title(judged): contrasts.rows(judged),
+        },
+        "runs": len(table),
+        "missing": len(batch.missing),
+        "stale": len(batch.stale & set(batch.done)),
+        "failures": failures,
+        "damages": [str(damage) for damage in batch.store.damages],
+        "verdicts": [text for _, text in verdicts],
+        "table": str(folder / RUNS),
+        "table_sha256": table_sha256(written),
+        "report": str(folder / REPORT),
     }
-    columns = ["compared", "with", "metric", "difference", "told"]
-    rows = [
-        [
-            row["of"],
-            row["against"],
-            row["metric"],
-            _text(Interval(row["difference"], row["low"], row["high"])),
-            row["told"],
-        ]
-        for row in contrasts.rows(judged)
-    ]
-    text = (
-        f"Differences paired by seed; with {CONFIDENCE:.0%} confidence all {len(judged)} intervals hold (Holm). "
-        "Where zero lies outside, the difference is established; inside, these seeds do not tell the two apart."
-    )
-    return report.Section(
-        title="What differs",
-        text=(text,),
-        tables=(report.Table(columns=columns, rows=rows, words=3),),
-        pictures=(report.picture(figures.differences(gaps, xlabel=first), f"Differences on {first}"),) if gaps else (),
-    )
+    answers.write_report(experiment, table, judged, verdicts, result, folder)
+    return result
 
 
-def _text(interval: Interval) -> str:
-    return f"{interval.mean:.4g} [{interval.low:.4g}, {interval.high:.4g}]"
+def _write_tables(batch: Batch) -> pd.DataFrame:
+    """The tables of all that is done; the one of runs as a DataFrame."""
+    experiment, folder = batch.experiment, batch.store.folder
+    keys = _KEYS if experiment.variants else _KEYS[1:]
+    runs = tables.runs(_KEYS, _columns(experiment), batch.jobs, batch.done)
+    tables.write(runs.select([column.name for column in (*keys, *_columns(experiment))]), folder / RUNS)
+    tables.write(tables.series(keys, batch.jobs, batch.done), folder / SERIES)
+    tables.write(tables.attempts(keys, batch.records), folder / ATTEMPTS)
+    frame: pd.DataFrame = runs.to_pandas()
+    return frame
+
+
+def _columns(experiment: Experiment) -> list[Column]:
+    """What a run tells: how many calls, every metric, and those in phases."""
+    calls = Column("calls", "1", "calls that were asked for", pa.int64())
+    plain = [Column(name, METRICS[name].unit, METRICS[name].text, pa.float64()) for name in METRICS]
+    phased = []
+    for name in experiment.phased:
+        metric, _, phase = name.partition("@")
+        text = f"{METRICS[metric].text}; of what began in the phase {phase}"
+        phased.append(Column(name, METRICS[metric].unit, text, pa.float64()))
+    return [calls, *plain, *phased]

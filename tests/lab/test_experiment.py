@@ -1,24 +1,27 @@
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from meshsim.lab import experiment as lab_experiment
 from meshsim.lab import questions
+from meshsim.lab.batch import BatchError, Outcome, Settings, Store, hold
 from meshsim.lab.contrasts import Pair, judge, pairs, rows, verdicts
-from meshsim.lab.experiment import list_experiments, load_experiment, run_experiment, table_sha256
-from meshsim.lab.run import run
+from meshsim.lab.experiment import examine, list_experiments, load_experiment, run_experiment, table_sha256
+from meshsim.lab.trial import perform as perform_trial
 from meshsim.measure.records import ASIDE
 from meshsim.measure.trace import Trace
 from meshsim.mesh.errors import ConfigError, TraceError
 from meshsim.scenario import load
 
 if TYPE_CHECKING:
-    from meshsim.lab.run import Result
+    from meshsim.lab.trial import Trial
 
 
 def edit(experiments: Path, old: str, new: str) -> Path:
@@ -100,7 +103,7 @@ def test_two_runs_give_the_same_table_and_a_report_that_judges_it(experiments: P
     (verdict,) = first["verdicts"]
     assert "paired over 2 seeds" in verdict
     assert verdict in Path(first["report"]).read_text(encoding="utf-8")
-    assert (tmp_path / "a" / "runs" / "direct-seed1" / "header.json").is_file()
+    assert not (tmp_path / "a" / "traces").exists()
 
 
 def test_the_hash_of_a_table_does_not_depend_on_the_order_of_rows() -> None:
@@ -112,34 +115,92 @@ def test_the_hash_of_a_table_does_not_depend_on_the_order_of_rows() -> None:
 def test_a_failing_run_is_listed_with_the_command_that_repeats_it(
     experiments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = run
+    real = perform_trial
 
-    def broken(scenario: str, *, policy: str, seed: int, **more: Any) -> Result:
-        if (policy, seed) == ("direct", 2):
+    def broken(trial: Trial) -> Outcome:
+        if (trial.policy, trial.seed) == ("direct", 2):
             raise TraceError("the disk is full")
-        return real(scenario, policy=policy, seed=seed, **more)
+        return real(trial)
 
-    monkeypatch.setattr(lab_experiment, "run", broken)
+    monkeypatch.setattr(lab_experiment, "perform_trial", broken)
     answer = run_experiment("tiny_question", out=tmp_path / "out", root=experiments, progress=False)
     (failure,) = answer["failures"]
     assert failure.startswith("direct, seed 2: the disk is full (again: meshsim run smoke --seed 2 --policy direct -o ")
     words = shlex.split(failure.partition("again: ")[2].rstrip(")"))
     assert words.count("-o") == 4
-    assert answer["runs"] == 3
+    assert (answer["runs"], answer["missing"]) == (3, 1)
     assert answer["verdicts"] == []
     assert "the disk is full" in Path(answer["report"]).read_text(encoding="utf-8")
+    (row,) = pd.read_parquet(tmp_path / "out" / "attempts.parquet").query("not finished").to_dict("records")
+    assert "TraceError: the disk is full" in row["detail"]
+    monkeypatch.setattr(lab_experiment, "perform_trial", real)
+    again = run_experiment("tiny_question", out=tmp_path / "out", root=experiments, progress=False)
+    assert (again["runs"], again["cached"], again["failures"]) == (4, 3, [])
 
 
-def test_a_folder_of_results_is_never_overwritten(experiments: Path, tmp_path: Path) -> None:
+def test_what_was_run_is_not_run_again_and_more_seeds_only_add(
+    experiments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_experiment("tiny_question", out=tmp_path / "out", root=experiments, progress=False)
+    table = (tmp_path / "out" / "runs.parquet").read_bytes()
+    monkeypatch.setattr(lab_experiment, "perform_trial", lambda _: pytest.fail("run again"))
+    second = run_experiment("tiny_question", out=tmp_path / "out", root=experiments, progress=False)
+    assert (first["cached"], second["cached"], second["runs"]) == (0, 4, 4)
+    assert second["table_sha256"] == first["table_sha256"]
+    assert (tmp_path / "out" / "runs.parquet").read_bytes() == table
+    monkeypatch.undo()
+    edit(experiments, "seeds: [1, 2]", "seeds: [1, 2, 3]")
+    assert examine("tiny_question", out=tmp_path / "out", root=experiments)["missing"] == 2
+    third = run_experiment("tiny_question", out=tmp_path / "out", root=experiments, progress=False)
+    assert (third["cached"], third["runs"]) == (4, 6)
+
+
+def test_results_of_other_code_are_shown_as_stale_and_mixed_in_only_when_asked(
+    experiments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab_experiment, "code_fingerprint", lambda: "older")
+    run_experiment("tiny_question", out=tmp_path / "out", root=experiments, progress=False)
+    monkeypatch.undo()
+    told = examine("tiny_question", out=tmp_path / "out", root=experiments)
+    assert (told["done"], told["stale"], told["missing"]) == (0, 4, 4)
+    accepted = run_experiment("tiny_question", out=tmp_path / "out", root=experiments, allow_stale=True, progress=False)
+    assert (accepted["cached"], accepted["stale"]) == (4, 4)
+    fresh = run_experiment("tiny_question", out=tmp_path / "out", root=experiments, progress=False)
+    assert (fresh["cached"], fresh["stale"]) == (0, 0)
+
+
+def test_the_tables_tell_units_and_what_their_columns_say(experiments: Path, tmp_path: Path) -> None:
+    run_experiment("tiny_question", out=tmp_path / "out", root=experiments, progress=False)
+    for name in ("runs", "series", "attempts"):
+        schema = pq.read_schema(tmp_path / "out" / f"{name}.parquet")
+        assert all(b"unit" in field.metadata and field.metadata[b"description"] for field in schema)
+    series = pd.read_parquet(tmp_path / "out" / "series.parquet")
+    assert series.groupby(["policy", "seed", "metric"]).size().unique().tolist() == [20]
+
+
+def test_a_folder_that_is_no_batch_is_never_written_to(experiments: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(ConfigError, match="exists already"):
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(BatchError, match="no folder of a batch"):
+        run_experiment("tiny_question", out=tmp_path / "out", root=experiments)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_the_folder_of_another_experiment_is_refused(experiments: Path, tmp_path: Path) -> None:
+    Store(tmp_path / "out", "experiment other")
+    with pytest.raises(BatchError, match="holds the batch 'experiment other'"):
         run_experiment("tiny_question", out=tmp_path / "out", root=experiments)
 
 
-def test_an_unknown_executor_is_refused(experiments: Path) -> None:
-    with pytest.raises(ConfigError) as told:
-        run_experiment("tiny_question", executor="ray", root=experiments)
-    assert told.value.allowed == ("serial", "processes")
+def test_two_drivers_never_work_on_one_batch(experiments: Path, tmp_path: Path) -> None:
+    Store(tmp_path / "out", "experiment tiny-question")
+    with hold(tmp_path / "out"), pytest.raises(BatchError, match=f"in use by process {os.getpid()} on "):
+        run_experiment("tiny_question", out=tmp_path / "out", root=experiments)
+
+
+def test_an_unknown_executor_is_refused(experiments: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown executor 'slurm'"):
+        run_experiment("tiny_question", out=tmp_path / "out", settings=Settings(executor="slurm"), root=experiments)
 
 
 WIDE = (
@@ -182,22 +243,24 @@ def test_worlds_times_policies_times_seeds_are_run_and_compared_within_and_betwe
 
 
 def test_a_phase_holds_the_calls_that_began_in_it(wide: Path, tmp_path: Path) -> None:
-    answer = run_experiment("tiny_question", out=tmp_path / "out", root=wide, progress=False)
+    answer = run_experiment("tiny_question", out=tmp_path / "out", root=wide, keep_traces=True, progress=False)
     row = pd.read_parquet(answer["table"]).query("variant == 'busy' and policy == 'direct' and seed == 2")
-    calls = Trace(tmp_path / "out" / "runs" / "busy-direct-seed2").table("calls").to_pandas()
+    calls = Trace(tmp_path / "out" / "traces" / "busy-direct-seed2").table("calls").to_pandas()
     late = calls[(calls["start_ns"] >= 30e9) & (calls["start_ns"] < 60e9) & ~calls["outcome"].isin(["running", *ASIDE])]
     assert 0 < len(late) < len(calls)
     assert row["poor_call_rate@late"].tolist() == [late["poor"].mean()]
 
 
 @pytest.mark.full
-def test_processes_make_the_same_table(wide: Path, tmp_path: Path) -> None:
+def test_processes_of_this_machine_make_the_same_tables_to_the_byte(wide: Path, tmp_path: Path) -> None:
     one, two = (
-        run_experiment("tiny_question", out=tmp_path / name, executor=name, root=wide, progress=False)
-        for name in ("serial", "processes")
+        run_experiment("tiny_question", out=tmp_path / str(n), settings=said, root=wide, progress=False)
+        for n, said in enumerate((Settings(), Settings(executor="local", workers=2)))
     )
     assert one["table_sha256"] == two["table_sha256"]
     assert one["tables"] == two["tables"]
+    for table in ("runs.parquet", "series.parquet"):
+        assert (tmp_path / "0" / table).read_bytes() == (tmp_path / "1" / table).read_bytes()
 
 
 @pytest.mark.parametrize(
