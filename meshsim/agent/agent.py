@@ -202,6 +202,20 @@ class MeshAgent:
         self._begin(now)
         self._desk.media_report(call, report, now)
 
+    def media_carried(self, call: CallId, label: int, carried: int, now: Instant) -> None:
+        """What the driver counted of a route's media here since it was opened; about once a second.
+
+        Args:
+            call: Which call.
+            label: Of the route.
+            carried: Media bytes that came to this end, or that this relay passed on both ways.
+            now: The time.
+        """
+        self._begin(now)
+        for leg in (*self._relay.legs(), *self._desk.legs()):
+            if leg.setup.call == call and leg.label == label:
+                leg.carried = max(leg.carried, carried)
+
     def link_up(self, node: NodeId, now: Instant) -> None:
         """There is a link to `node`, made from either side."""
         self._begin(now)

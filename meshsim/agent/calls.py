@@ -211,6 +211,7 @@ class Leg:
         dark: Media reports in a row by which nothing came.
         departures: When the last keepalives left, by sequence.
         quality: How this route was lived; its relays are judged by it.
+        carried: Media bytes that came here, or were passed on, as last counted.
     """
 
     setup: CallSetup
@@ -226,6 +227,7 @@ class Leg:
     dark: int = 0
     departures: dict[int, float] = field(default_factory=dict)
     quality: Quality = field(default_factory=Quality)
+    carried: int = 0
 
     @property
     def key(self) -> tuple[CallId, int]:

@@ -76,6 +76,7 @@ class Replay:
     Attributes:
         head: How the agent judged.
         receipts: How many it took in.
+        uncarried: Relays that counted far less than came to both ends of a completed route, over all routes.
         refused: How many do not hold, by reason; none, unless the journal was tampered with.
         at: When the scores are taken, seconds of the agent's clock.
         scores: The reputation of every node that was judged or has judged.
@@ -83,6 +84,7 @@ class Replay:
 
     head: Head
     receipts: int
+    uncarried: int
     refused: dict[str, int]
     at: float
     scores: dict[NodeId, Reputation]
@@ -189,5 +191,11 @@ class _Life:
         now = self._last + self._head.rules.wait if at is None else at
         for verdict in self._docket.settle(now):
             self._book.observe(verdict, now, tell=False)
-        refused = dict(self._docket.refused)
-        return Replay(head=self._head, receipts=self._taken, refused=refused, at=now, scores=self._book.scores(now))
+        return Replay(
+            head=self._head,
+            receipts=self._taken,
+            uncarried=self._docket.uncarried,
+            refused=dict(self._docket.refused),
+            at=now,
+            scores=self._book.scores(now),
+        )

@@ -153,7 +153,8 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
         loss: Of its media.
         delay_ns: One-way.
         jitter_ns: RFC 3550.
-        carried: Media bytes that the signer sent or passed on, as far as it counted them.
+        carried: Media bytes that came to the signer where it is an end, that it passed on both ways where it relays, as
+            far as it had counted them.
         signature: The signer's.
     """
 

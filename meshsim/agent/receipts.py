@@ -111,6 +111,7 @@ class Ledger:
             loss=float(loss),
             delay_ns=to_nanoseconds(rtt / 2.0),
             jitter_ns=to_nanoseconds(jitter),
+            carried=leg.carried,
         )
         return sign(receipt, self._core.signer)
 

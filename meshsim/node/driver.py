@@ -131,6 +131,11 @@ class NodeDriver:
         self._agent.media_report(call, report, self._clock())
         self._pump()
 
+    def media_carried(self, call: CallId, label: int, carried: int) -> None:
+        """What was counted of a route's media here."""
+        self._agent.media_carried(call, label, carried, self._clock())
+        self._pump()
+
     def place_call(self, request: CallRequest) -> CallId:
         """Begins a call."""
         call = self._agent.place_call(request, self._clock())

@@ -92,6 +92,7 @@ def replay_file(path: Path, at: float | None = None) -> dict[str, Any]:
         "node": did_key(found.head.owner),
         "model": found.head.model,
         "receipts": found.receipts,
+        "uncarried": found.uncarried,
         "refused": found.refused,
         "at": found.at,
         "scores": [

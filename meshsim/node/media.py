@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from meshsim.node.audio import AudioReport, AudioSink
 
 REPORT_PERIOD = 1.0
-"""Seconds between reports of an end to its agent."""
+"""Seconds between reports of an end, and counts of a relay, to its agent."""
 DATA_PERIOD = 0.1
 """Seconds between data messages of a talking end."""
 DATA_BYTES = 1200
@@ -63,6 +63,16 @@ class _End:
     sink: AudioSink
     tasks: list[asyncio.Task[None]]
     seen: tuple[int, int] = (0, 0)
+    bytes: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Passing:
+    """A route that passes through: the share dropped on purpose, and when the agent was told what passed."""
+
+    call: CallId
+    drop: float
+    told: float
 
 
 class MediaPlane:
@@ -72,6 +82,7 @@ class MediaPlane:
         send_media: Hands an RTP packet to a neighbour; False if it cannot take it.
         send_data: Hands a data frame to a neighbour; False if it cannot take it.
         report: Tells the agent what an end received.
+        count: Tells the agent how many RTP bytes of a route came to this end, or were passed on here.
         stream: Draws for packets dropped on purpose.
         group: Where the speaking and reporting tasks of an end live.
 
@@ -86,6 +97,7 @@ class MediaPlane:
         send_media: Callable[[NodeId, bytes], bool],
         send_data: Callable[[NodeId, bytes], bool],
         report: Callable[[CallId, MediaReport], None],
+        count: Callable[[CallId, int, int], None],
         stream: Stream,
         group: asyncio.TaskGroup,
     ) -> None:
@@ -94,12 +106,13 @@ class MediaPlane:
         self._send_media = send_media
         self._send_data = send_data
         self._report = report
+        self._count = count
         self._stream = stream
         self._group = group
         self._draws = 0
         self._forwarder: Forwarder[NodeId] = Forwarder(send_media)
         self._onward: dict[tuple[NodeId, int], NodeId] = {}
-        self._drop: dict[int, float] = {}
+        self._passing: dict[int, _Passing] = {}
         self._ends: dict[int, _End] = {}
 
     @property
@@ -110,7 +123,7 @@ class MediaPlane:
     def open(self, effect: OpenMedia) -> None:
         """Lets media flow as the agent asks: end here, or pass both ways."""
         if effect.upstream is not None and effect.downstream is not None:
-            self._drop[effect.label] = effect.drop
+            self._passing[effect.label] = _Passing(call=effect.call, drop=effect.drop, told=time.monotonic())
             for source, out in ((effect.upstream, effect.downstream), (effect.downstream, effect.upstream)):
                 self._forwarder.add(effect.label, source, out)
                 self._onward[source, effect.label] = out
@@ -124,7 +137,7 @@ class MediaPlane:
         """Stops one route."""
         self._forwarder.remove(effect.label)
         self._onward = {key: out for key, out in self._onward.items() if key[1] != effect.label}
-        self._drop.pop(effect.label, None)
+        self._passing.pop(effect.label, None)
         end = self._ends.pop(effect.label, None)
         if end is not None:
             for task in end.tasks:
@@ -141,10 +154,14 @@ class MediaPlane:
         end = self._ends.get(label)
         if end is not None and end.neighbour == source:
             now = time.monotonic_ns()
+            end.bytes += len(packet)
             if end.sink.receive(packet, now):
                 self.heard[end.call].arrivals.append(to_seconds(now))
-        elif not self._swallows(label) and not self._forwarder.forward(source, packet):
-            self.unroutable += 1
+        elif not self._swallows(label):
+            if self._forwarder.forward(source, packet):
+                self._tell_passed(label)
+            else:
+                self.unroutable += 1
 
     def receive_data(self, source: NodeId, frame: bytes) -> None:
         """A data frame came from a neighbour.
@@ -179,11 +196,19 @@ class MediaPlane:
 
     def _swallows(self, label: int) -> bool:
         """Whether this packet is dropped on purpose: the misbehaviour of a gray or black hole."""
-        share = self._drop.get(label, 0.0)
-        if share <= 0.0:
+        passing = self._passing.get(label)
+        if passing is None or passing.drop <= 0.0:
             return False
         self._draws += 1
-        return self._stream.at(self._draws - 1) < share
+        return self._stream.at(self._draws - 1) < passing.drop
+
+    def _tell_passed(self, label: int) -> None:
+        """Tells the agent what has passed, when it was not told for a while: packets are the clock of a relay."""
+        passing, now = self._passing[label], time.monotonic()
+        if now - passing.told >= REPORT_PERIOD:
+            passing.told = now
+            passed = sum(hop.bytes for (_, ssrc), hop in self._forwarder.hops.items() if ssrc == label)
+            self._count(passing.call, label, passed)
 
     def _open_end(self, call: CallId, label: int, neighbour: NodeId) -> None:
         from meshsim.node.audio import AudioSink, AudioSource  # noqa: PLC0415 - a relay never loads a codec
@@ -232,5 +257,6 @@ class MediaPlane:
             expected, received = audio.expected - end.seen[0], audio.received - end.seen[1]
             end.seen = (audio.expected, audio.received)
             loss = min(1.0, max(0.0, 1.0 - received / expected)) if expected else 1.0
+            self._count(end.call, label, end.bytes)
             rtt = heard.data_rtts[-1] if heard.data_rtts else float("nan")
             self._report(end.call, MediaReport(label=label, jitter=audio.jitter, loss=loss, rtt=rtt))

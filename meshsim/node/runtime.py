@@ -230,6 +230,7 @@ class Node:
             send_media=self._neighbours.send_media,
             send_data=lambda to, frame: self._neighbours.send(to, Channel.DATA, frame),
             report=self._driver.media_report,
+            count=self._driver.media_carried,
             stream=SeedTree(config.seed).stream("node/drop", int.from_bytes(self.signer.node_id[:6], "big")),
             group=self._group,
         )

@@ -436,11 +436,13 @@ class SimDriver:
         self._env.push(self._env.now + period, Record("agent.report", caller, arg))
 
     def _report(self, caller: int, arg: tuple[CallId, int]) -> None:
-        """Tells both ends of a route what they receive, as long as the caller keeps it open."""
+        """Tells the nodes of a route what they carried and its ends how it came, while the caller keeps it open."""
         call, label = arg
         if not self._flows.is_open(caller, label):
             return
         rtt, jitter, loss = self._flows.truth(label)
+        for node, carried in self._flows.count(label, self._plan.scenario.control.report_period, loss).items():
+            self._tell(node, "media_carried", call, label, carried)
         report = MediaReport(label=label, jitter=jitter, loss=loss, rtt=rtt)
         for end in self._flows.ends(label):
             self._tell(end, "media_report", call, report)

@@ -29,6 +29,8 @@ class Route:
         flow: Number of the world's flow, -1 before.
         laid: The path laid onto the world's resources.
         call: Number of its call in the plan.
+        rate: Of either direction, bits per second, where nothing adapts.
+        arrived: Bytes that came to the caller, and to the callee.
         passed: Share of packets that its milking relays pass on, multiplied up; the world knows all other misbehaviour.
     """
 
@@ -37,6 +39,8 @@ class Route:
     flow: int = -1
     laid: Paths | None = None
     call: int = -1
+    rate: float = 0.0
+    arrived: tuple[float, float] = (0.0, 0.0)
     passed: float = 1.0
 
 
@@ -72,6 +76,7 @@ class MediaFlows:
             if path:
                 asked = self._aic.demand(call, effect.media, path)
                 route.path, route.call = path, call
+                route.rate = asked.rate_bps
                 route.laid = self._world.lay([path], asked)
                 route.flow = self._world.open(route.laid, asked.lowest)
                 self._aic.begin(call, effect.media, path, t, effect.label)
@@ -106,6 +111,26 @@ class MediaFlows:
         route = self._routes[label]
         ends = (route.path[0], route.path[-1]) if route.path else ()
         return tuple(node for node in ends if node in route.next)
+
+    def count(self, label: int, span: float, loss: float) -> dict[int, int]:
+        """What each node that has a route open has carried by now; relays are taken to pass on what the ends receive.
+
+        Args:
+            label: Of the route.
+            span: Seconds since it was counted last.
+            loss: Share of the media that were lost since.
+
+        Returns:
+            Bytes by node: received by the ends, passed on both ways by relays.
+        """
+        route = self._routes[label]
+        there, back = self._world.flow_share(route.flow) if route.flow >= 0 else (0.0, 0.0)
+        whole = route.rate / 8.0 * span * (1.0 - loss)
+        at_caller, at_callee = route.arrived[0] + whole * back, route.arrived[1] + whole * there
+        route.arrived = at_caller, at_callee
+        counts = dict.fromkeys(route.path, int(at_caller + at_callee))
+        counts |= {route.path[0]: int(at_caller), route.path[-1]: int(at_callee)} if route.path else {}
+        return {node: carried for node, carried in counts.items() if node in route.next}
 
     def truth(self, label: int) -> tuple[float, float, float]:
         """RTT, jitter (seconds) and loss of a route now, worse direction; all is lost if a node does not pass on."""

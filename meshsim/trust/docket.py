@@ -11,6 +11,8 @@ start no clock: a relay that fails could let it run out before the ends know.
 - Who does not sign a route that an end calls completed, and that two others have signed, has kept a receipt back: weak
   evidence against the silent one. A single signer proves nothing, or anyone could invent calls with a victim.
 - One pair of ends, or one end alone, gives one node only so much praise and so much blame in a window.
+- What a relay says it carried weighs nothing either way: a liar says what the ends will. Where it counted far less
+  than both ends, that is counted (`Docket.uncarried`), for people to look into.
 - Two different statements of one signer about one route are proof of equivocation: neither counts, and the proof does.
 
 Whether a signer made a statement is for `verify` to say; it is asked last, and only of what is news.
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from meshsim.trust.statement import Account
+
+CARRIED_LEAST = 0.5
+"""Share of the bytes that came to both ends of a route below which a relay's count of them is told: nodes count once a
+second, so that counts of short calls differ."""
 
 Node = TypeVar("Node")
 """Nodes by any hashable name of which one is greater than the other: ids, or indices of a plan."""
@@ -159,6 +165,7 @@ class Docket(Generic[Node]):
 
     Attributes:
         refused: How many statements were refused, by reason.
+        uncarried: Relays that counted less than `CARRIED_LEAST` of what came to both ends of a completed route.
         disputed: Routes of which one end says that they failed, the other that they did not.
         proofs: Proofs of equivocation, the latest `judged_routes`.
 
@@ -181,7 +188,7 @@ class Docket(Generic[Node]):
     ) -> None:
         self.rules = rules or Rules()
         self.refused: dict[str, int] = {}
-        self.disputed = 0
+        self.disputed = self.uncarried = 0
         self.proofs: list[Proof] = []
         self._guilt, self._verify = guilt, verify
         self._cases: dict[RouteKey, _Case] = {}  # open ones and judged ones
@@ -310,6 +317,7 @@ class Docket(Generic[Node]):
         finding = self._find(case.word_of(path[0]), case.word_of(path[-1]))
         if finding is not None:
             self._judge(relays, finding, case.since)
+        self._count_bytes(case)
         self._notice_silence(case)
 
     def _find(self, caller: Account | None, callee: Account | None) -> _Finding | None:
@@ -365,6 +373,16 @@ class Docket(Generic[Node]):
                 granted = self._granted(raters, node, self.rules.silence_weight, case.since, failed=True)
                 if granted > 0.0:
                     self._ready.append(Verdict(node, events, granted, raters, None, case.since))
+
+    def _count_bytes(self, case: _Case) -> None:
+        path = case.key[2]
+        words = [word for node in path if (word := case.word_of(node)) is not None]
+        if any(word.outcome is not Outcome.COMPLETED for word in words):
+            return
+        counts = {word.signer: word.carried for word in words}
+        came = [counts.pop(end, 0) for end in (path[0], path[-1])]
+        if min(came) > 0:
+            self.uncarried += sum(passed < CARRIED_LEAST * sum(came) for passed in counts.values())
 
     # Bounds -----------------------------------------------------------------------------------------------------------
 

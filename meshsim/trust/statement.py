@@ -80,7 +80,8 @@ class Statement(NamedTuple):
         loss: Probability.
         delay: One-way, seconds.
         jitter: Seconds.
-        carried: Media bytes that the signer sent or passed on.
+        carried: Media bytes that came to the signer where it is an end, that it passed on both ways where it relays, as
+            far as it had counted them.
         at: When the route ended, seconds of the docket's clock.
     """
 

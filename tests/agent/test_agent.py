@@ -1121,6 +1121,25 @@ def test_a_neighbour_in_use_is_pinged_when_silent_and_not_while_it_is_heard(diam
     assert 20 <= pings <= 32  # two neighbours once a second, and hardly any beside; every beat would add twenty
 
 
+# Bytes ----------------------------------------------------------------------------------------------------------------
+
+
+def test_receipts_state_the_bytes_that_each_node_was_told_it_carried(diamond: Network) -> None:
+    call = diamond.call("alice", "bob")
+    diamond.run(2.0)
+    label = label_of(call, 0)
+    for name, counts in (("alice", [100, 4000]), ("r1", [9000]), ("bob", [5000, 4500])):
+        for carried in counts:
+            diamond[name].media_carried(call, label, carried, diamond.instant())
+    diamond["r1"].media_carried(call, label + 1, 10**6, diamond.instant())
+    diamond["r2"].media_carried(call, label, 10**6, diamond.instant())
+    diamond.hang_up("alice", call)
+    diamond.run(1.0)
+    receipts = diamond.members["bob"].sent(CallEnd)[-1].receipts
+    stated = {diamond.names([receipt.signer])[0]: receipt.carried for receipt in receipts}
+    assert stated == {"alice": 4000, "r1": 9000, "bob": 5000}
+
+
 # Newcomers ------------------------------------------------------------------------------------------------------------
 
 

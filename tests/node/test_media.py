@@ -25,6 +25,7 @@ class Wire:
     media: list[tuple[NodeId, bytes]] = field(default_factory=list)
     data: list[tuple[NodeId, bytes]] = field(default_factory=list)
     reports: list[tuple[CallId, MediaReport]] = field(default_factory=list)
+    counts: list[tuple[CallId, int, int]] = field(default_factory=list)
 
     def take(self, kind: str) -> Callable[[NodeId, bytes], bool]:
         def send(to: NodeId, what: bytes) -> bool:
@@ -38,6 +39,7 @@ class Wire:
             send_media=self.take("media"),
             send_data=self.take("data"),
             report=lambda call, report: self.reports.append((call, report)),
+            count=lambda *count: self.counts.append(count),
             stream=SeedTree(1).stream("test/drop", 0),
             group=group,
         )
@@ -173,6 +175,7 @@ async def test_an_end_hears_its_route_and_nothing_from_a_stranger() -> None:
 
 async def test_two_ends_and_a_relay_in_memory_hear_each_other() -> None:
     planes: dict[NodeId, MediaPlane] = {}
+    counts: dict[NodeId, tuple[int, int]] = {}
     reported = asyncio.Event()
 
     def member(own: NodeId, group: asyncio.TaskGroup) -> MediaPlane:
@@ -186,7 +189,12 @@ async def test_two_ends_and_a_relay_in_memory_hear_each_other() -> None:
 
         stream = SeedTree(1).stream("test/drop", own[0])
         return MediaPlane(
-            send_media=media, send_data=data, report=lambda *_: reported.set(), stream=stream, group=group
+            send_media=media,
+            send_data=data,
+            report=lambda *_: reported.set(),
+            count=lambda _call, label, carried: counts.setdefault(own, (label, carried)),
+            stream=stream,
+            group=group,
         )
 
     async with asyncio.TaskGroup() as group:
@@ -203,3 +211,28 @@ async def test_two_ends_and_a_relay_in_memory_hear_each_other() -> None:
     assert all(planes[end].heard[CALL].audio[LABEL].received > 0 for end in (ALICE, BOB))
     assert all(planes[end].heard[CALL].data_received >= 1 for end in (ALICE, BOB))
     assert planes[ALICE].heard[CALL].data_rtts
+    assert {label for label, _ in counts.values()} == {LABEL}
+    assert min(carried for _, carried in counts.values()) > 0
+
+
+async def test_a_relay_tells_what_it_passed_on_and_not_what_it_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshsim.node.media.REPORT_PERIOD", 0.0)
+    wire, packets = Wire(), speech(20)
+    async with asyncio.TaskGroup() as group:
+        plane = wire.plane(group)
+        plane.open(effect(ALICE, BOB, 0.5))
+        for packet in packets:
+            plane.receive(ALICE, packet)
+            plane.receive(BOB, packet)
+    assert 0 < len(wire.media) < 40
+    assert wire.counts[-1] == (CALL, LABEL, sum(len(packet) for _, packet in wire.media))
+
+
+async def test_a_relay_counts_once_in_a_period() -> None:
+    wire, packets = Wire(), speech(20)
+    async with asyncio.TaskGroup() as group:
+        plane = wire.plane(group)
+        plane.open(effect(ALICE, BOB))
+        for packet in packets:
+            plane.receive(ALICE, packet)
+    assert wire.counts == []

@@ -25,9 +25,10 @@ from meshsim.agent import (
     encode,
 )
 from meshsim.agent.journal import Head, entry_of, frame, records, replay
-from meshsim.agent.messages import CallSetup
+from meshsim.agent.messages import CallEnd, CallSetup
 from meshsim.identity import Ed25519Verifier
 from meshsim.measure.trace import TraceWriter
+from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.seeds import SeedTree
 from meshsim.node.driver import NodeDriver
 from meshsim.routing import RoutingEngine
@@ -261,6 +262,16 @@ def test_the_recorded_mesh_has_a_relayed_call_that_survives_its_relay(mesh: Mesh
     assert len(samples[0].failovers) == 1
     assert samples[0].path != samples[0].final_path
     assert len(samples[0].path) == len(samples[0].final_path) == 3
+
+
+def test_receipts_of_a_simulated_route_state_the_bytes_that_came_and_that_were_passed_on(mesh: Mesh) -> None:
+    ends = [e.message for e in effects_of(mesh.inputs) if isinstance(e, Send) and isinstance(e.message, CallEnd)]
+    last = max(receipt.attempt for receipt in ends[-1].receipts)
+    stated = {r.signer: r.carried for r in ends[-1].receipts if r.attempt == last}
+    caller, relay, callee = ends[-1].receipts[-1].path
+    lived = 30.0 - (RELAY_DIES - 12.0)
+    assert stated[caller] == pytest.approx(demand(MediaType.AUDIO).rate_bps / 8.0 * lived, rel=0.2)
+    assert stated[relay] == pytest.approx(stated[caller] + stated[callee], abs=1)
 
 
 @pytest.mark.parametrize("who", ["caller", "callee", "lost relay", "new relay"])

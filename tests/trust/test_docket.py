@@ -309,6 +309,36 @@ def test_a_tale_of_another_path_does_not_stand_in_the_way_of_the_true_statements
     assert about(R, verdicts) == [(EventKind.CALL_DROPPED, 1.0)]
 
 
+# Bytes ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counts", "uncarried"),
+    [
+        ((4000, 8000, 4000), 0),
+        ((4000, 4000, 4000), 0),
+        ((4000, 3999, 4000), 1),
+        ((4000, 0, 4000), 1),
+        ((0, 0, 4000), 0),
+        ((4000, 10**15, 4000), 0),
+    ],
+)
+def test_what_a_relay_did_not_carry_is_counted_and_moves_no_verdict(counts: tuple[int, ...], uncarried: int) -> None:
+    said = [one._replace(carried=count) for one, count in zip(everybody(), counts, strict=True)]
+    docket: Docket[int] = Docket()
+    docket.merge(said, 0.0)
+    assert docket.settle(10.0) == settled(*everybody())
+    assert docket.uncarried == uncarried
+
+
+def test_bytes_of_a_route_that_failed_or_of_silent_relays_are_not_compared() -> None:
+    docket: Docket[int] = Docket()
+    docket.merge((one._replace(carried=1 + 999 * (one.signer != R)) for one in everybody(Outcome.DROPPED)), 0.0)
+    docket.merge((told(end, call=1)._replace(carried=1000) for end in (A, B)), 0.0)
+    docket.settle(10.0)
+    assert docket.uncarried == 0
+
+
 # Bounds ---------------------------------------------------------------------------------------------------------------
 
 
