@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from meshsim.agent.effects import OpenMedia
-from meshsim.agent.messages import LOST, UNREACHABLE, CallSetup
+from meshsim.agent.messages import LOST, UNREACHABLE, CallSetup, Promise
 from meshsim.agent.samples import CallSample, Failover
 from meshsim.mesh.errors import IdentityError, LocalProtocolError
 from meshsim.mesh.ids import AuraID
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant
     from meshsim.routing.request import RouteDecision
+    from meshsim.trust.conduct import Expectation
 
 
 class CallState(StrEnum):
@@ -178,7 +179,7 @@ class Quality:
             return math.nan, bool(loss > target(media).loss)
         return float(mos(media, rtt / 2, jitter, loss)), bool(poor(rtt, jitter, loss, media))
 
-    def is_misconduct(self, media: MediaType, promised: tuple[float, float, float]) -> bool:
+    def is_misconduct(self, media: MediaType, promised: Expectation) -> bool:
         """Whether the relays are to blame for it, where such a round trip, jitter and loss were expected."""
         return bool(misconduct(*self._measured(), media, promised))
 
@@ -211,6 +212,7 @@ class Leg:
         dark: Media reports in a row by which nothing came.
         departures: When the last keepalives left, by sequence.
         quality: How this route was lived; its relays are judged by it.
+        promised: What its relays are held to here.
         carried: Media bytes that came here, or were passed on, as last counted.
     """
 
@@ -227,6 +229,7 @@ class Leg:
     dark: int = 0
     departures: dict[int, float] = field(default_factory=dict)
     quality: Quality = field(default_factory=Quality)
+    promised: Expectation = NO_PROMISE
     carried: int = 0
 
     @property
@@ -362,8 +365,8 @@ class Call:
         self.tried = [path]
         self.failed.clear()
 
-    def promised(self, path: tuple[NodeId, ...]) -> tuple[float, float, float]:
-        """Round trip, jitter and loss expected of `path` when it was chosen; NaN of runners-up and at callees."""
+    def promised(self, path: tuple[NodeId, ...]) -> Expectation:
+        """What was expected of `path` when it was chosen; NaN of runners-up."""
         if self.decision is None or self.decision.path != path:
             return NO_PROMISE
         predicted = self.decision.predicted
@@ -380,6 +383,7 @@ class Call:
             media=self.request.media,
             aic=self.request.aic,
             expires_ns=expires_ns,
+            promise=Promise.of(self.promised(path)),
         )
 
     def legs(self) -> list[Leg]:

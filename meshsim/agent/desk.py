@@ -180,7 +180,7 @@ class Desk:
             return
         lifetime = self._core.config.statement_lifetime
         setup = sign(call.next_setup(path, self._core.expiry_ns(now, lifetime)), self._core.signer)
-        leg = Leg(setup=setup, place=0, opened=now.mono, heard=now.mono)
+        leg = Leg(setup=setup, place=0, opened=now.mono, heard=now.mono, promised=call.promised(path))
         leg.advance(CallEvent.INVITE)
         call.advance(CallEvent.ROUTE)
         call.attempts += 1
@@ -258,6 +258,7 @@ class Desk:
             return
         if call is None:
             call = self._calls[setup.call] = incoming(setup, now)
+        leg.promised = self._router.credit(setup, now)
         leg.advance(CallEvent.ANSWER)
         call.advance(CallEvent.ANSWER)
         self._core.send(setup.path[-2], CallAccept(*leg.key, self._core.signer.sign(acceptance_bytes(setup))))
@@ -450,7 +451,7 @@ class Desk:
 
     def _say_goodbye(self, call: Call, leg: Leg, receipts: tuple[Receipt, ...], now: Instant, *, answer: bool) -> None:
         self._router.learn(leg, now, connected=True)
-        own = self._ledger.write(leg, Outcome.COMPLETED, now, call.promised(leg.path))
+        own = self._ledger.write(leg, Outcome.COMPLETED, now)
         self._absorb([own], now)
         whole = (*receipts, *call.receipts, own)[-RECEIPT_ENTRIES:]
         message = CallEnd(*leg.key, onward=leg.is_first, answer=answer, reason="hung up", receipts=whole)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from meshsim.agent.samples import ReceiptSample
     from meshsim.identity.keys import Verifier
 
-FORMAT = 1
+FORMAT = 2
 """Version of the journal."""
 
 FRAME_BYTES = 1 << 24

@@ -14,13 +14,14 @@ from meshsim.identity.records import NodeRecord
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.ids import CALL_ID_BYTES, NODE_ID_BYTES, CallId, NodeId
 from meshsim.mesh.media import AicPolicy, MediaType
-from meshsim.mesh.time import to_seconds
+from meshsim.mesh.time import to_nanoseconds, to_seconds
 from meshsim.trust import Outcome
 
 if TYPE_CHECKING:
     from meshsim.identity.keys import Signer, Verifier
+    from meshsim.trust.conduct import Expectation
 
-VERSION = 2
+VERSION = 3
 """First byte of every encoded message."""
 
 MESSAGE_BYTES = 60_000
@@ -48,6 +49,9 @@ Node = Annotated[NodeId, msgspec.Meta(min_length=NODE_ID_BYTES, max_length=NODE_
 Call = Annotated[CallId, msgspec.Meta(min_length=CALL_ID_BYTES, max_length=CALL_ID_BYTES)]
 Signature = Annotated[bytes, msgspec.Meta(max_length=64)]
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+PROMISE_SECONDS = 60.0
+"""No promise is longer."""
+Promised = Annotated[int, msgspec.Meta(ge=0, le=to_nanoseconds(PROMISE_SECONDS))]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 ATTEMPTS = 256
 """Most routes that one call can try: their number is one byte of the media label."""
@@ -207,6 +211,33 @@ class Digest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     receipts: Annotated[tuple[Receipt, ...], msgspec.Meta(max_length=RECEIPT_ENTRIES)] = ()
 
 
+class Promise(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What the caller expects of a route that it chose; the callee takes as much of it as it believes itself.
+
+    Attributes:
+        rtt_ns: Round trip.
+        jitter_ns: RFC 3550.
+        loss: Probability.
+    """
+
+    rtt_ns: Promised
+    jitter_ns: Promised
+    loss: Share
+
+    @classmethod
+    def of(cls, expected: Expectation) -> Promise | None:
+        """The promise of what is expected, in seconds and a share; None where not all of it is known."""
+        if not all(measure >= 0.0 for measure in expected):  # NaN is not
+            return None
+        rtt, jitter = (to_nanoseconds(min(span, PROMISE_SECONDS)) for span in expected[:2])
+        return cls(rtt, jitter, min(expected[2], 1.0))
+
+    @property
+    def expected(self) -> Expectation:
+        """The same in seconds and a share."""
+        return to_seconds(self.rtt_ns), to_seconds(self.jitter_ns), self.loss
+
+
 class CallSetup(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=7):
     """A call's way, source-routed and signed by the caller; each node of the path passes it on unchanged.
 
@@ -219,6 +250,7 @@ class CallSetup(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
         media: What the call carries.
         aic: How AIC is treated.
         expires_ns: Unix time from which the set-up is void.
+        promise: What the caller expects of this route; None where it has no expectation.
         signature: The first node's.
     """
 
@@ -230,6 +262,7 @@ class CallSetup(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     media: MediaType
     aic: AicPolicy
     expires_ns: Nanoseconds
+    promise: Promise | None = None
     signature: Signature = b""
 
 

@@ -14,7 +14,6 @@ from meshsim.agent.messages import Receipt, is_signed, sign
 from meshsim.agent.samples import ReceiptSample
 from meshsim.mesh.time import to_nanoseconds
 from meshsim.trust import Docket, Outcome, Verdict
-from meshsim.trust.conduct import NO_PROMISE
 
 if TYPE_CHECKING:
     from meshsim.agent.calls import Leg
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant
     from meshsim.trust import Proof
-
-Promise = tuple[float, float, float]
-"""Round trip and jitter, seconds, and loss."""
 
 RECENT_RECEIPTS = 512
 WRITTEN_RECEIPTS = 512
@@ -78,24 +74,23 @@ class Ledger:
         """Pairs of receipts by which signers have contradicted themselves."""
         return list(self._docket.proofs)
 
-    def write(self, leg: Leg, outcome: Outcome, now: Instant, promised: Promise = NO_PROMISE) -> Receipt:
+    def write(self, leg: Leg, outcome: Outcome, now: Instant) -> Receipt:
         """This node's own receipt for a route: the first one for good, for two that differ would prove a lie.
 
         Args:
             leg: The route as seen from here.
             outcome: How it ended.
             now: When.
-            promised: Round trip, jitter and loss that it was chosen for; NaN where that is not known here.
         """
         setup = leg.setup
         key = (setup.call, setup.attempt, setup.path)
         if key not in self._written:
-            self._written[key] = self._compose(leg, outcome, now, promised)
+            self._written[key] = self._compose(leg, outcome, now)
             if len(self._written) > WRITTEN_RECEIPTS:
                 del self._written[next(iter(self._written))]
         return self._written[key]
 
-    def _compose(self, leg: Leg, outcome: Outcome, now: Instant, promised: Promise) -> Receipt:
+    def _compose(self, leg: Leg, outcome: Outcome, now: Instant) -> Receipt:
         failed, setup, quality = outcome is not Outcome.COMPLETED, leg.setup, leg.quality
         rtt, jitter, loss = (0.0 if math.isnan(measure) else measure for measure in quality.means())
         clarity = quality.clarity()
@@ -106,7 +101,7 @@ class Ledger:
             signer=self._core.node,
             outcome=outcome,
             mos=1.0 if failed or math.isnan(clarity) else clarity,
-            poor=failed or quality.is_misconduct(setup.media, promised),
+            poor=failed or quality.is_misconduct(setup.media, leg.promised),
             at_ns=to_nanoseconds(now.unix),
             loss=float(loss),
             delay_ns=to_nanoseconds(rtt / 2.0),

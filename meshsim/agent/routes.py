@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING
 from meshsim.agent.messages import ATTEMPTS
 from meshsim.agent.samples import RouteSample
 from meshsim.mesh.errors import NoRoute
+from meshsim.routing.candidates import candidates_of
 from meshsim.routing.constraints import lets_newcomers_in
+from meshsim.routing.features import build
 from meshsim.routing.policies import Outcome
 from meshsim.routing.request import RouteRequest
+from meshsim.trust.conduct import NO_PROMISE, credited
 
 if TYPE_CHECKING:
     from meshsim.agent.calls import Call, Leg
     from meshsim.agent.core import Core
     from meshsim.agent.linktable import LinkTable
+    from meshsim.agent.messages import CallSetup
     from meshsim.agent.neighbours import Neighbourhood
     from meshsim.mesh.ids import NodeId
     from meshsim.mesh.time import Instant
     from meshsim.routing.engine import RoutingEngine
+    from meshsim.trust.conduct import Expectation
 
 FLOW_BYTES = 7
 """Of a call's id, that tell it from others when paths are drawn by hashing."""
@@ -76,6 +81,29 @@ class Router:
                     observer=self._core.node,
                 )
             )
+
+    def credit(self, setup: CallSetup, now: Instant) -> Expectation:
+        """What relays of a route that leads here are held to: its caller's promise, as far as it is believed here."""
+        if setup.promise is None or len(setup.path) == 2:  # noqa: PLR2004 - no relay
+            return NO_PROMISE
+        return credited(setup.promise.expected, self._expect(setup, now))
+
+    def _expect(self, setup: CallSetup, now: Instant) -> Expectation:
+        """Round trip, jitter and loss of the worse direction of a route; NaN where a link of it was never measured."""
+        view = self._table.view(now)
+        path = [view.index[node] for node in setup.path if node in view.index]
+        if len(path) < len(setup.path):
+            return NO_PROMISE
+        request = RouteRequest(source=setup.path[0], destinations=setup.path[-1:], media=setup.media, aic=setup.aic)
+        features = build(candidates_of([path, path[::-1]]), request, view)
+        if features.hops is None or not features.hops.observed.all():
+            return NO_PROMISE
+        there_and_back = features.belief
+        return (
+            float(there_and_back.rtt.mean()),
+            float(there_and_back.jitter.max()),
+            float(there_and_back.loss.max()),
+        )
 
     def _decide(self, call: Call, now: Instant) -> bool:
         request = RouteRequest(

@@ -29,6 +29,9 @@ PROMISE_SLACK = 1.5
 NO_PROMISE = (math.nan, math.nan, math.nan)
 """Where the judge knows of no promise, loss and jitter count by themselves, and no round trip is too long."""
 
+Expectation = tuple[float, float, float]
+"""Round trip and jitter, seconds, and loss."""
+
 UNCALLED_FOR = 0.5
 """A loss beyond this counts whatever was expected: nobody chooses a route that loses more than it carries."""
 
@@ -66,6 +69,29 @@ def misconduct(
     )
     bad |= loss > UNCALLED_FOR
     return np.asarray(bad & ~(np.isnan(jitter) | np.isnan(loss)))
+
+
+def credited(said: Expectation, believed: Expectation) -> Expectation:
+    """What a judge takes of another's promise: no more than what it believes of the route itself bears out.
+
+    A caller may lie to blame relays, by a round trip that nobody could keep, or to absolve them, by a loss that
+    excuses a gray hole. So of round trips the longer counts, of jitter and loss the smaller: where no promise was
+    made, and where the judge believes nothing of its own, no round trip is too long, and jitter and loss have no
+    excuse. Whatever is promised, relays are never blamed for a round trip that the judge expected, and never excused
+    for jitter and loss that it did not.
+
+    Args:
+        said: The caller's promise; NaN for what it left out.
+        believed: What the judge believes of the route; NaN for what it does not know.
+
+    >>> credited((1e-6, 0.001, 0.3), (0.2, 0.002, 0.01))
+    (0.2, 0.001, 0.01)
+    >>> credited(NO_PROMISE, (0.2, 0.002, 0.01))
+    (nan, nan, nan)
+    """
+    rtt = np.maximum(said[0], believed[0])  # of a NaN and a number the NaN, unlike max
+    jitter, loss = np.minimum(said[1:], believed[1:]).tolist()
+    return float(rtt), jitter, loss
 
 
 def grade(loss: float, jitter: float) -> float:

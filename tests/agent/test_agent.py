@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ from meshsim.agent.messages import (
     LinkState,
     Ping,
     Pong,
+    Promise,
     Receipt,
     sign,
 )
@@ -1138,6 +1140,90 @@ def test_receipts_state_the_bytes_that_each_node_was_told_it_carried(diamond: Ne
     receipts = diamond.members["bob"].sent(CallEnd)[-1].receipts
     stated = {diamond.names([receipt.signer])[0]: receipt.carried for receipt in receipts}
     assert stated == {"alice": 4000, "r1": 9000, "bob": 5000}
+
+
+# Promises -------------------------------------------------------------------------------------------------------------
+
+
+def far_network() -> Network:
+    """alice - r - bob, a second of round trip."""
+    net = Network()
+    for name, role in (("alice", "peer"), ("r", "relay"), ("bob", "peer")):
+        net.add(name, role=role, nat="open" if role == "relay" else "symmetric")
+    net.join("alice", "r", 0.25)
+    net.join("r", "bob", 0.25)
+    net.run(10.0)
+    return net
+
+
+def test_the_caller_promises_what_it_expected_of_the_route_it_chose() -> None:
+    net = far_network()
+    net.call("alice", "bob")
+    net.run(2.0)
+    decision = net.members["alice"].samples(RouteSample)[-1].decision
+    promise = setup_of(net).promise
+    assert promise is not None
+    assert promise.expected == pytest.approx((decision.predicted.rtt, decision.predicted.jitter, 0.0), abs=1e-9)
+    assert promise.expected[0] == pytest.approx(1.0, rel=0.1)
+
+
+def test_a_runner_up_is_promised_nothing(diamond: Network) -> None:
+    diamond.kill("r1")
+    diamond.call("alice", "bob")
+    diamond.run(8.0)
+    last = setup_of(diamond)
+    assert diamond.names(last.path) == ("alice", "r2", "bob")
+    assert last.promise is None
+
+
+@pytest.mark.parametrize(
+    ("promise", "rtt", "loss", "poor"),
+    [
+        (Promise(10**9, 0, 0.0), 1.05, 0.0, False),
+        (Promise(10**9, 0, 0.0), 2.0, 0.0, True),
+        (Promise(1000, 0, 0.0), 1.05, 0.0, False),
+        (Promise(10**10, 0, 0.0), 2.0, 0.0, False),
+        (None, 2.0, 0.0, False),
+        (Promise(10**9, 0, 0.0), 1.05, 0.2, True),
+        (Promise(10**9, 0, 0.3), 1.05, 0.2, True),
+        (Promise(10**10, 10**9, 1.0), 1.05, 0.2, True),
+        (None, 1.05, 0.2, True),
+    ],
+    ids=["kept", "broken", "blames", "absolves of distance as silence does", "none", "lossy", "excuses", "all", "mute"],
+)
+def test_a_callee_holds_relays_to_a_promise_only_as_far_as_it_believes_it(
+    promise: Promise | None, rtt: float, loss: float, *, poor: bool
+) -> None:
+    net = far_network()
+    setup = CallSetup(
+        call=CallId(bytes(16)),
+        attempt=0,
+        path=tuple(net.node(name) for name in ("alice", "r", "bob")),
+        caller="@alice.aura",
+        callee="@bob.aura",
+        media=MediaType.AUDIO,
+        aic=AicPolicy.OFF,
+        expires_ns=int((UNIX + net.now + 60.0) * 1e9),
+        promise=promise,
+    )
+    net.inject("bob", "r", sign(setup, net["alice"]._core.signer))
+    report = MediaReport(label=label_of(setup.call, 0), jitter=0.001, loss=loss, rtt=rtt)
+    net["bob"].media_report(setup.call, report, net.instant())
+    net.hang_up("bob", setup.call)
+    (receipt,) = net.members["bob"].sent(CallEnd)[-1].receipts
+    assert receipt.poor is poor
+
+
+def test_a_callee_that_knows_nothing_of_a_route_takes_no_promise_of_it(diamond: Network) -> None:
+    path = (diamond.node("alice"), NodeId(b"?" * 32), diamond.node("bob"))
+    unknown = msgspec.structs.replace(far_setup(diamond), path=path, promise=Promise(1, 1, 1.0))
+    assert all(math.isnan(measure) for measure in diamond["bob"]._desk._router.credit(unknown, diamond.instant()))
+
+
+def far_setup(net: Network) -> CallSetup:
+    net.call("alice", "bob")
+    net.run(1.0)
+    return setup_of(net)
 
 
 # Newcomers ------------------------------------------------------------------------------------------------------------

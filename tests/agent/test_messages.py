@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -24,6 +26,7 @@ from meshsim.agent.messages import (
     Message,
     Ping,
     Pong,
+    Promise,
     Receipt,
     Told,
     acceptance_bytes,
@@ -86,6 +89,7 @@ receipts = st.builds(
     carried=st.integers(0, 2**53),
     signature=signatures,
 )
+promises = st.builds(Promise, st.integers(0, 60 * 10**9), st.integers(0, 60 * 10**9), shares)
 setups = st.builds(
     CallSetup,
     call=calls,
@@ -96,6 +100,7 @@ setups = st.builds(
     media=st.sampled_from(MediaType),
     aic=st.sampled_from(AicPolicy),
     expires_ns=times,
+    promise=st.none() | promises,
     signature=signatures,
 )
 messages = st.one_of(
@@ -124,6 +129,25 @@ VERIFIER = HashVerifier(b"secret")
 @given(messages)
 def test_decoding_an_encoded_message_gives_it_back(message: Message) -> None:
     assert decode(encode(message)) == message
+
+
+@given(setups, st.sampled_from([Promise(60 * 10**9 + 1, 0, 0.0), Promise(0, -1, 0.0), Promise(0, 0, 1.5)]))
+def test_a_promise_beyond_its_limits_is_no_message(setup: CallSetup, promise: Promise) -> None:
+    with pytest.raises(RemoteProtocolError):
+        decode(encode(msgspec.structs.replace(setup, promise=promise)))
+
+
+@given(*[st.floats(0.0, 100.0)] * 3)
+def test_any_expectation_makes_a_promise_within_its_limits(rtt: float, jitter: float, loss: float) -> None:
+    promise = Promise.of((rtt, jitter, loss))
+    assert promise is not None
+    assert promise.expected == pytest.approx((min(rtt, 60.0), min(jitter, 60.0), min(loss, 1.0)), abs=1e-9)
+
+
+@pytest.mark.parametrize("unknown", [math.nan, -0.1])
+def test_who_expects_nothing_promises_nothing(unknown: float) -> None:
+    assert Promise.of((0.1, 0.002, unknown)) is None
+    assert Promise.of((unknown, 0.002, 0.0)) is None
 
 
 @given(st.binary(max_size=300))

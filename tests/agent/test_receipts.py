@@ -231,8 +231,9 @@ def test_relays_are_blamed_for_loss_and_broken_promises_not_for_distance(
     loss: float, rtt: float, promised: tuple[float, float, float], *, poor: bool
 ) -> None:
     book, leg = ledger(), route(2)
+    leg.promised = promised
     leg.quality.add(MediaReport(label=1, jitter=0.002, loss=loss, rtt=rtt))
-    told = book.write(leg, Outcome.COMPLETED, now(), promised)
+    told = book.write(leg, Outcome.COMPLETED, now())
     assert (told.poor, told.loss, told.delay, told.jitter) == (poor, loss, rtt / 2, 0.002)
     assert told.mos > 1.0
     assert book.add(told, now())

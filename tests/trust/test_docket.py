@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from meshsim.trust import Docket, EventKind, Outcome, Rules, Statement, Verdict
 from meshsim.trust.blame import PRIOR, Blame
-from meshsim.trust.conduct import grade, misconduct
+from meshsim.trust.conduct import NO_PROMISE, credited, grade, misconduct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -474,6 +474,32 @@ def test_loss_and_jitter_that_nobody_promised_are_misconduct_at_any_distance(
     rtt: float, jitter: float, loss: float
 ) -> None:
     assert bool(misconduct(rtt, jitter, loss, "audio", (rtt, 0.0, 0.0))) is (jitter > 0.012 or loss > 0.012)
+
+
+spans = st.floats(0.0, 2.0)
+expectations = st.one_of(st.just(NO_PROMISE), st.tuples(spans, spans, st.floats(0.0, 1.0)))
+
+
+@given(expectations, expectations, st.floats(0.0, 1.5))
+def test_no_promise_blames_relays_for_a_round_trip_that_the_judge_expected(
+    said: tuple[float, float, float], believed: tuple[float, float, float], times: float
+) -> None:
+    rtt = 5.0 if math.isnan(believed[0]) else times * believed[0]
+    assert not misconduct(rtt, 0.0, 0.0, "audio", credited(said, believed))
+
+
+@given(expectations, expectations, st.floats(0.0, 0.2), st.floats(0.0, 1.0))
+def test_no_promise_absolves_relays_of_what_the_judge_did_not_expect(
+    said: tuple[float, float, float], believed: tuple[float, float, float], jitter: float, loss: float
+) -> None:
+    if misconduct(0.1, jitter, loss, "audio", believed):
+        assert misconduct(0.1, jitter, loss, "audio", credited(said, believed))
+
+
+def test_a_promise_that_the_judge_believes_holds_for_both_ends() -> None:
+    assert credited((0.2, 0.003, 0.02), (0.2, 0.003, 0.02)) == (0.2, 0.003, 0.02)
+    assert misconduct(0.9, 0.0, 0.0, "audio", credited((0.2, 0.0, 0.0), (0.3, 0.0, 0.0)))
+    assert not misconduct(0.1, 0.0, 0.06, "audio", credited((0.1, 0.0, 0.05), (0.1, 0.0, 0.08)))
 
 
 def test_what_was_not_measured_blames_nobody() -> None:
