@@ -98,7 +98,9 @@ links."""
 
 _LEAST_DELAY, _LEAST_JITTER, _LEAST_LOSS, _LEAST_RATE = 1e-4, 1e-5, 1e-5, 1e3
 _MOST_LOSS = 0.999
-_LIMIT = 20.0
+
+LIMIT = 20.0
+"""Every value of every column lies in [-LIMIT, LIMIT]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,8 +234,8 @@ def _table(columns: Sequence[_Column], rows: int) -> NDArray[np.float32]:
     table = np.empty((rows, len(columns)), dtype=np.float32)
     for i, column in enumerate(columns):
         table[:, i] = column
-    np.nan_to_num(table, copy=False, nan=0.0, posinf=_LIMIT, neginf=-_LIMIT)
-    return np.clip(table, -_LIMIT, _LIMIT, out=table)
+    np.nan_to_num(table, copy=False, nan=0.0, posinf=LIMIT, neginf=-LIMIT)
+    return np.clip(table, -LIMIT, LIMIT, out=table)
 
 
 def _log(value: NDArray[np.float64], least: float, reference: float | NDArray[np.float64]) -> NDArray[np.float64]:

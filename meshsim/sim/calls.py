@@ -70,7 +70,7 @@ class Switchboard:
         recorder: Recorder,
         domains: Domains | None = None,
     ) -> None:
-        self._env, self._world, self._choice, self._ledger = env, world, choice, ledger
+        self._env, self._world, self.choice, self._ledger = env, world, choice, ledger
         self._engine, self._recorder = engine, recorder
         self._plan = world.plan
         self._receipts = Receipts(env, world.plan, ledger)
@@ -94,7 +94,7 @@ class Switchboard:
 
     def schedule(self) -> None:
         """Puts all planned calls into the queue."""
-        self._choice.schedule()
+        self.choice.schedule()
 
     def flow_of(self, number: int) -> int:
         """The world's flow of a call, -1 while its media do not flow."""
@@ -141,13 +141,13 @@ class Switchboard:
         self._using[node].add(call.number)
         if self._world.online[node]:
             self._env.schedule_record(call.end, "call.end", call.number)
-            self._choose(call)
+            self.choose(call)
         else:
             self._finish(call, "unanswered", "callee offline")
 
-    def _choose(self, call: LiveCall) -> None:
+    def choose(self, call: LiveCall) -> None:
         """Takes what was ranked ahead, or asks the engine; probes the candidates for the record; takes the best."""
-        ahead = self._choice.ranked(call)
+        ahead = self.choice.ranked(call)
         if ahead is None:
             self._choose_alone(call)
         else:
@@ -158,8 +158,8 @@ class Switchboard:
             self._wait(call, "no feasible route")
 
     def _choose_alone(self, call: LiveCall) -> None:
-        ranking, view = self._choice.ranking(call)
-        call.waiting = self._choice.best(ranking)
+        ranking, view = self.choice.ranking(call)
+        call.waiting = self.choice.best(ranking)
         if self._logged(call):
             self._note(call, view, ranking)
         if ranking.order:
@@ -203,7 +203,7 @@ class Switchboard:
 
     def _wait(self, call: LiveCall, why: str) -> None:
         """There is no path now: there may be one later, or the call is given up."""
-        pause = self._choice.pause(call)
+        pause = self.choice.pause(call)
         if pause is not None:
             self._env.schedule_record(self._env.now + pause, "call.retry", call.number)
         elif self._greeting.passes((call.caller, call.callee)):
@@ -232,7 +232,7 @@ class Switchboard:
                 path = call.waiting.pop(0)
                 if not call.dead.intersection(path) and self._greeting.passes(path):
                     return path
-            call.waiting = list(self._choice.again(call))
+            call.waiting = list(self.choice.again(call))
             call.asked += 1
             if not call.waiting:
                 return ()
@@ -292,7 +292,7 @@ class Switchboard:
     def _suspect(self, call: LiveCall, nodes: list[int], why: str, outcome: Outcome) -> None:
         """Nothing came through: the relays in question are avoided and the ends' receipts say so."""
         self._receipts.accuse(call, outcome)
-        self._choice.learn(call, (NAN, NAN, NAN), connected=False)
+        self.choice.learn(call, (NAN, NAN, NAN), connected=False)
         call.dead.update(nodes)
         for node in nodes:
             self._recorder.event(self._env.now, "timeout", node=node, call=call.number, detail=why)
@@ -314,7 +314,7 @@ class Switchboard:
 
     def node_down(self, node: int) -> None:
         """A node is gone: its own calls drop, those it relayed break until their ends notice and find another path."""
-        self._choice.node_down(node)
+        self.choice.node_down(node)
         for number in sorted(self._using[node]):
             call = self._live[number]
             if node in (call.caller, call.callee):
@@ -336,7 +336,7 @@ class Switchboard:
 
     def ban(self, nodes: frozenset[int]) -> None:
         """These nodes, and no others, are banned from relaying: calls over them find other paths."""
-        self._choice.ban(nodes)
+        self.choice.ban(nodes)
         for call in list(self._live.values()):
             call.dead.update(nodes)
             if call.flow >= 0 and not nodes.isdisjoint(call.path[1:-1]):
@@ -354,7 +354,7 @@ class Switchboard:
     def moved(self, nodes: Sequence[int], handed: Sequence[int]) -> None:
         """The last miles of `nodes` are others, some of them are `handed` over to another place: calls follow."""
         if handed:
-            self._choice.relay()
+            self.choice.relay()
         away = self._plan.scenario.mobility.interruption
         for number in sorted({number for node in nodes for number in self._using.get(node, ())}):
             call = self._live[number]
@@ -387,11 +387,11 @@ class Switchboard:
 
     def replan(self, first: int) -> None:
         """Calls from number `first` on have changed: they wait instead of those that did."""
-        self._choice.replan(first)
+        self.choice.replan(first)
 
     def rank_anew(self) -> None:
         """What was ranked ahead holds no more: it is ranked again when its time comes."""
-        self._choice.rank_anew()
+        self.choice.rank_anew()
 
     def _look_again(self, number: int, _: Any) -> None:
         """The second half of the ghost probe; the candidates are complete."""
@@ -413,7 +413,7 @@ class Switchboard:
             past = np.array([self._media.close(call.flow, self._env.now)])
             self._lived.restate(np.array([call.row]), past)
         self._lived.write_up(call.row, self._env.now)
-        self._choice.learn(call, self._lived.stretch(call.row), connected=connected)
+        self.choice.learn(call, self._lived.stretch(call.row), connected=connected)
         self._world.close_flow(call.flow)
         self._aic.end(call.number, self._env.now)
         self._connections.close(call.path)
@@ -432,7 +432,7 @@ class Switchboard:
             return
         if len(call.path) == 2:  # noqa: PLR2004 - caller and callee alone: the direct path
             lived = self._world.measure_flow(call.flow)
-            self._choice.remember_direct(call.caller, call.callee, lived)
+            self.choice.remember_direct(call.caller, call.callee, lived)
         self._close(call)
         self._receipts.complete(call, self._lived.stretch(call.row))
         self._finish(call, "completed", "")

@@ -134,7 +134,7 @@ class Oracle:
         nodes, indptr = _nodes_of(features)
         media = _media_of(features)
         truth = _probed(self.world, nodes, indptr, media)
-        carried = truth.connected & ~_full(self.world, nodes, indptr)
+        carried = truth.connected & ~full(self.world, nodes, indptr)
         kinds = list(MediaType)
         names = [kinds[place] for place in media.tolist()]
         felt = mos(names, truth.rtt / 2, truth.jitter, truth.loss)
@@ -187,9 +187,15 @@ def _taken(
     return nodes[at], np.concatenate([[0], np.cumsum(indptr[rows + 1] - indptr[rows])])
 
 
-def _full(world: World, nodes: NDArray[np.int64], indptr: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(P,) which paths have a relay that refuses one more call."""
-    full = world.relaying() > world.plan.nodes.max_calls - HALF_CALL
-    blocked = full[nodes]
+def full(world: World, nodes: NDArray[np.int64], indptr: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(P,) which paths have a relay that refuses one more call.
+
+    Args:
+        world: The truth.
+        nodes: (sum of nodes,) of P paths, one after another.
+        indptr: (P + 1,) where each begins.
+    """
+    taken = world.relaying() > world.plan.nodes.max_calls - HALF_CALL
+    blocked = taken[nodes]
     blocked[indptr[:-1]] = blocked[indptr[1:] - 1] = False
     return np.asarray(np.logical_or.reduceat(blocked, indptr[:-1]))

@@ -313,11 +313,15 @@ class Episode:
             with _seldom_collecting():
                 self.env.run(until=until)
 
-    def finish(self) -> SimulationResult:
-        """Goes on to the end and makes the trace whole."""
+    def play(self) -> None:
+        """Goes on until something stops the clock: the end, or a question to somebody `outside`."""
         if not self.over:
             with _seldom_collecting():
                 self.env.run()
+
+    def finish(self) -> SimulationResult:
+        """Goes on to the end and makes the trace whole."""
+        self.play()
         self.board.close()
         self.overhead.close()
         self.recorder.flush()

@@ -18,7 +18,7 @@ def test_rankings_of_calls_that_failed_at_once_are_not_kept(small, tmp_path, can
     )
     episode = begin(plan, tmp_path / "run")
     episode.advance(100.0)  # what happens at 100 s is left
-    asking, starts = episode.board._choice, plan.calls.start
+    asking, starts = episode.board.choice, plan.calls.start
     kept = [*asking._ranked, *asking._ahead]
     assert all(starts[number] >= 90.0 for number in kept)
     assert kept, "in the last window callers were offline, too"
@@ -26,7 +26,7 @@ def test_rankings_of_calls_that_failed_at_once_are_not_kept(small, tmp_path, can
 
 def test_newcomers_relay_only_the_share_of_calls_that_is_open_to_them(small, tmp_path):
     plan = small(trust={"newcomers": 0.2, "half_life": "1 h"}, calls={"rate": 3.0})
-    asking = begin(plan, tmp_path / "run").board._choice
+    asking = begin(plan, tmp_path / "run").board.choice
     open_to = [asking._lets_in(number) for number in range(2000)]
     assert 0.17 < sum(open_to) / len(open_to) < 0.23
     assert open_to == [asking._lets_in(number) for number in range(2000)]

@@ -35,7 +35,7 @@ AGENTS = {
 
 def asked(episode: Episode, number: int) -> Ranking:
     """The ranking of a planned call, on what is believed now."""
-    return episode.board._choice._rank(number, int(episode.plan.calls.callee_node[number]))[0]
+    return episode.board.choice._rank(number, int(episode.plan.calls.callee_node[number]))[0]
 
 
 def test_the_oracle_takes_what_is_truly_best(small, tmp_path):
@@ -58,7 +58,7 @@ def test_the_oracle_ranks_many_as_one_by_one(small, tmp_path):
     plan = small(1, duration=60.0, routing={"policy": ORACLE}, calls={"media": {"audio": 0.5, "audio_video": 0.5}})
     episode = begin(plan, tmp_path / "run")
     episode.advance(30.0)
-    choice, count = episode.board._choice, len(plan.calls)
+    choice, count = episode.board.choice, len(plan.calls)
     choice._rank_together(0, count)
     for number in range(count):
         ranking = asked(episode, number)

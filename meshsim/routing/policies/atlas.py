@@ -51,10 +51,11 @@ def cost_of(rtt: ArrayLike, jitter: ArrayLike, loss: ArrayLike, media: Media = M
     >>> float(cost_of(0.9, 0.1, 1.0)), float(cost_of(0.0, 0.0, 0.0, MediaType.AUDIO_VIDEO))
     (4.5, 0.0)
     """
-    return _cost(mos(media, np.asarray(rtt) / 2.0, jitter, loss), poor(rtt, jitter, loss, media), media)
+    return felt_cost(mos(media, np.asarray(rtt) / 2.0, jitter, loss), poor(rtt, jitter, loss, media), media)
 
 
-def _cost(felt: NDArray[np.float64], bad: NDArray[np.bool_], media: Media) -> NDArray[np.float64]:
+def felt_cost(felt: NDArray[np.float64], bad: NDArray[np.bool_], media: Media) -> NDArray[np.float64]:
+    """The same of what is judged already: `felt` is the MOS, `bad` whether the call is poor."""
     best = _FLAWLESS[places(media)]
     return np.asarray(OPINION * (best - felt) / (best - 1.0) + POOR * bad)
 
@@ -70,7 +71,7 @@ def lived_cost(outcome: Outcome) -> float:
 def believed_cost(features: Features) -> NDArray[np.float64]:
     """(P,) what paths are believed to cost."""
     belief, media = features.belief, features.media
-    return _cost(belief.mos, poor(belief.rtt, belief.jitter, belief.loss, media), media)
+    return felt_cost(belief.mos, poor(belief.rtt, belief.jitter, belief.loss, media), media)
 
 
 def media_of(features: Features) -> list[MediaType]:
