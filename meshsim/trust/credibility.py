@@ -45,10 +45,14 @@ if TYPE_CHECKING:
 
     from meshsim.trust.evidence import Evidence, EvidenceColumns
 
-STRANGER = (0.54, 0.44, 0.02)
-"""How likely a stranger is truthful, colluding, careless before it is heard."""
+STRANGER = (0.55, 0.447, 0.003)
+"""How likely a stranger is truthful, colluding, careless before it is heard.
 
-ANCHOR = (0.78, 0.2, 0.02)
+Who tosses coins convicts itself by a nat a word. A higher prior costs honest raters: where many only praise, those who
+tell what they saw stand out, and of a hundred honest ones two or three lost their say at .02.
+"""
+
+ANCHOR = (0.795, 0.202, 0.003)
 """The same of a verified node: a third of them may turn out compromised."""
 
 RING = 0.6
