@@ -67,6 +67,8 @@ _SETTLING = 3  # steps after it is known which camp is the truthful one, or that
 _RATE, _RATE_WORTH = 0.1, 2.0  # how often a node fails that nobody has spoken of, and the outcomes that counts for
 _LOYAL = 10.0
 _FLOOR, _RING_FLOOR = 1e-3, 1e-2  # of a probability: no single word convicts
+_IMPARTIAL = (0.49, 0.49, 0.02)  # of anybody, while it is asked which camp is the truthful one
+_CLEARLY = 3.0  # nats by which a node's words must speak for the second camp to count as a vote for exchanging them
 _PUBLIC = 0.2  # votes of all strangers for each of an anchor's, on which camp is the truthful one
 _TINY = 1e-300
 
@@ -180,10 +182,31 @@ class Credible:
             told = _told(words, weight)
             warmth = min(1.0, _COLD + (1.0 - _COLD) * step / _WARM)
             kinds = _posterior(prior, warmth * told)
-        kinds = _labelled(words, kinds, told, self._reach(words, kinds))
+        kinds = self._labelled(words, kinds)
         for _ in range(_SETTLING):
             kinds = _posterior(prior, _told(words, kinds * self._reach(words, kinds)[:, None]))
         return kinds
+
+    def _labelled(self, words: _Words, kinds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Kinds, the two camps exchanged if most anchors, by their words alone, are clearly in the second.
+
+        What anchors are taken for beforehand holds theirs together, whichever camp that is: it is set aside first. Then
+        a member of the ring is told clearly, for it never speaks of certain failures, and an honest node by much less.
+        Anchors have a vote each; the strangers they know, all together, have as many as a fifth of the anchors.
+        """
+        reach, settled = self._reach(words, kinds), kinds
+        for _ in range(_SETTLING):
+            settled = _posterior(np.array(_IMPARTIAL), _told(words, settled * reach[:, None]))
+        told = _told(words, settled * reach[:, None])
+        second = told[:, _COLLUDING] - told[:, _TRUTHFUL] > _CLEARLY
+        crowd = np.where(words.jury, 0.0, reach) * (words.said > 0.0)
+        public = _PUBLIC * int(words.jury.sum()) / max(float(crowd.sum()), _TINY)
+        votes = np.where(words.jury, 1.0, public * crowd)
+        if float(votes[second].sum()) <= float(votes.sum()) / 2.0:
+            return kinds
+        swapped = kinds[:, [_COLLUDING, _TRUTHFUL, _CARELESS]]
+        swapped[_OWNER] = kinds[_OWNER]
+        return swapped
 
     def _reach(self, words: _Words, kinds: NDArray[np.float64]) -> NDArray[np.float64]:
         heard, n = words.heard, len(words.said)
@@ -308,23 +331,6 @@ def _posterior(prior: NDArray[np.float64], told: NDArray[np.float64]) -> NDArray
     likely = prior * np.exp(told - told.max(axis=1, keepdims=True))
     likely = np.maximum(likely, np.where(prior > 0.0, _TINY, 0.0))
     return np.asarray(likely / likely.sum(axis=1, keepdims=True))
-
-
-def _labelled(
-    words: _Words, kinds: NDArray[np.float64], told: NDArray[np.float64], reach: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Kinds, the two camps exchanged if most anchors, by their words alone, are in the second.
-
-    Anchors have a vote each; the strangers they know, all together, have as many as a fifth of the anchors.
-    """
-    lean = np.sign(told[:, _TRUTHFUL] - told[:, _COLLUDING])
-    crowd = np.where(words.jury, 0.0, reach) * (words.said > 0.0)
-    public = float((lean * crowd).sum()) / max(float(crowd.sum()), _TINY)
-    if float(lean[words.jury].sum()) + _PUBLIC * int(words.jury.sum()) * public >= 0.0:
-        return kinds
-    swapped = kinds[:, [_COLLUDING, _TRUTHFUL, _CARELESS]]
-    swapped[_OWNER] = kinds[_OWNER]
-    return swapped
 
 
 def _gain(words: _Words, kinds: NDArray[np.float64], reach: NDArray[np.float64]) -> float:

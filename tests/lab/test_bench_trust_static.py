@@ -71,6 +71,14 @@ def test_the_oracle_is_at_its_published_limits() -> None:
         assert row["auc"] == pytest.approx(limit, abs=0.006)
 
 
+@pytest.mark.parametrize(
+    "seed", [359, 378]
+)  # where votes of anchors who are hard to tell, or held to be one camp, failed
+def test_a_third_of_the_anchors_among_clever_liars_does_not_win_the_vote_on_who_is_truthful(seed: int) -> None:
+    mesh = make_mesh(Setting(attack="camouflage", compromised=1.0 / 3.0), seed)
+    assert auc(scores("credibility", mesh), mesh.gray, ~mesh.liar) > 0.94
+
+
 def test_colluding_liars_cost_credibility_little_and_turn_additive_upside_down() -> None:
     mesh = make_mesh(Setting(attack="collusion", gray=0.3, nodes=400), 1)
     reached = {name: auc(scores(name, mesh), mesh.gray, ~mesh.liar) for name in ("credibility", "additive", ORACLE)}

@@ -45,8 +45,9 @@ ATTACKS = ("bad_mouthing", "ballot_stuffing", "collusion", "camouflage", "withho
 
 _GRAY = 0.5  # share of the coalition
 _PRAISE_BY_A_SYBIL = 5
-SEEDS = range(200, 220)
-"""Of the meshes that goals are judged by: nobody looked at them while the model was made."""
+SEEDS = range(600, 620)
+"""Of the meshes that goals are judged by: nobody looked at them while the model was made (0 to 9, 100 to 104, 200 to 219
+and 300 to 479 were looked at)."""
 
 _PARTS = ("attack", "liars", "gray", "compromised", "sybils")
 _RESAMPLES = 2000
