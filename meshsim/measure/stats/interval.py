@@ -127,7 +127,7 @@ def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Int
         raise ValueError(f"{successes} successes of {n} trials")
     if n == 0:
         return Interval(math.nan, math.nan, math.nan)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2.0)
+    z = normal_quantile(0.5 + confidence / 2.0)
     share, shrink = successes / n, 1.0 + z * z / n
     centre = (share + z * z / (2 * n)) / shrink
     half = z / shrink * math.sqrt(share * (1.0 - share) / n + z * z / (4.0 * n * n))
@@ -203,6 +203,33 @@ def student_tail(t: float, degrees: int) -> float:
     return float(_special().stdtr(degrees, -t))
 
 
+def student_quantile(probability: float, degrees: int) -> float:
+    """The quantile of Student's t.
+
+    >>> round(student_quantile(0.975, 9), 3)
+    2.262
+    """
+    return float(_special().stdtrit(degrees, probability))
+
+
+def normal_quantile(probability: float) -> float:
+    """The quantile of the standard normal distribution.
+
+    >>> round(normal_quantile(0.975), 3)
+    1.96
+    """
+    return NormalDist().inv_cdf(probability)
+
+
+def normal_share(z: float) -> float:
+    """Probability that a standard normal value is at most `z`.
+
+    >>> normal_share(0.0)
+    0.5
+    """
+    return NormalDist().cdf(z)
+
+
 def _clustered(values: NDArray[np.float64], labels: NDArray[np.generic], confidence: float) -> Interval:
     """The mean, with an interval from its residuals' sums by cluster; Student's own where each value is a cluster."""
     if not len(values):
@@ -214,13 +241,8 @@ def _clustered(values: NDArray[np.float64], labels: NDArray[np.generic], confide
     if groups < 2:  # noqa: PLR2004 - one value has no spread
         return Interval(mean, math.nan, math.nan)
     error = math.sqrt(groups / (groups - 1) * float(sums @ sums)) / len(values)
-    half = _student(0.5 + confidence / 2.0, groups - 1) * error
+    half = student_quantile(0.5 + confidence / 2.0, groups - 1) * error
     return Interval(mean, mean - half, mean + half)
-
-
-def _student(probability: float, degrees: int) -> float:
-    """The quantile of Student's t."""
-    return float(_special().stdtrit(degrees, probability))
 
 
 def _special() -> ModuleType:
