@@ -92,7 +92,7 @@ def test_without_anchors_it_scores_as_what_most_say() -> None:
     assert model.score(0, 0.0).mean > 30.0
 
 
-@pytest.mark.parametrize("k", [10, 1000])
+@pytest.mark.parametrize("k", [10, 1000, 10_000])
 def test_the_words_of_made_up_raters_weigh_no_more_than_what_anchors_had_with_them(k: int) -> None:
     """Three outcomes of anchors with two of them: 150 outcomes for them all together, whatever they say."""
     model = credibility()
