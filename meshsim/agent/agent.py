@@ -269,11 +269,11 @@ class MeshAgent:
                 self._neighbourhood[source].gossips = True
                 for told in message.entries:
                     self._table.accept(told, source, now)
-                self._absorb(self._relevant(message.receipts), now)
+                self._absorb(self._relevant(message.receipts), now, source)
             case LinkState():
                 self._table.accept(Told(0, message), source, now)
             case Receipt():
-                self._absorb([message], now)
+                self._absorb([message], now, source)
             case _:
                 self._dispatch_call(message, source, now)
 
@@ -288,7 +288,7 @@ class MeshAgent:
         elif (message.call, message.attempt) in self._relay:
             self._relay.receive(message, source, now)
             if isinstance(message, CallEnd):
-                self._absorb(message.receipts, now)
+                self._absorb(message.receipts, now, source)
         else:
             self._dispatch_own(message, source, now)
 
@@ -335,10 +335,10 @@ class MeshAgent:
             return "replayed"  # an own call's set-ups come from here alone
         return "" if is_signed(setup, setup.path[0], self._core.verifier) else "forged"
 
-    def _absorb(self, receipts: Sequence[Receipt], now: Instant) -> None:
-        """Takes receipts in, and judges what can be judged by now."""
+    def _absorb(self, receipts: Sequence[Receipt], now: Instant, source: NodeId | None) -> None:
+        """Takes receipts in that a neighbour brought, or this node wrote, and judges what can be judged by now."""
         for receipt in receipts:
-            self._ledger.add(receipt, now)
+            self._ledger.add(receipt, now, source)
         self._settle(now)
 
     def _relevant(self, receipts: Sequence[Receipt]) -> list[Receipt]:

@@ -74,7 +74,7 @@ class Desk:
         table: LinkTable,
         ledger: Ledger,
         router: Router,
-        absorb: Callable[[Sequence[Receipt], Instant], None],
+        absorb: Callable[[Sequence[Receipt], Instant, NodeId | None], None],
     ) -> None:
         self._core = core
         self._neighbourhood = neighbourhood
@@ -359,7 +359,7 @@ class Desk:
         """Signs how a route failed; the receipt is passed on with the end of the call, and by gossip."""
         self._router.learn(leg, now, connected=False)
         call.receipts.append(self._ledger.write(leg, outcome, now))
-        self._absorb(call.receipts[-1:], now)
+        self._absorb(call.receipts[-1:], now, None)
 
     def despair(self, call_id: CallId, now: Instant) -> None:
         """No other route was found in time."""
@@ -452,7 +452,7 @@ class Desk:
     def _say_goodbye(self, call: Call, leg: Leg, receipts: tuple[Receipt, ...], now: Instant, *, answer: bool) -> None:
         self._router.learn(leg, now, connected=True)
         own = self._ledger.write(leg, Outcome.COMPLETED, now)
-        self._absorb([own], now)
+        self._absorb([own], now, None)
         whole = (*receipts, *call.receipts, own)[-RECEIPT_ENTRIES:]
         message = CallEnd(*leg.key, onward=leg.is_first, answer=answer, reason="hung up", receipts=whole)
         self._core.send(leg.next_hop, message)
@@ -465,7 +465,7 @@ class Desk:
         if leg is None or not leg.is_right_side(source, onward=message.onward):
             self._core.reject("unexpected_end")
             return
-        self._absorb(message.receipts, now)
+        self._absorb(message.receipts, now, source)
         if call is not None and leg is call.active and not message.answer:
             self._say_goodbye(call, leg, message.receipts, now, answer=True)
             call.advance(CallEvent.END)

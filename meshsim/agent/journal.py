@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from meshsim.agent.messages import Receipt
+from meshsim.agent.messages import Node, Receipt
 from meshsim.agent.receipts import Signed
 from meshsim.agent.reputation import TrustBook
 from meshsim.mesh.errors import RemoteProtocolError
@@ -62,11 +62,13 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, tag="receipt"):
         mono: When, seconds of the agent's clock.
         unix: The same by the wall clock.
         receipt: As signed.
+        source: The neighbour that brought it; None for the agent's own.
     """
 
     mono: Annotated[float, msgspec.Meta(ge=0.0)]
     unix: Annotated[float, msgspec.Meta(ge=0.0)]
     receipt: Receipt
+    source: Node | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ _DECODER: msgspec.msgpack.Decoder[Head | Entry] = msgspec.msgpack.Decoder(Head |
 
 def entry_of(sample: ReceiptSample) -> Entry:
     """What is written of a receipt taken in."""
-    return Entry(sample.at.mono, sample.at.unix, sample.receipt)
+    return Entry(sample.at.mono, sample.at.unix, sample.receipt, sample.source)
 
 
 def frame(record: Head | Entry) -> bytes:
@@ -185,7 +187,8 @@ class _Life:
         if until is not None and entry.mono > until:
             return
         self._last = entry.mono
-        self._taken += not self._docket.add(entry.receipt, entry.mono, entry.mono - (entry.unix - entry.receipt.at))
+        at = entry.mono - (entry.unix - entry.receipt.at)
+        self._taken += not self._docket.add(entry.receipt, entry.mono, at, entry.source)
 
     def end(self, at: float | None) -> Replay:
         now = self._last + self._head.rules.wait if at is None else at

@@ -110,15 +110,21 @@ class Ledger:
         )
         return sign(receipt, self._core.signer)
 
-    def add(self, receipt: Receipt, now: Instant) -> bool:
-        """Takes in anybody's receipt; False if it was known, came too late or does not hold (then it is counted)."""
-        reason = self._docket.add(receipt, now.mono, now.mono - (now.unix - receipt.at))
+    def add(self, receipt: Receipt, now: Instant, source: NodeId | None = None) -> bool:
+        """Takes in anybody's receipt; False if it was known, came too late or does not hold (then it is counted).
+
+        Args:
+            receipt: As signed.
+            now: When.
+            source: The neighbour that brought it; None for this node's own.
+        """
+        reason = self._docket.add(receipt, now.mono, now.mono - (now.unix - receipt.at), source)
         if reason:
             if reason not in HARMLESS:
                 self._core.reject(reason)
             return False
         if self._core.config.logs_receipts:
-            self._core.emit(ReceiptSample(at=now, receipt=receipt))
+            self._core.emit(ReceiptSample(at=now, receipt=receipt, source=source))
         if len(receipt.path) > 2:  # noqa: PLR2004 - without a relay there is nobody to judge, and nothing to pass on
             self.revision += 1
             self._recent.append((self.revision, receipt))

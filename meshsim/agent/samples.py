@@ -144,10 +144,12 @@ class ReceiptSample:
     Attributes:
         at: When; both clocks, for a receipt is judged by both.
         receipt: As signed.
+        source: The neighbour that brought it; None for the agent's own.
     """
 
     at: Instant
     receipt: Receipt
+    source: NodeId | None = None
 
 
 Sample: TypeAlias = RouteSample | CallSample | TrustSample | EventSample | ReceiptSample

@@ -10,7 +10,9 @@ start no clock: a relay that fails could let it run out before the ends know.
 - What a node says of itself weighs nothing: relays bear out that a call took place, they neither praise nor blame.
 - Who does not sign a route that an end calls completed, and that two others have signed, has kept a receipt back: weak
   evidence against the silent one. A single signer proves nothing, or anyone could invent calls with a victim.
-- One pair of ends, or one end alone, gives one node only so much praise and so much blame in a window.
+- One pair of ends, or one end alone, gives one node only so much praise and so much blame in a window; one end with
+  many partners `partners` times as much, whoever they are.
+- Room is shared by those who brought the words (`source`): who floods a docket crowds out nothing but its own.
 - What a relay says it carried weighs nothing either way: a liar says what the ends will. Where it counted far less
   than both ends, that is counted (`Docket.uncarried`), for people to look into.
 - Two different statements of one signer about one route are proof of equivocation: neither counts, and the proof does.
@@ -21,7 +23,7 @@ Whether a signer made a statement is for `verify` to say; it is asked last, and 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
@@ -29,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 from meshsim.trust.conduct import UNCALLED_FOR, grade
 from meshsim.trust.evidence import EventKind, events_from_outcome
 from meshsim.trust.statement import Outcome
+from meshsim.trust.waiting import FairQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,11 +58,12 @@ class Rules:
         silence_weight: Weight of a receipt kept back.
         proof_weight: Weight of a proof of equivocation.
         pair_cap: Most praise, and most blame, that one pair of ends or one end alone can give one node in a window.
+        partners: So many times `pair_cap` one end can give one node in a window, whoever the other ends are.
         path_nodes: Most nodes of a path.
-        open_routes: Most routes that wait; the oldest is judged early for a new one. As many wait for a word of an end;
-            the oldest is forgotten for a new one.
-        judged_routes: Most judged routes remembered.
-        pairs: Most caps remembered.
+        open_routes: Most routes that wait; for a new one the oldest of the source with most of them is judged early. As
+            many wait for a word of an end; there that one is forgotten.
+        judged_routes: Most judged routes remembered; again the source with most of them forgets first.
+        pairs: Most caps remembered, likewise.
     """
 
     wait: float = 10.0
@@ -69,10 +73,11 @@ class Rules:
     silence_weight: float = 0.1
     proof_weight: float = 10.0
     pair_cap: float = 6.0
+    partners: float = 4.0
     path_nodes: int = 6
     open_routes: int = 4096
     judged_routes: int = 4096
-    pairs: int = 4096
+    pairs: int = 3 * 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +135,11 @@ in the way of the true ones."""
 class _Case:
     """One route: what each signer stated first, and the other thing that some of them stated.
 
-    `since` is when the first end spoke; infinite before that.
+    `since` is when the first end spoke; infinite before that. `source` brought that word, or before that the first.
     """
 
     key: RouteKey
+    source: Any = None
     since: float = math.inf
     told: dict[Any, Account] = field(default_factory=dict)
     liars: dict[Any, Account] = field(default_factory=dict)
@@ -153,6 +159,13 @@ class _Finding:
     weight: float
     raters: tuple[Any, ...]
     grade: float
+
+
+_CapKey = tuple[Any, Any, bool]
+"""Who gives (a set of ends, or one end whoever the others are), whom, and whether it is blame."""
+
+_Cap = tuple[float, float, Any]
+"""When the window began, what was given in it, and the source of the first word."""
 
 
 class Docket(Generic[Node]):
@@ -192,27 +205,27 @@ class Docket(Generic[Node]):
         self.proofs: list[Proof] = []
         self._guilt, self._verify = guilt, verify
         self._cases: dict[RouteKey, _Case] = {}  # open ones and judged ones
-        # in order, as queues: the front of a dict from which much was deleted is slow to find
-        self._early: deque[_Case] = deque()  # of which relays spoke first
-        self._open: deque[_Case] = deque()
-        self._judged: deque[_Case] = deque()
+        self._early: FairQueue[_Case] = FairQueue(self.rules.open_routes)  # of which relays spoke first
+        self._open: FairQueue[_Case] = FairQueue(self.rules.open_routes)
+        self._judged: FairQueue[_Case] = FairQueue(self.rules.judged_routes)
         self._ready: list[Verdict[Node]] = []
-        self._pairs: dict[tuple[frozenset[Node], Node, bool], tuple[float, float]] = {}
+        self._caps: dict[_CapKey, _Cap] = {}
 
-    def add(self, statement: Account, now: float, at: float | None = None) -> str:
+    def add(self, statement: Account, now: float, at: float | None = None, source: Any = None) -> str:
         """Takes in a statement.
 
         Args:
             statement: About one route.
             now: Seconds of the docket's clock, never less than before.
             at: When the route ended by this clock, where `statement.at` is of another.
+            source: Who brought it, whoever signed it: a neighbour that passed it on, or None for the docket's owner.
 
         Returns:
             "", or why it is refused: `off_path`, `oversized`, `contradictory`, `future`, `expired`, `duplicate`,
             `replayed`, `late` or `forged`. A second, different statement is taken: it proves that its signer lies.
         """
         self._close_due(now)
-        reason = self._fault(statement, statement.at if at is None else at, now) or self._enter(statement, now)
+        reason = self._fault(statement, statement.at if at is None else at, now) or self._enter(statement, now, source)
         if reason:
             self.refused[reason] = self.refused.get(reason, 0) + 1
         return reason
@@ -237,7 +250,7 @@ class Docket(Generic[Node]):
         """When there is something to settle, seconds; None if nothing waits."""
         if self._ready:
             return -math.inf
-        return self._open[0].since + self.rules.wait if self._open else None
+        return self._open.first + self.rules.wait if self._open else None
 
     # Taking in --------------------------------------------------------------------------------------------------------
 
@@ -253,7 +266,7 @@ class Docket(Generic[Node]):
             return "future"
         return "" if now - at <= self.rules.window else "expired"
 
-    def _enter(self, statement: Account, now: float) -> str:
+    def _enter(self, statement: Account, now: float, source: Any) -> str:
         key = (statement.call, statement.attempt, statement.path)
         case = self._cases.get(key)
         first = None if case is None else case.told.get(statement.signer)
@@ -263,31 +276,29 @@ class Docket(Generic[Node]):
             return "late"
         if self._verify is not None and not self._verify(statement):
             return "forged"
-        case = case or self._begin(key, statement.signer)
+        case = case or self._begin(key, statement.signer, source)
         if case.since == math.inf and _is_end(statement.signer, key):
-            self._start(case, now)
+            self._start(case, now, source)
         if first is None:
             case.told[statement.signer] = statement
         else:
             self._convict(case, first, statement, now)
         return ""
 
-    def _begin(self, key: RouteKey, signer: Any) -> _Case:
-        case = self._cases[key] = _Case(key)
+    def _begin(self, key: RouteKey, signer: Any, source: Any) -> _Case:
+        case = self._cases[key] = _Case(key, source)
         if not _is_end(signer, key):
-            self._early.append(case)
-            if len(self._early) > self.rules.open_routes:
-                oldest = self._early.popleft()
-                if oldest.since == math.inf:
-                    del self._cases[oldest.key]
+            forgotten = self._early.push(case)
+            if forgotten is not None and forgotten.since == math.inf:
+                del self._cases[forgotten.key]
         return case
 
-    def _start(self, case: _Case, now: float) -> None:
+    def _start(self, case: _Case, now: float, source: Any) -> None:
         """An end has spoken: the others have so long to do so too."""
-        if len(self._open) >= self.rules.open_routes:
-            self._close(self._open.popleft())
-        case.since = now
-        self._open.append(case)
+        case.since, case.source = now, source
+        early = self._open.push(case)
+        if early is not None:
+            self._close(early)
 
     def _convict(self, case: _Case, first: Account, second: Account, now: float) -> None:
         """A signer says two different things of a route, which no honest node does."""
@@ -299,16 +310,16 @@ class Docket(Generic[Node]):
     # Judging ----------------------------------------------------------------------------------------------------------
 
     def _close_due(self, now: float) -> None:
-        due = []
-        while self._open and now >= self._open[0].since + self.rules.wait:
-            due.append(self._open.popleft())
+        due = self._open.take_due(now, self.rules.wait)
         # of routes heard of at one instant the order must not matter
         for case in sorted(due, key=lambda case: (case.since, case.key)) if len(due) > 1 else due:
             self._close(case)
 
     def _close(self, case: _Case) -> None:
         case.judged = True
-        self._judged.append(case)
+        forgotten = self._judged.push(case)
+        if forgotten is not None:
+            del self._cases[forgotten.key]
         self._forget(case.since + self.rules.wait)
         path = case.key[2]
         relays = path[1:-1]
@@ -316,7 +327,7 @@ class Docket(Generic[Node]):
             return
         finding = self._find(case.word_of(path[0]), case.word_of(path[-1]))
         if finding is not None:
-            self._judge(relays, finding, case.since)
+            self._judge(case, relays, finding)
         self._count_bytes(case)
         self._notice_silence(case)
 
@@ -342,10 +353,11 @@ class Docket(Generic[Node]):
         graded = 0.0 if failed else min(grade(report.loss, report.jitter) for report in speaking)
         return _Finding(events, bool(accusing), weight, tuple(report.signer for report in speaking), graded)
 
-    def _judge(self, relays: tuple[Node, ...], finding: _Finding, at: float) -> None:
+    def _judge(self, case: _Case, relays: tuple[Node, ...], finding: _Finding) -> None:
+        at = case.since
         shares, whole = self._shares(relays, finding, at), 0.0
         for relay, share in zip(relays, shares, strict=True):
-            granted = self._granted(finding.raters, relay, share * finding.weight, at, failed=finding.failed)
+            granted = self._granted(case, finding.raters, relay, share * finding.weight, failed=finding.failed)
             whole += granted
             if granted > 0.0:
                 self._ready.append(Verdict(relay, finding.events, granted, finding.raters, finding.grade, at))
@@ -370,35 +382,48 @@ class Docket(Generic[Node]):
         events = (EventKind.CONNECTION_TIMEOUT,)
         for node in path:
             if node not in case.told:
-                granted = self._granted(raters, node, self.rules.silence_weight, case.since, failed=True)
+                granted = self._granted(case, raters, node, self.rules.silence_weight, failed=True)
                 if granted > 0.0:
                     self._ready.append(Verdict(node, events, granted, raters, None, case.since))
 
     def _count_bytes(self, case: _Case) -> None:
         path = case.key[2]
-        words = [word for node in path if (word := case.word_of(node)) is not None]
-        if any(word.outcome is not Outcome.COMPLETED for word in words):
-            return
-        counts = {word.signer: word.carried for word in words}
-        came = [counts.pop(end, 0) for end in (path[0], path[-1])]
-        if min(came) > 0:
-            self.uncarried += sum(passed < CARRIED_LEAST * sum(came) for passed in counts.values())
+        ends = [case.word_of(end) for end in (path[0], path[-1])]
+        came = [end.carried for end in ends if end is not None and end.outcome is Outcome.COMPLETED]
+        if len(came) == len(ends) and min(came) > 0:
+            words = [word for relay in path[1:-1] if (word := case.word_of(relay)) is not None]
+            self.uncarried += sum(word.carried < CARRIED_LEAST * sum(came) for word in words)
 
     # Bounds -----------------------------------------------------------------------------------------------------------
 
-    def _granted(self, raters: tuple[Node, ...], node: Node, weight: float, at: float, *, failed: bool) -> float:
-        """As much of `weight` as `raters` may still give `node`."""
-        key = (frozenset(raters), node, failed)
-        began, used = self._pairs.pop(key, (at, 0.0))
-        if at - began > self.rules.window:
-            began, used = at, 0.0
-        granted = min(weight, self.rules.pair_cap - used)
-        self._pairs[key] = (began, used + granted)
-        if len(self._pairs) > self.rules.pairs:
-            # many at once, for the same reason
-            for oldest in list(islice(self._pairs, 1 + self.rules.pairs // 8)):
-                del self._pairs[oldest]
+    def _granted(self, case: _Case, raters: tuple[Node, ...], node: Node, weight: float, *, failed: bool) -> float:
+        """As much of `weight` as `raters` may still give `node`, together and each of them."""
+        rules, at = self.rules, case.since
+        keys: list[_CapKey] = [(frozenset(raters), node, failed)]
+        if len(raters) > 1:
+            keys += [(rater, node, failed) for rater in raters]
+        caps, granted, most = [], weight, rules.pair_cap
+        for key in keys:
+            cap = self._caps.pop(key, None)
+            if cap is None or at - cap[0] > rules.window:
+                cap = at, 0.0, case.source
+            caps.append(cap)
+            granted = min(granted, most - cap[1])
+            most = rules.partners * rules.pair_cap
+        for key, (began, used, source) in zip(keys, caps, strict=True):
+            self._caps[key] = began, used + granted, source  # the last, for those touched first are forgotten first
+        if len(self._caps) > rules.pairs:
+            self._drop_caps()
         return granted
+
+    def _drop_caps(self) -> None:
+        """Forgets the oldest caps of the source with most of them: nobody gets rid of caps by others' caps."""
+        crowd = Counter(source for _, _, source in self._caps.values())
+        most = max(crowd, key=lambda source: crowd[source])
+        theirs = (key for key, (_, _, source) in self._caps.items() if source == most)
+        # many at once, for to look for them takes long
+        for oldest in list(islice(theirs, len(self._caps) - self.rules.pairs + self.rules.pairs // 8)):
+            del self._caps[oldest]
 
     def _forget(self, now: float) -> None:
         """Drops judged routes of which nothing can be replayed any more: their statements are too old by then.
@@ -406,9 +431,8 @@ class Docket(Generic[Node]):
         When routes are judged and not when somebody asks: what is found must not depend on that.
         """
         rules = self.rules
-        horizon = now - (rules.wait + rules.skew + rules.window)
-        while self._judged and (self._judged[0].since < horizon or len(self._judged) > rules.judged_routes):
-            del self._cases[self._judged.popleft().key]
+        for case in self._judged.take_due(now, 2.0 * rules.wait + rules.skew + rules.window):
+            del self._cases[case.key]
 
 
 def _is_end(node: Any, key: RouteKey) -> bool:

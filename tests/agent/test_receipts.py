@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from meshsim.agent import AgentConfig, ReceiptSample
 from meshsim.agent import receipts as module
 from meshsim.agent.calls import Leg
-from meshsim.agent.core import Core
+from meshsim.agent.core import OPEN_ROUTES, Core
 from meshsim.agent.effects import Emit, MediaReport
 from meshsim.agent.messages import CallSetup, Receipt, decode, encode, sign
 from meshsim.agent.receipts import Ledger
@@ -168,6 +168,16 @@ def test_receipts_are_passed_on_in_the_order_they_came() -> None:
         book.add(receipt(0, call=call), now())
     book.add(receipt(0, call=9, path=(A, B)), now())
     assert [revision for revision, _ in book.since(2)] == [3, 4, 5]
+
+
+def test_a_neighbour_that_floods_a_node_with_receipts_closes_no_route_of_others() -> None:
+    book = ledger()
+    book.add(receipt(0, outcome=Outcome.DROPPED), now(), A)
+    for call in range(1, OPEN_ROUTES + 200):
+        book.add(receipt(3, call=call, path=(S, B, R), outcome=Outcome.DROPPED), now(1.0), S)
+    assert book.add(receipt(2, outcome=Outcome.DROPPED), now(2.0), B)
+    judged = [verdict for verdict in book.settle(now(10.0)) if verdict.node == R]
+    assert [(verdict.weight, verdict.raters) for verdict in judged] == [(1.0, (A, B))]
 
 
 def test_receipts_are_given_out_for_a_log_only_where_one_is_kept() -> None:

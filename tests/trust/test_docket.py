@@ -366,6 +366,63 @@ def test_one_end_with_made_up_others_moves_a_relay_no_further_than_a_pair(*, den
     assert sum(verdict.weight for verdict in docket.settle(20.0)) == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize("outcome", [Outcome.COMPLETED, Outcome.DROPPED])
+def test_one_end_with_partners_who_sign_moves_a_relay_no_further_than_four_pairs(outcome: Outcome) -> None:
+    docket: Docket[int] = Docket(Rules(pair_cap=3.0, partners=4.0))
+    for call in range(100):
+        path = (A, R, 100 + call % 50)
+        docket.merge((told(signer, outcome, call=call, path=path) for signer in path), 0.0)
+    assert sum(verdict.weight for verdict in docket.settle(10.0)) == pytest.approx(12.0)
+    docket.merge(everybody(outcome, (S, R, B), call=500), 10.0)
+    assert [verdict.weight for verdict in docket.settle(20.0)] == [1.0]
+
+
+def flood(docket: Docket[int], now: float = 0.0, routes: int = 100) -> None:
+    for call in range(1000, 1000 + routes):
+        path = (call, call + 2000, call + 4000)
+        docket.add(told(path[0], Outcome.DROPPED, call=call, path=path, at=now), now, source="eve")
+
+
+def test_who_floods_a_docket_closes_early_nothing_but_what_it_brought() -> None:
+    docket: Docket[int] = Docket(Rules(open_routes=8))
+    for call in range(4):
+        docket.add(told(A, Outcome.DROPPED, call=call), 0.0, source="ann")
+    flood(docket)
+    for call in range(4):
+        assert docket.add(told(B, Outcome.DROPPED, call=call), 5.0, source="bob") == ""
+    flood(docket, 5.0)
+    weights = [verdict.weight for verdict in docket.settle(10.0) if verdict.node == R]
+    assert weights == [1.0] * 4
+
+
+def test_who_floods_a_docket_makes_it_forget_no_word_that_others_brought_early() -> None:
+    docket: Docket[int] = Docket(Rules(open_routes=8))
+    docket.add(told(R), 0.0, source="ann")
+    for call in range(1000, 1100):
+        docket.add(told(R, call=call), 0.0, source="eve")
+    docket.merge([told(A), told(B)], 5.0)
+    assert [verdict.events[0] for verdict in docket.settle(15.0)] == [EventKind.SUCCESSFUL_CALL]
+
+
+def test_who_floods_a_docket_makes_it_judge_nothing_twice_and_forget_no_cap() -> None:
+    docket: Docket[int] = Docket(Rules(open_routes=8, judged_routes=16, pairs=64, pair_cap=2.0))
+    for call in range(3):
+        docket.merge(everybody(Outcome.DROPPED, call=call), 0.0)
+    assert sum(verdict.weight for verdict in docket.settle(10.0) if verdict.node == R) == 2.0
+    flood(docket, 10.0, 400)
+    docket.settle(20.0)
+    assert [docket.add(told(A, Outcome.DROPPED, call=call), 20.0) for call in range(3)] == ["replayed"] * 3
+    docket.merge((one._replace(at=20.0) for one in everybody(Outcome.DROPPED, call=9)), 20.0)
+    assert [verdict for verdict in docket.settle(30.0) if verdict.node == R] == []
+
+
+def test_without_sources_the_oldest_route_is_judged_early() -> None:
+    docket: Docket[int] = Docket(Rules(open_routes=2))
+    for call in range(3):
+        docket.add(told(A, Outcome.DROPPED, call=call), float(call))
+    assert [docket.add(told(B, Outcome.DROPPED, call=call), 3.0) for call in range(3)] == ["late", "", ""]
+
+
 def test_memory_is_bounded() -> None:
     docket: Docket[int] = Docket(Rules(open_routes=4, judged_routes=4, pairs=4))
     for call in range(20):
@@ -373,7 +430,8 @@ def test_memory_is_bounded() -> None:
     assert len(docket._open) == 4
     assert len(docket.settle(0.0)) == 16
     docket.settle(10.0)
-    assert (len(docket._cases), len(docket._pairs)) == (4, 4)
+    assert len(docket._cases) == len(docket._judged) == 4
+    assert 0 < len(docket._caps) <= 4
 
 
 def test_proofs_are_bounded() -> None:
