@@ -16,6 +16,7 @@ from meshsim.lab.batch.job import BatchError, Record, attempt, lost
 from meshsim.lab.batch.shard import Shard
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
     from pathlib import Path
@@ -28,13 +29,14 @@ _MOMENT = 0.5
 
 @dataclass(slots=True)
 class _Worker:
-    """A process, what it is at, and since when (monotonic seconds)."""
+    """A process, whether it has begun, what it is at, and since when (monotonic seconds)."""
 
     process: SpawnProcess
     line: Connection
     job: Job | None = None
     number: int = 0
     since: float = 0.0
+    begun: bool = False
 
 
 class LocalPool:
@@ -90,40 +92,42 @@ class LocalPool:
     def wait(self) -> list[Record]:
         """What has come of jobs since; workers that died or took too long are replaced."""
         ready = wait([part for worker in self._workers for part in (worker.line, worker.process.sentinel)], _MOMENT)
-        records = []
-        for slot, worker in enumerate(self._workers):
-            if worker.line in ready:
-                record = self._heard(worker)
-                if record is not None:
-                    records.append(record)
-                    continue
-            if worker.process.sentinel in ready or not worker.process.is_alive():
-                records += self._replace(slot, f"its process died ({_ending(worker.process)})", died=True)
-            elif self._is_late(worker):
-                worker.process.kill()
-                worker.process.join()
-                records += self._replace(slot, f"not done after {self._timeout:g} s", died=False)
-        return records
+        return [record for slot, worker in enumerate(self._workers) for record in self._look(slot, worker, ready)]
 
-    def _heard(self, worker: _Worker) -> Record | None:
-        """What a worker has to say; None if it died in the middle of it."""
-        try:
-            told: Record | str = worker.line.recv()
-        except (EOFError, OSError, pickle.UnpicklingError):
-            return None
+    def _look(self, slot: int, worker: _Worker, ready: Sequence[Any]) -> list[Record]:
+        """What has come of the job of one worker, if anything."""
+        dead = worker.process.sentinel in ready
+        if worker.line in ready:
+            try:
+                return self._heard(worker, worker.line.recv())
+            except (EOFError, OSError, pickle.UnpicklingError):
+                dead = True
+        if dead:
+            worker.process.join()
+            return self._replace(slot, f"its process died ({_ending(worker.process)})", died=True)
+        if self._is_late(worker):
+            worker.process.kill()
+            worker.process.join()
+            return self._replace(slot, f"not done after {self._timeout:g} s", died=False)
+        return []
+
+    def _heard(self, worker: _Worker, told: Record | str | None) -> list[Record]:
+        """Takes what a worker says: a record, why it cannot go on, or nothing but that it has begun."""
         if isinstance(told, str):
             raise BatchError(told)
+        if told is None:
+            worker.begun, worker.since = True, time.monotonic()
+            return []
         worker.job = None
-        return told
+        return [told]
 
     def _is_late(self, worker: _Worker) -> bool:
-        at_it = worker.job is not None and self._timeout is not None
+        at_it = worker.job is not None and worker.begun and self._timeout is not None
         return at_it and time.monotonic() - worker.since > (self._timeout or 0.0)
 
     def _replace(self, slot: int, why: str, *, died: bool) -> list[Record]:
         """Begins a worker in the place of a dead one; the record of what it was at, if anything."""
         dead = self._workers[slot]
-        dead.process.join()
         dead.line.close()
         self._workers[slot] = self._begin(slot)
         if dead.job is None:
@@ -159,6 +163,7 @@ def _work(function: Function, shards: Path, name: str, code: str, line: Connecti
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver ends its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
     shard = Shard(shards, name)
+    line.send(None)
     while True:
         try:
             job, number = line.recv()

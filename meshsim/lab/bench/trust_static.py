@@ -46,7 +46,7 @@ ATTACKS = ("bad_mouthing", "ballot_stuffing", "collusion", "camouflage", "withho
 _GRAY = 0.5  # share of the coalition
 _PRAISE_BY_A_SYBIL = 5
 SEEDS = range(600, 620)
-"""Of the meshes that goals are judged by. While the model was made, others were looked at: 0 to 9, 100 to 104, 200 to
+"""Of the meshes that goals are judged by. Others were looked at while the model was made: 0 to 9, 100 to 104, 200 to
 219 and 300 to 479."""
 
 _PARTS = ("attack", "liars", "gray", "compromised", "sybils")
