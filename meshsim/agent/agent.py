@@ -96,7 +96,7 @@ class MeshAgent:
     ) -> None:
         self._core = Core(config=config, record=record, signer=signer, verifier=verifier, stream=stream)
         self._interceptors = tuple(interceptors)
-        self._trust = TrustBook(trust, record.node_id, anchors)
+        self._trust = TrustBook(trust, record.node_id, anchors, neighbours)
         self._neighbourhood = Neighbourhood(self._core, neighbours)
         self._table = LinkTable(self._core, self._neighbourhood, self._trust)
         self._ledger = Ledger(self._core)

@@ -44,6 +44,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="head
         half_life: Of its evidence, seconds; the model's own when None.
         parameters: Further ones of the model.
         anchors: Nodes whose word it takes from the start.
+        kept: Nodes that it keeps links with, and so in mind.
     """
 
     format: int = FORMAT
@@ -53,6 +54,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="head
     half_life: float | None = None
     parameters: dict[str, float] = {}
     anchors: tuple[NodeId, ...] = ()
+    kept: tuple[NodeId, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, tag="receipt"):
@@ -179,7 +181,7 @@ class _Life:
         self._head = head
         self._docket: Docket[NodeId] = Docket(head.rules, verify=Signed(verifier))
         model = make_model(head.model, half_life=head.half_life, parameters=head.parameters)
-        self._book = TrustBook(model, head.owner, head.anchors)
+        self._book = TrustBook(model, head.owner, head.anchors, head.kept)
         self._last = 0.0
         self._taken = 0
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from meshsim.trust import EventKind, Reputation, ReputationModel, Verdict
 
 JUDGED_NODES = 10_000
-"""Most nodes with a reputation; the one whose last verdict is oldest is forgotten for a new one."""
+"""Most nodes with a reputation; for new ones an eighth is forgotten, of which there is least evidence."""
 
 
 class TrustBook:
@@ -26,15 +26,25 @@ class TrustBook:
         model: The reputation model, of this agent alone.
         owner: The agent; what it says itself is nobody else's word.
         anchors: Nodes verified by other means, never forgotten.
+        kept: Nodes that it keeps links with, never forgotten either.
     """
 
-    def __init__(self, model: ReputationModel, owner: NodeId | None = None, anchors: Sequence[NodeId] = ()) -> None:
+    def __init__(
+        self,
+        model: ReputationModel,
+        owner: NodeId | None = None,
+        anchors: Sequence[NodeId] = (),
+        kept: Sequence[NodeId] = (),
+    ) -> None:
         self._model = model
         self._owner = owner
         self._anchors = {node: row for row, node in enumerate(dict.fromkeys(anchors))}
+        self._kept = frozenset(kept)
         self._rows: dict[NodeId, int] = {}
+        self._free: list[int] = []
+        self._latest = 0.0
         self._known = len(self._anchors)
-        """Rows in use."""
+        """Rows that were ever in use."""
         for row in self._anchors.values():
             model.anchor(row)
 
@@ -43,7 +53,7 @@ class TrustBook:
             return self._anchors[node]
         row = self._rows.pop(node, None)
         if row is None:
-            row = self._new_row() if len(self._rows) < JUDGED_NODES else self._free_row()
+            row = self._free.pop() if self._free else self._new_row()
         self._rows[node] = row  # the last: dicts keep the order in which keys came
         return row
 
@@ -51,14 +61,28 @@ class TrustBook:
         self._known += 1
         return self._known - 1
 
-    def _free_row(self) -> int:
-        row = self._rows.pop(next(iter(self._rows)))
-        self._model.forget(row)
-        return row
+    def _make_room(self, verdict: Verdict[NodeId]) -> None:
+        """Forgets, if need be, whom there is least evidence about: made-up raters before all who were ever judged.
+
+        Of equals those named longest ago go. It is judged by the time of verdicts, not by when they were found: whoever
+        replays a journal forgets the same nodes.
+        """
+        self._latest = max(self._latest, verdict.at)
+        named = {verdict.node, *verdict.raters} - self._anchors.keys()
+        if len(self._rows) + len(named - self._rows.keys()) <= JUDGED_NODES:
+            return
+        evidence = self._model.table(self._known, self._latest).evidence
+        others = [node for node in self._rows if node not in named and node not in self._kept]
+        others.sort(key=lambda node: float(evidence[self._rows[node]]))
+        for node in others[: 1 + JUDGED_NODES // 8]:
+            row = self._rows.pop(node)
+            self._model.forget(row)
+            self._free.append(row)
 
     def observe(self, verdict: Verdict[NodeId], now: float, *, tell: bool = True) -> list[TrustSample]:
         """Takes in a verdict; how the reputation moved with each of its events, if that is to be told."""
         samples = []
+        self._make_room(verdict)
         raters = () if self._owner in verdict.raters else tuple(self._row(rater) for rater in verdict.raters)
         row = self._row(verdict.node)
         for event in verdict.events:

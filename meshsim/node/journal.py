@@ -67,6 +67,7 @@ def head_of(config: NodeConfig, owner: NodeId) -> Head:
         half_life=config.reputation_half_life,
         parameters=config.reputation_parameters,
         anchors=config.anchor_ids,
+        kept=config.neighbour_ids,
     )
 
 

@@ -315,6 +315,42 @@ def test_anchors_are_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert book._known == 4
 
 
+def node_of(number: int) -> NodeId:
+    return NodeId(number.to_bytes(32, "big"))
+
+
+def flooded(monkeypatch: pytest.MonkeyPatch, *, judged: bool, kept: Sequence[NodeId] = ()) -> TrustBook:
+    """A book that knows R well and has heard S rate, and then a hundred made-up nodes, who rate or are rated."""
+    monkeypatch.setattr("meshsim.agent.reputation.JUDGED_NODES", 16)
+    book = TrustBook(models["beta"](), OWNER, (), kept)
+    for at in range(5):
+        book.observe(verdict(R, (S,), at=float(at)), 0.0)
+    for number in range(1000, 1100):
+        made_up = node_of(number)
+        book.observe(verdict(made_up if judged else B, (node_of(number + 500),), at=10.0), 10.0)
+    return book
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_made_up_nodes_push_out_nobody_of_whom_there_is_more_evidence(
+    monkeypatch: pytest.MonkeyPatch, *, judged: bool
+) -> None:
+    book = flooded(monkeypatch, judged=judged)
+    assert book.score(R, 10.0).evidence == pytest.approx(5.0, rel=0.01)
+    assert len(book.scores(10.0)) <= 16
+    assert book._known <= 16
+    assert S not in book.scores(10.0)
+
+
+def test_whom_a_node_keeps_links_with_is_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert S in flooded(monkeypatch, judged=True, kept=[S]).scores(10.0)
+
+
+def test_the_row_of_who_was_forgotten_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    book = flooded(monkeypatch, judged=True)
+    assert {round(score.evidence) for node, score in book.scores(10.0).items() if node != R} == {0, 1}
+
+
 def test_a_node_never_heard_of_is_new() -> None:
     book = TrustBook(models["beta"](), OWNER, [A])
     assert book.score(S, 0.0).status is Status.NEW
