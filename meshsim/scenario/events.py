@@ -159,8 +159,7 @@ def build_faults(scenario: Scenario, nodes: PlannedNodes, topology: Topology, se
     said = {node for _, node, _ in faults}
     for i, name in enumerate(nodes.names):
         if i not in said and _churns(scenario.churn, int(nodes.role[i])):
-            renewals = scenario.churn.renewals(seeds.generator(f"churn/{name}"), scenario.duration)
-            faults += [(at, i, kind) for at, kind in renewals]
+            faults += [(at, i, kind) for at, kind in scenario.churn.lives(name, seeds, scenario.duration)]
     faults.sort()
     struck = list(strikes(scenario.outages, scenario.duration, nodes, topology, seeds))
     if struck:
@@ -173,14 +172,17 @@ def build_faults(scenario: Scenario, nodes: PlannedNodes, topology: Topology, se
 
 
 def _struck(faults: list[_Fault], struck: list[Strike], until: float) -> Iterator[_Fault]:
-    """The faults of what no region takes down, and of the rest when the first cause begins and the last one ends."""
+    """The faults of what no region takes down, and of the rest when the first cause begins and the last one ends.
+
+    Goodbyes stay: what they announce is one of the causes.
+    """
     causes: dict[tuple[str, int], list[tuple[float, int, bool]]] = {}
     for cause, strike in enumerate(struck, 1):
         ends = (strike.start, cause, True), (strike.end, cause, False)
         causes.setdefault((strike.what, strike.number), []).extend(ends)
     for fault in faults:
         own = causes.get(("node", fault[1]))
-        if own is None:
+        if own is None or fault[2] == "goodbye":
             yield fault
         else:
             own.append((fault[0], 0, fault[2] == "down"))

@@ -136,7 +136,7 @@ class PlannedFaults:
 
     Attributes:
         at: float64 seconds.
-        kind: `down` (the node vanishes without a word) or `up`; `edge_down` (the
+        kind: `goodbye` (the node says that it is about to leave), `down` (it vanishes) or `up`; `edge_down` (the
             directed edge carries nothing) or `edge_up`.
         node: int32, the node's number, or the edge's.
     """

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
@@ -22,7 +23,9 @@ from meshsim.scenario.part import SHARE_TOLERANCE, Part
 from meshsim.scenario.quantities import LONGEST, Duration, Flag, Number, PositiveDuration, Probability, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from meshsim.mesh.seeds import SeedTree, Stream
 
 SHORTEST_MEAN = 1.0
 """Seconds: nodes that come and go faster than that on average are no nodes."""
@@ -31,6 +34,9 @@ _SHORTEST = 1e-6
 """Seconds: no span is shorter, so that the instants of one node are in order."""
 
 HOUR, MINUTE = 3600.0, 60.0
+
+Move = Literal["up", "down", "goodbye"]
+"""What a node that churns does: a goodbye says that it will be down soon."""
 
 
 class Law(Part):
@@ -290,7 +296,7 @@ SessionLaw = Annotated[
 
 
 class Churn(Part):
-    """Nodes that leave without a word and come back, found as they are at a random instant of a long life."""
+    """Nodes that leave and come back, found as they are at a random instant of a long life."""
 
     enabled: Flag = False
     """Whether nodes churn at all."""
@@ -304,6 +310,17 @@ class Churn(Part):
     """The law of the time down."""
     applies_to: Literal["relays", "all"] = "relays"
     """Which nodes churn: those that carry others' calls, or all."""
+    goodbye: Probability = 0.0
+    """Share of the departures that are announced; the others leave without a word."""
+    notice: PositiveDuration = 3.0
+    """Seconds from a goodbye to the departure; half the session where that is less."""
+
+    def lives(self, name: str, seeds: SeedTree, until: float) -> Iterator[tuple[float, Move]]:
+        """When the node `name` leaves, says so and comes back, up to `until` seconds; in order."""
+        # a departure after the end may be announced before it
+        moves = self.renewals(seeds.generator(f"churn/{name}"), until + self.notice * (self.goodbye > 0.0))
+        told = moves if self.goodbye == 0.0 else _announced(moves, seeds.stream(f"goodbye/{name}"), self)
+        return takewhile(lambda move: move[0] < until, told)
 
     def renewals(self, generator: np.random.Generator, until: float) -> Iterator[tuple[float, Literal["up", "down"]]]:
         """When one node leaves and comes back, up to `until` seconds; `generator` is of this node alone."""
@@ -312,6 +329,21 @@ class Churn(Part):
             self.downtime or Exponential(mean=self.downtime_mean),
         )
         return renewals(up, away, generator, until)
+
+
+def _announced(
+    moves: Iterable[tuple[float, Literal["up", "down"]]], draws: Stream, churn: Churn
+) -> Iterator[tuple[float, Move]]:
+    """`moves` and the goodbyes before some of them; the n-th departure is announced by the n-th draw alone."""
+    since, departures = 0.0, 0
+    for at, kind in moves:
+        # who is away as the episode begins has left before it
+        if kind == "down" and at > 0.0:
+            if draws.at(departures) < churn.goodbye:
+                yield at - min(churn.notice, (at - since) / 2.0), "goodbye"
+            departures += 1
+        since = at
+        yield at, kind
 
 
 def renewals(

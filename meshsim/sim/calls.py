@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.measure.records import ASIDE
-from meshsim.mesh.media import MediaType, demand
+from meshsim.mesh.media import MediaType
 from meshsim.routing.engine import claims_of
 from meshsim.sim.compression import Compression
 from meshsim.sim.connections import Connections
-from meshsim.sim.environment import BEFORE
 from meshsim.sim.livecall import DETECTION, REFUSAL, LiveCall
 from meshsim.sim.lived import NAN, Lived
 from meshsim.sim.media import PacketMedia
-from meshsim.sim.oracle import HALF_CALL, SECOND_LOOK, GhostProbe, finish_probe, relay_probe, replay_probe, start_probe
+from meshsim.sim.oracle import HALF_CALL
+from meshsim.sim.probing import Probing
 from meshsim.sim.processes.greeting import Greeting
 from meshsim.sim.processes.steps import CLOSED, Ended, Wait
 from meshsim.sim.receipts import Receipts
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshsim.mesh.media import Demand
-    from meshsim.mesh.view import NetworkView
-    from meshsim.routing.engine import Ranking, RoutingEngine
+    from meshsim.routing.engine import RoutingEngine
     from meshsim.sim.choice import Choice
     from meshsim.sim.environment import Environment
     from meshsim.sim.ledger import Ledger
@@ -78,18 +77,16 @@ class Switchboard:
         self._lived = Lived()
         self._using: dict[int, set[int]] = defaultdict(set)
         self._row_of_flow = np.zeros(0, dtype=np.int64)
-        self._probes: dict[int, tuple[NetworkView, Ranking, GhostProbe]] = {}
-        self._noted: dict[int, float] = {}
         self._greeting = Greeting(self._plan, world, domains)
         self._aic = Compression(self._plan)
         self._connections = Connections(self._plan.scenario.nodes.max_connections)
         self._media = PacketMedia(world) if self._plan.scenario.media.mode == "packet" else None
+        self._probing = Probing(env, world, recorder, self._media, self._live)
         self.counts = dict.fromkeys(("started", "completed", "dropped", "failed", "running", *ASIDE), 0)
         env.on("call.start", self._start)
         self._greeting.start(env, recorder, self._cut)
         env.on("call.greet", self._greet)
         env.on("call.retry", self._retry)
-        env.on("call.probe", self._look_again)
         env.on("call.end", self._hang_up)
 
     def schedule(self) -> None:
@@ -161,21 +158,9 @@ class Switchboard:
         ranking, view = self.choice.ranking(call)
         call.waiting = self.choice.best(ranking)
         if self._logged(call):
-            self._note(call, view, ranking)
+            self._probing.begin(call, view, ranking)
         if ranking.order:
             call.claims = claims_of(ranking.scores, ranking.order[0])
-
-    def _note(self, call: LiveCall, view: NetworkView, ranking: Ranking) -> None:
-        """Starts the ghost probe of a call's candidates, unless nobody wants to read of them."""
-        if not self._plan.scenario.record.candidates:
-            self._recorder.view(view)
-            return
-        probe = start_probe(self._world, ranking.candidates, demand(call.media))
-        self._probes[call.number], self._noted[call.number] = (view, ranking, probe), self._env.now
-        if self._media is not None and self._plan.scenario.media.labels == "packet":
-            self._media.mark(call.number, self._env.now)
-        second = min(self._env.now + SECOND_LOOK, call.end)
-        self._env.schedule_record(second, "call.probe", call.number, priority=BEFORE)
 
     def _retry(self, number: int, _: Any) -> None:
         call = self._live.get(number)
@@ -189,17 +174,30 @@ class Switchboard:
             self._wait(call, "no route left")
             return
         call.first, call.path = call.first or path, path
-        relays = path[1:-1]
-        gone = [node for node in relays if not self._world.online[node]]
-        full = [node for node in relays if self._full(node)]
+        ready = self._ready(call)
+        if ready is not None:
+            self._connect(call, *ready)
+
+    def _ready(self, call: LiveCall) -> tuple[Paths, PathTruth] | None:
+        """The path that is tried and what it is like; None if it does not stand, so that another will be tried."""
+        gone = [node for node in call.path[1:-1] if not self._world.online[node]]
+        refusing, why = self._refusing(call)
         if gone:
             self._suspect(call, gone, "relay does not answer", Outcome.TIMEOUT)
-        elif full:
-            self._avoid(call, full, "relay at capacity")
-        elif crowded := self._connections.refusing(path):
+        elif refusing:
+            self._avoid(call, refusing, why)
+        elif crowded := self._connections.refusing(call.path):
             self._turn_away(call, crowded)
         else:
-            self._connect(call)
+            found = self._looked_at(call)
+            if found[1].connected[0]:
+                return found
+            self._suspect(call, list(call.path[1:-1]), "no media come through", Outcome.DROPPED)
+        return None
+
+    def _refusing(self, call: LiveCall) -> tuple[list[int], str]:
+        """The relays that do not take a call, and why."""
+        return [node for node in call.path[1:-1] if self._full(node)], "relay at capacity"
 
     def _wait(self, call: LiveCall, why: str) -> None:
         """There is no path now: there may be one later, or the call is given up."""
@@ -223,7 +221,10 @@ class Switchboard:
         """Relays refused the call: it tries again without them."""
         call.dead.update(relays)
         self._recorder.event(self._env.now, "reject", node=relays[0], call=call.number, detail=why)
-        self._env.schedule_record(self._env.now + REFUSAL, "call.retry", call.number)
+        self._try_later(call, REFUSAL)
+
+    def _try_later(self, call: LiveCall, seconds: float) -> None:
+        self._env.schedule_record(self._env.now + seconds, "call.retry", call.number)
 
     def _next(self, call: LiveCall) -> tuple[int, ...]:
         """The next path without dead relays: from the list, else asked for once more; empty when there is none."""
@@ -240,11 +241,7 @@ class Switchboard:
     def _full(self, node: int) -> bool:
         return self._world.carried(node) > self._plan.nodes.max_calls.item(node) - HALF_CALL
 
-    def _connect(self, call: LiveCall) -> None:
-        paths, truth = self._looked_at(call)
-        if not truth.connected[0]:
-            self._suspect(call, list(call.path[1:-1]), "no media come through", Outcome.DROPPED)
-            return
+    def _connect(self, call: LiveCall, paths: Paths, truth: PathTruth) -> None:
         if self._lived.time(call.row) > 0.0:
             call.failovers += 1
             call.gap += self._env.now - call.broken_at
@@ -279,15 +276,9 @@ class Switchboard:
     def _looked_at(self, call: LiveCall) -> tuple[Paths, PathTruth]:
         """The path of `call` and what it is like; taken from the probe of its candidates where that has it."""
         plain = not self._aic.applies(call.number, call.media, call.path)
-        if plain and call.number in self._probes:
-            _, ranking, probe = self._probes[call.number]
-            if call.path in ranking.candidates.paths:
-                row = ranking.candidates.paths.index(call.path)
-                paths = probe.paths.pick(row)
-                # the first attempt follows the probe at once: nothing has changed
-                return paths, probe.first.pick(row) if self._env.now == call.answered else self._world.probe(paths)
-        paths = self._world.lay([call.path], self._asked(call))
-        return paths, self._world.probe(paths)
+        seen = self._probing.seen(call) if plain else None
+        paths, truth = (self._world.lay([call.path], self._asked(call)), None) if seen is None else seen
+        return paths, self._world.probe(paths) if truth is None else truth
 
     def _suspect(self, call: LiveCall, nodes: list[int], why: str, outcome: Outcome) -> None:
         """Nothing came through: the relays in question are avoided and the ends' receipts say so."""
@@ -296,7 +287,7 @@ class Switchboard:
         call.dead.update(nodes)
         for node in nodes:
             self._recorder.event(self._env.now, "timeout", node=node, call=call.number, detail=why)
-        self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
+        self._try_later(call, DETECTION)
 
     # --- while it lasts -----------------------------------------------------------------------------------------------
 
@@ -320,7 +311,11 @@ class Switchboard:
             if node in (call.caller, call.callee):
                 self._break_off(call, f"{'caller' if node == call.caller else 'callee'} left")
             else:
-                self._break(call, (node,))
+                self._break(call, (node,), self._testimony(node))
+
+    def _testimony(self, _: int) -> Outcome:
+        """What the ends say of a route that broke since one of its relays left."""
+        return Outcome.DROPPED
 
     def routes_cut(self) -> None:
         """Edges below have changed: calls over cut ones break; which of their relays is to blame nobody can tell."""
@@ -340,16 +335,18 @@ class Switchboard:
         for call in list(self._live.values()):
             call.dead.update(nodes)
             if call.flow >= 0 and not nodes.isdisjoint(call.path[1:-1]):
-                self._break(call, (), accused=False)
+                self._break(call, (), None)
 
-    def _break(self, call: LiveCall, suspects: Sequence[int], *, accused: bool = True) -> None:
-        """Nothing comes through any more: the ends will notice, and find a path without the relays they suspect."""
-        self._close(call, connected=False)
+    def _break(self, call: LiveCall, suspects: Sequence[int], said: Outcome | None = Outcome.DROPPED) -> None:
+        """Nothing comes through any more: the ends notice, state what is `said`, and find a path without suspects."""
+        self._close(call, connected=said is Outcome.COMPLETED)
         call.broken_at = self._env.now
         call.dead.update(suspects)
-        if accused:
-            self._receipts.accuse(call, Outcome.DROPPED)
-        self._env.schedule_record(self._env.now + DETECTION, "call.retry", call.number)
+        if said is Outcome.COMPLETED:
+            self._receipts.complete(call, self._lived.stretch(call.row))
+        elif said is not None:
+            self._receipts.accuse(call, said)
+        self._try_later(call, DETECTION)
 
     def moved(self, nodes: Sequence[int], handed: Sequence[int]) -> None:
         """The last miles of `nodes` are others, some of them are `handed` over to another place: calls follow."""
@@ -361,9 +358,7 @@ class Switchboard:
             if call.flow >= 0:
                 call.gap += away * ((call.caller in handed) + (call.callee in handed))
                 self._lay_anew(call)
-            if number in self._probes:
-                view, ranking, probe = self._probes[number]
-                self._probes[number] = view, ranking, relay_probe(self._world, probe, demand(call.media))
+            self._probing.lay_anew(call)
         if self._world.cuts:
             self.routes_cut()
         self.settle()
@@ -392,21 +387,6 @@ class Switchboard:
     def rank_anew(self) -> None:
         """What was ranked ahead holds no more: it is ranked again when its time comes."""
         self.choice.rank_anew()
-
-    def _look_again(self, number: int, _: Any) -> None:
-        """The second half of the ghost probe; the candidates are complete."""
-        call = self._live.get(number)
-        view, ranking, probe = self._probes.pop(number)
-        flow = call.flow if call is not None and call.flow >= 0 else None
-        truth = finish_probe(self._world, probe, flow)
-        if self._media is not None and self._plan.scenario.media.labels == "packet":
-            carried = demand(MediaType(self._plan.calls.media[number]))
-            truth = replay_probe(truth, probe, self._media, number, carried, self._env.now)
-        self._write_routes(number, view, ranking, truth)
-
-    def _write_routes(self, number: int, view: NetworkView, ranking: Ranking, truth: Any) -> None:
-        chosen = int(ranking.order[0]) if len(ranking.order) else -1
-        self._recorder.routes(number, self._noted.pop(number), view, ranking, chosen, truth)
 
     def _close(self, call: LiveCall, *, connected: bool = True) -> None:
         if self._media is not None:
@@ -455,9 +435,7 @@ class Switchboard:
 
     def close(self) -> None:
         """The episode is over: calls still under way are written as they stand."""
-        for number in sorted(self._probes):
-            view, ranking, probe = self._probes.pop(number)
-            self._write_routes(number, view, ranking, probe.first)
+        self._probing.close()
         for number in sorted(self._live):
             self._finish(self._live[number], "running", "the episode ended")
         self._ledger.publish(self._env.now)

@@ -351,12 +351,14 @@ def _packages() -> frozenset[str]:
 
 
 def _method(owner: object, name: str) -> Any:
-    """A bound method, all that pickles of episodes ask `getattr` for.
+    """A bound method of its class or of a base of ours, all that pickles of episodes ask `getattr` for.
 
     Raises:
         _Forbidden: If it is anything else.
     """
     function = inspect.getattr_static(type(owner), name, None)
-    if not isinstance(function, FunctionType) or function.__module__ != type(owner).__module__:
+    bases = (kind.__module__ for kind in type(owner).__mro__)
+    homes = {type(owner).__module__, *(home for home in bases if home.startswith("meshsim."))}
+    if not isinstance(function, FunctionType) or function.__module__ not in homes:
         raise _Forbidden(f"{type(owner).__name__}.{name}")
     return function.__get__(owner)

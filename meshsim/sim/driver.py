@@ -184,6 +184,9 @@ class SimDriver:
         """The world has drifted: what was looked up of links holds no more."""
         self._wires.settle()
 
+    def leaving(self, node: int) -> None:
+        """Agents have no message for that: to the others `node` vanishes without a word."""
+
     def node_down(self, node: int) -> None:
         """`node` has vanished without a word; it will remember its reputations and nothing else."""
         for number in self._log.calls_of(node):

@@ -52,7 +52,7 @@ CHANGEABLE = (
 
 _CALLS = ("calls", "duration")
 _FAULTS = ("churn", "faults", "outages", "duration")
-_KINDS = frozenset({"down", "up", "edge_down", "edge_up"})
+_KINDS = frozenset({"goodbye", "down", "up", "edge_down", "edge_up"})
 _POLICY = ("routing.exploration", "routing.model", "routing.policy")
 _RANKED = ("calls", "routing")
 
@@ -218,11 +218,13 @@ def _sense(kind: str) -> tuple[str, bool]:
 def _changing(
     events: Sequence[tuple[float, str, int]], up: Mapping[str, NDArray[np.bool_]]
 ) -> list[tuple[float, str, int]]:
-    """Those of `events` that take something down that is up, or bring up what is down; `up` is used up."""
+    """Those of `events` that take down what is up, or bring up what is down, and goodbyes; `up` is used up."""
     kept = []
     for event in events:
         what, rises = _sense(event[1])
-        if bool(up[what][event[2]]) != rises:
+        if event[1] == "goodbye":
+            kept.append(event)
+        elif bool(up[what][event[2]]) != rises:
             up[what][event[2]] = rises
             kept.append(event)
     return kept

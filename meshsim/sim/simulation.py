@@ -22,7 +22,6 @@ from meshsim.scenario import canonical, change
 from meshsim.scenario.quantities import ORACLE, POLICY_NAMES
 from meshsim.sim.asking import Asking
 from meshsim.sim.attacks.attacks import Attacks
-from meshsim.sim.calls import Switchboard
 from meshsim.sim.control import ControlPlane
 from meshsim.sim.cuts import EdgeFaults
 from meshsim.sim.environment import BEFORE, LATE, Environment
@@ -31,6 +30,7 @@ from meshsim.sim.ledger import Ledger, model_of
 from meshsim.sim.oracle import Oracle
 from meshsim.sim.overhead import Overhead
 from meshsim.sim.processes.complaints import Complaints
+from meshsim.sim.processes.farewell import PoliteSwitchboard
 from meshsim.sim.processes.federation import Domains
 from meshsim.sim.processes.mobility import Mobility
 from meshsim.sim.protocols import ProtocolBoard
@@ -215,6 +215,9 @@ class Board(Protocol):
     def settle(self) -> None:
         """The world has drifted."""
 
+    def leaving(self, node: int) -> None:
+        """A node has said that it is about to leave."""
+
     def node_down(self, node: int) -> None:
         """A node has vanished."""
 
@@ -345,7 +348,7 @@ class Episode:
 
     def _make_modelled(
         self, ids: tuple[NodeId, ...], reputation: ReputationModel | None
-    ) -> Switchboard | ProtocolBoard:
+    ) -> PoliteSwitchboard | ProtocolBoard:
         words = self.attacks.words or None
         model = model_of(self.plan.scenario.trust) if reputation is None else reputation
         show_truth(model, self.world)
@@ -363,7 +366,7 @@ class Episode:
         control.start(self.env)
         domains = Domains(self.plan, control.shared) if self.plan.scenario.federation.divided else None
         asking = Asking(self.env, self.plan, control, self.engine, self.recorder, ids, domains)
-        board = Switchboard(self.env, self.world, asking, ledger, self.engine, self.recorder, domains)
+        board = PoliteSwitchboard(self.env, self.world, asking, ledger, self.engine, self.recorder, domains)
         if self.complaints is not None:
             self.complaints.start(board)
         return board
@@ -373,6 +376,7 @@ class Episode:
         for kind, handler in (
             ("drift", self._drift),
             ("sample", self._sample),
+            ("goodbye", self._say_goodbye),
             ("down", self._down),
             ("up", self._up),
             ("end", self._end),
@@ -401,6 +405,12 @@ class Episode:
             self._every_link = self.world.lay_links(self.plan.links.src, self.plan.links.dst)
         self.recorder.links(self.env.now, self.world.hop_truth(self._every_link))
         self.env.schedule_record((step + 1) * self.plan.scenario.record.link_period, "sample", step + 1, priority=LATE)
+
+    def _say_goodbye(self, node: int, _: Any) -> None:
+        # a node may have been taken down by something else meanwhile
+        if self.world.online[node]:
+            self.recorder.event(self.env.now, "goodbye", node=node)
+            self.board.leaving(node)
 
     def _down(self, node: int, _: Any) -> None:
         self.world.take_down(node, self.env.now)

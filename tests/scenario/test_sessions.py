@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from scipy import stats
 from scipy.special import gammainc
@@ -19,7 +21,18 @@ from meshsim import scenario
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree
 from meshsim.scenario.lengths import DATA, of_ages, read_ages
-from meshsim.scenario.sessions import NAMED, Exponential, Law, LogNormal, Measured, Mixed, Pareto, SessionLaw, Weibull
+from meshsim.scenario.sessions import (
+    NAMED,
+    Churn,
+    Exponential,
+    Law,
+    LogNormal,
+    Measured,
+    Mixed,
+    Pareto,
+    SessionLaw,
+    Weibull,
+)
 from meshsim.scenario.sessions import renewals as lives
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -123,6 +136,34 @@ def test_a_longer_life_begins_like_a_shorter_one_and_alternates():
     assert (np.diff([at for at, _ in long]) > 0).all()
 
 
+# Goodbyes -------------------------------------------------------------------------------------------------------------
+
+
+@given(goodbye=st.floats(0.0, 1.0), notice=st.floats(0.1, 300.0), seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_goodbyes_move_no_departure_and_fall_between_coming_and_leaving(goodbye, notice, seed):
+    churn = Churn(session_mean=60.0, downtime_mean=20.0, goodbye=goodbye, notice=notice)
+    silent = Churn(session_mean=60.0, downtime_mean=20.0)
+    told, short = (list(churn.lives("n", SeedTree(seed), until)) for until in (1000.0, 500.0))
+    assert told[: len(short)] == short
+    moves = [move for move in told if move[1] != "goodbye"]
+    assert moves == list(silent.lives("n", SeedTree(seed), 1000.0))
+    assert [at for at, _ in told] == sorted(at for at, _ in told)
+    for before, (at, kind), after in zip([(0.0, "up"), *told], told, [*told[1:], (math.inf, "down")], strict=False):
+        if kind == "goodbye":
+            assert (before[1], after[1]) == ("up", "down")
+            assert before[0] < at < after[0]
+            assert after[0] == math.inf or after[0] - at <= notice * (1 + 1e-9)
+
+
+def test_as_many_departures_are_announced_as_was_said():
+    churn = Churn(session_mean=60.0, downtime_mean=20.0, goodbye=0.3)
+    kinds = [kind for node in range(200) for _, kind in churn.lives(f"n{node}", SeedTree(1), 1000.0)]
+    announced, departures = kinds.count("goodbye"), kinds.count("down")
+    # 5 standard errors, and the few who are away at the start have not left
+    assert abs(announced / departures - 0.3) < 5 * math.sqrt(0.3 * 0.7 / departures) + 0.25 * 200 / departures * 0.3
+
+
 # What may be said -----------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +191,9 @@ def test_laws_are_said_by_name_or_by_their_parameters():
         ("churn.downtime={law: mixed, shares: [1], means: [1 min, 2 min]}", "1 shares and 2 means"),
         ("churn.session={law: trace, file: nowhere.csv}", "no file 'nowhere.csv'"),
         ("churn.session={law: weibull, shape: 1, scael: 5 min}", "scael"),
+        ("churn.goodbye=1.5", "allowed: <= 1"),
+        ("churn.notice=0", "allowed: > 0"),
+        ("churn.goodby=1", "goodbye"),
     ],
 )
 def test_laws_that_are_none_are_refused_by_name(override, told):

@@ -163,6 +163,34 @@ def test_nodes_go_down_and_come_back_by_turns_whatever_churn_becomes(change, mod
         assert all(len(kinds) % 2 == 0 or row_at(modelled, node) for node, kinds in moves.items())
 
 
+def test_goodbyes_of_a_fork_come_before_departures_and_end_with_them(modelled, tmp_path):
+    change = ["churn.goodbye=1", "churn.notice=2 s", "churn.session_mean=20 s"]
+    fork(modelled, tmp_path / "polite", change).finish()
+    last: dict[int, str] = {}
+    told = 0
+    for row in rows(tmp_path / "polite", "events"):
+        if row["kind"] in ("goodbye", "down", "up"):
+            if row["kind"] == "goodbye":
+                told += 1
+                assert row["time_ns"] >= AT * NS
+                assert last.get(row["node"], "up") == "up"
+            last[row["node"]] = row["kind"]
+    assert told > 3
+
+
+def test_who_has_said_goodbye_and_stays_in_a_fork_relays_again(small, tmp_path):
+    plan = small(1, churn={"goodbye": 1.0, "notice": "20 s", "session_mean": "60 s"}, misbehaviour=[], warmup=0.0)
+    names = plan.faults
+    at = next(t for t, kind in zip(names.at.tolist(), names.kind, strict=True) if kind == "goodbye" and t > AT)
+    leaver = int(names.node[names.at == at][0])
+    episode = begin(plan, tmp_path / "warm")
+    episode.advance(at + 0.5)
+    checkpoint(episode)
+    fork(tmp_path / "warm", tmp_path / "calm", ["churn.enabled=false"]).finish()
+    later = [row for row in rows(tmp_path / "calm", "calls") if row["start_ns"] > (at + 25.0) * NS]
+    assert any(leaver in row["final_path"][1:-1] for row in later)
+
+
 def row_at(folder: Path, node: int) -> bool:
     """Whether `node` would have stayed down to the end."""
     kinds = [r["kind"] for r in rows(folder, "events") if r["kind"] in ("down", "up") and r["node"] == node]

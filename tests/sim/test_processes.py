@@ -44,6 +44,13 @@ class TestSessions(ProcessContract):
     streams = ("churn/",)
 
 
+class TestGoodbye(ProcessContract):
+    off: ClassVar = {"churn": {"goodbye": 0, "notice": "9 s"}}
+    on: ClassVar = {"churn": {"goodbye": 0.8, "notice": "9 s"}}
+    touches = frozenset({"faults"})
+    streams = ("goodbye/",)
+
+
 class TestOutages(ProcessContract):
     off: ClassVar = {"outages": [STRIKE | {"nodes": 0, "edges": 0}, {"rate_per_day": 0}]}
     on: ClassVar = {"outages": [STRIKE, {"rate_per_day": 2000, "radius": "300 km", "nodes": 0.5, "edges": 0.5}]}

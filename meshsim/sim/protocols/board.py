@@ -77,6 +77,9 @@ class ProtocolBoard:
             self.mesh.lay()
         self._calls.moved(nodes, handed)
 
+    def leaving(self, node: int) -> None:
+        """Protocols know no goodbye: hellos tell who is gone."""
+
     def node_down(self, node: int) -> None:
         """A node has vanished."""
         self._convergence.changed("down", node)
