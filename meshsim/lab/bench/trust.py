@@ -10,12 +10,13 @@ from meshsim.lab.bench.trust_loop import run_loop
 from meshsim.lab.bench.trust_recompute import run_recompute
 from meshsim.lab.bench.trust_scale import run_scale
 from meshsim.lab.bench.trust_static import run_static
+from meshsim.lab.bench.trust_sybils import run_sybils
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PARTS: dict[str, tuple[Callable[..., dict[str, Any]], ...]] = {
-    "static": (run_static, run_change),
+    "static": (run_static, run_change, run_sybils),
     "scale": (run_scale, run_recompute),
     "loop": (run_loop,),
 }
