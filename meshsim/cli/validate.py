@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     help="Compare with the published OMNeT++ samples in this folder instead.",
 )
 @click.option("--media", is_flag=True, help="Run the rate control of media through the cases of RFC 8867 instead.")
+@click.option("--statistics", is_flag=True, help="Hold intervals to what they say, on made-up experiments, instead.")
 @click.option("--samples", type=click.IntRange(min=1), help="With --gnnet: only so many samples of each folder.")
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="With --gnnet: processes.")
 @options.as_json
@@ -35,6 +36,7 @@ def command(
     *,
     listed: bool,
     media: bool,
+    statistics: bool,
     as_json: bool,
 ) -> int:
     """Hold the simulator to queueing theory; exit code 3 when a quantity misses.
@@ -47,9 +49,11 @@ def command(
       meshsim validate
       meshsim validate --case mm1_80 --case erlang_b --json
       meshsim validate --media
+      meshsim validate --statistics
     """
-    if media and (cases or listed or folder is not None):
-        raise click.UsageError("--media has cases of its own: leave out --case, --list and --gnnet")
+    for name, asked in (("--media", media), ("--statistics", statistics)):
+        if asked and (cases or listed or folder is not None or (media and statistics)):
+            raise click.UsageError(f"{name} has cases of its own: leave out all others")
     if samples is not None and folder is None:
         raise click.UsageError("--samples goes with --gnnet")
     if folder is not None and (cases or listed):
@@ -60,6 +64,10 @@ def command(
         from meshsim.lab.media import validate_media
 
         return options.emit_goals(validate_media(progress=not as_json), json_wanted=as_json)
+    if statistics:
+        from meshsim.lab.coverage import validate_statistics
+
+        return options.emit_goals(validate_statistics(progress=not as_json), json_wanted=as_json)
     from meshsim.lab.validation import list_cases, validate
 
     if listed:

@@ -142,7 +142,8 @@ def bca_interval(
     if widened:
         z = math.sqrt(n / (n - 1)) * student_quantile(0.5 + confidence / 2.0, n - 1)
     shares = [_share(bias, acceleration, end) for end in (-z, z)]
-    low, high = np.quantile(defined, shares, method="weibull")
+    ranks = np.arange(1.0, len(defined) + 1.0) / (len(defined) + 1.0)
+    low, high = np.interp(shares, ranks, defined)
     notes = _notes(shares, len(defined), len(drawn))
     return Bootstrapped(Interval(estimate, float(low), float(high)), bias, acceleration, notes)
 
