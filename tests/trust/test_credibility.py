@@ -3,16 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meshsim.testing import ReputationContract
 from meshsim.trust import EventKind, Evidence, EvidenceColumns, credibility
 from meshsim.trust.beta import beta_table
 from meshsim.trust.credibility import RING, Credibility, Credible
 
 GOOD, BAD = EventKind.SUCCESSFUL_CALL, EventKind.CALL_DROPPED
-
-
-class TestCredibility(ReputationContract):
-    name = "credibility"
 
 
 def tell(model: Credibility, node: int, *raters: int, good: float = 0.0, bad: float = 0.0) -> None:

@@ -14,8 +14,6 @@ RELATIVE = {
     "good_never_lowers": "trust is a share: small praise for a stranger can be less than the start is worth",
     "bad_never_raises": "a failure takes back praise, and more evidence makes a high rank weigh more",
 }
-
-
 MOVING = "the owner's word also moves what the words of others are worth"
 CREDIBLE = {"good_never_lowers": MOVING, "bad_never_raises": MOVING}
 CLAMPED = {"without_forgetting_order_is_no_matter": "points are clamped, so that a penalty at 0 is lost"}
@@ -35,6 +33,10 @@ class TestBeta(ReputationContract):
 class TestBetaCusum(ReputationContract):
     name = "beta-cusum"
     excused = {"raters_nobody_trusts_raise_nobody": HEARSAY} | ORDERED
+
+
+class TestCredibility(ReputationContract):
+    name = "credibility"
 
 
 class TestEigenTrust(ReputationContract):
