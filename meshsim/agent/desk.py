@@ -233,7 +233,8 @@ class Desk:
         if call is None or call.pending is None or call.pending.setup.attempt != attempt:
             return
         leg = call.pending
-        self._testify(call, leg, Outcome.TIMEOUT, now)
+        if not self._table.is_cut_off(leg.path[-1], now):  # it may be dead, and nobody to blame
+            self._testify(call, leg, Outcome.TIMEOUT, now)
         self._drop_pending(leg, "set-up timed out", set(leg.path[1:-1]), now)
 
     def stay_unresolved(self, call_id: CallId, now: Instant) -> None:

@@ -248,7 +248,7 @@ class LinkTable:
 
     def _silent(self, now: Instant) -> NodeId | None:
         """The node that was silent for longest, if it is not believed online any more."""
-        horizon = now.mono - self._core.config.stale_after
+        horizon = self._horizon(now)
         if self._oldest > horizon:
             return None
         ages = [(max(known.heard, known.learned), node) for node, known in self._known.items()]
@@ -291,6 +291,11 @@ class LinkTable:
         """`node` was heard: no suspicion any more."""
         if self._suspects.pop(node, None) is not None:
             self.touch()
+
+    def is_cut_off(self, node: NodeId, now: Instant) -> bool:
+        """Whether only the own lost link speaks for `node` being offline, which has stated something not long ago."""
+        known = self._known.get(node)
+        return known is not None and known.stated > self._horizon(now) and not self._online((node,), now)[0]
 
     def age(self, now: Instant) -> None:
         """Forgets nodes that were silent for long."""
@@ -410,13 +415,17 @@ class LinkTable:
 
     def _online(self, ids: tuple[NodeId, ...], now: Instant) -> list[bool]:
         """Which nodes are believed online: neighbours as their links are, others unless unheard of for long."""
-        horizon = now.mono - self._core.config.stale_after
+        horizon = self._horizon(now)
         online = {node: self._known[node].heard > horizon for node in ids}
         linked = {n.node: n.up for n in self._neighbourhood.all() if n.since > -math.inf}
         suspected = {node: False for node, until in self._suspects.items() if until > now.mono}
         for known in (linked, suspected, {self._core.node: True}):
             online.update((node, is_up) for node, is_up in known.items() if node in online)
         return list(online.values())
+
+    def _horizon(self, now: Instant) -> float:
+        """Who was not heard of since then is not believed online."""
+        return now.mono - self._core.config.stale_after
 
     def _silence(self, ids: tuple[NodeId, ...], now: Instant) -> list[float]:
         """Seconds since each node was heard of."""

@@ -114,6 +114,7 @@ class Router:
             exclude=frozenset(call.failed),
             flow=int.from_bytes(call.id[:FLOW_BYTES], "big"),
             newcomers=lets_newcomers_in(self._core.config.newcomers, self._core.stream, DOORS + call.token),
+            insists=any(self._table.is_cut_off(node, now) for node in call.destinations),
         )
         view = self._table.view(now)
         try:

@@ -115,6 +115,7 @@ def batchable(requests: Sequence[RouteRequest], view: NetworkView, fresh: Fresh 
             not view.confined
             and len(request.destinations) == 1
             and not request.exclude
+            and not request.insists
             and request.hop_limit <= MOST_ENUMERATED
             and request.aic is first.aic
             and request.barred == first.barred

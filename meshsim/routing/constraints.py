@@ -195,7 +195,7 @@ def _path_rules(
     return [
         ("path visits a node twice", np.array([len(set(p)) < len(p) for p in candidates.paths], dtype=np.bool_)),
         (f"path longer than {request.hop_limit} hops", candidates.hops > request.hop_limit),
-        ("destination offline", _unreachable(candidates, view.nodes)),
+        ("destination offline", _unreachable(candidates, view.nodes) & (not request.insists)),
         ("NAT types cannot connect", _closed(candidates, view.nodes)),
         ("no link between the nodes of a hop", _apart(candidates, view)),
         ("a node of the path lacks AIC", _plain(candidates, view.nodes) & (request.aic is AicPolicy.REQUIRE)),

@@ -31,6 +31,8 @@ class RouteRequest:
         flow: What tells the call from others between the same ends, below 2**63; policies that spread calls hash it.
         newcomers: Whether relays without a name may carry the call where enough others could
             (`constraints.Limits.established`).
+        insists: Whether destinations are tried although they are believed offline, for who asks knows why that may be
+            wrong.
     """
 
     source: NodeId
@@ -42,6 +44,7 @@ class RouteRequest:
     barred: Barred = ()
     flow: int = 0
     newcomers: bool = True
+    insists: bool = False
 
     def __post_init__(self) -> None:
         if not self.destinations:

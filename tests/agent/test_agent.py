@@ -1142,6 +1142,63 @@ def test_receipts_state_the_bytes_that_each_node_was_told_it_carried(diamond: Ne
     assert stated == {"alice": 4000, "r1": 9000, "bob": 5000}
 
 
+# A lost direct link ---------------------------------------------------------------------------------------------------
+
+
+def triangle() -> Network:
+    """alice and bob with a link, and r with links to both; settled for 10 s, and a call of alice over the link."""
+    net = Network()
+    for name, role in (("alice", "peer"), ("bob", "peer"), ("r", "relay")):
+        net.add(name, role=role, config=AgentConfig(digest_period=2.0, probe_period=1.0))
+    for a, b in (("alice", "bob"), ("alice", "r"), ("r", "bob")):
+        net.join(a, b)
+    net.run(10.0)
+    return net
+
+
+def test_a_call_whose_direct_link_is_lost_goes_on_over_a_relay() -> None:
+    net = triangle()
+    call = net.call("alice", "bob")
+    net.run(2.0)
+    assert net.names(setup_of(net).path) == ("alice", "bob")
+    net.part("alice", "bob")
+    net.run(8.0)
+    assert net["alice"].call_state(call) is CallState.ACTIVE
+    assert net.names(setup_of(net).path) == ("alice", "r", "bob")
+    net.hang_up("alice", call)
+    assert outcome(net).outcome == "completed"
+
+
+def test_a_new_call_to_who_is_cut_off_from_here_alone_goes_over_a_relay() -> None:
+    net = triangle()
+    net.part("alice", "bob")
+    net.run(20.0)
+    call = net.call("alice", "bob")
+    net.run(4.0)
+    assert net["alice"].call_state(call) is CallState.ACTIVE
+
+
+def test_a_relay_is_not_blamed_for_a_callee_that_died() -> None:
+    net = triangle()
+    call = net.call("alice", "bob")
+    net.run(2.0)
+    net.kill("bob")
+    net.run(40.0)
+    assert net["alice"].call_state(call) is CallState.ENDED
+    assert outcome(net).outcome == "dropped"
+    assert net["alice"].reputation(net.node("r"), net.instant()).evidence == 0.0
+
+
+def test_who_has_stated_nothing_for_long_is_not_tried() -> None:
+    net = triangle()
+    net.kill("bob")
+    net.run(30.0)
+    net.call("alice", "bob")
+    net.run(1.0)
+    assert outcome(net).outcome == "failed"
+    assert "destination offline" in outcome(net).reason
+
+
 # Promises -------------------------------------------------------------------------------------------------------------
 
 

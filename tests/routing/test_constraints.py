@@ -158,3 +158,9 @@ def test_a_share_of_the_calls_is_open_to_newcomers_each_by_its_own_draw() -> Non
     opened = [[lets_newcomers_in(share, doors, number) for number in range(400)] for share in (0.0, 0.2, 0.5, 1.0)]
     assert [sum(some) for some in opened] == pytest.approx([0, 80, 200, 400], abs=40)
     assert all(wider >= narrower for some, more in pairwise(opened) for narrower, wider in zip(some, more, strict=True))
+
+
+def test_a_destination_that_is_believed_offline_is_tried_where_the_request_insists() -> None:
+    view = view_with(GOOD, online=False)
+    assert apply(RELAYED, REQUEST, view, LIMITS).reason == ("destination offline",)
+    assert apply(RELAYED, replace(REQUEST, insists=True), view, LIMITS).reason == ("",)
