@@ -191,7 +191,7 @@ WORLDS = (
         -0.2 * math.exp(0.5**2 / 2 + 0.3**2 / 2),
         held=5,
     ),
-    _mean("shares", "difference of two shares of 200 calls", _call_shares, 0.03, held=5),
+    _mean("shares", "difference of two shares of 200 calls", _call_shares, 0.03, held=8),
     _mean("ties", "differences 0, 0, 0, 0, 1, -1, 1, 2 with equal chance", _ties, float(_STEPS.mean()), held=8),
     _mean("skewed", "log-normal values with sigma 1, no pairs", _lognormal, math.exp(0.5), held=_NEVER),
     _ratio("ratio", "poor calls by calls, both summed over seeds of 200 calls, give or take 60", _calls, held=20),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -212,6 +214,14 @@ def test_a_mistake_of_the_base_is_told_at_the_sweep() -> None:
             "e",
         )
     assert (error.value.line, error.value.key) == (2, "sweep")
+
+
+def test_the_sweeps_of_the_docs_can_be_run(root: Path) -> None:
+    page = (root / "docs" / "statistics.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if block.startswith("sweep:")]
+    assert len(blocks) == 4
+    for block in blocks:
+        check(read(block), lambda overrides: load("smoke", overrides), parse(block, file=""), "statistics.md")
 
 
 # Adaptive -------------------------------------------------------------------------------------------------------------
