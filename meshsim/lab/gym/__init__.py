@@ -22,10 +22,10 @@ try:
 except ModuleNotFoundError as missing:
     raise MissingExtra(str(missing.name), "gym") from missing
 
-from meshsim.lab.gym.bandit import LinUCB, Played, advised, play, random_valid
+from meshsim.lab.gym.bandit import LinUCB, Played, advised, clairvoyant, play, random_valid
 from meshsim.lab.gym.domains import DomainsEnv
 from meshsim.lab.gym.routing import RoutingEnv
 
-__all__ = ["DomainsEnv", "LinUCB", "Played", "RoutingEnv", "advised", "play", "random_valid"]
+__all__ = ["DomainsEnv", "LinUCB", "Played", "RoutingEnv", "advised", "clairvoyant", "play", "random_valid"]
 
 gymnasium.register("meshsim/Routing-v0", entry_point="meshsim.lab.gym.routing:RoutingEnv")

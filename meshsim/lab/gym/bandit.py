@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gymnasium import Env
     from numpy.typing import NDArray
 
-    from meshsim.lab.gym.routing import Observation
+    from meshsim.lab.gym.routing import Observation, RoutingEnv
 
     Chooser = Callable[[Observation, dict[str, Any]], int]
 
@@ -100,6 +100,20 @@ def random_valid(rng: np.random.Generator) -> Chooser:
 def advised(_: Observation, info: dict[str, Any]) -> int:
     """What the scenario's own policy would do."""
     return int(info["advice"])
+
+
+def clairvoyant(env: Env[Observation, Any]) -> Chooser:
+    """Takes what is truly worth most now: what nobody who decides call by call can beat at once.
+
+    Args:
+        env: `meshsim/Routing-v0`, wrapped or not; the one that is played.
+    """
+    inner = cast("RoutingEnv", env.unwrapped)
+
+    def choose(observation: Observation, _: dict[str, Any]) -> int:
+        return int(np.where(observation["action_mask"] > 0, inner.utilities(), -1.0).argmax())
+
+    return choose
 
 
 def play(env: Env[Observation, Any], choose: Chooser, seed: int, learner: Learner | None = None) -> Played:

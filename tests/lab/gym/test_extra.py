@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 HIDDEN = "import sys; sys.modules[{name!r}] = None; import meshsim.lab.gym"
-LIGHT = "import sys, meshsim.lab.gym; print(sorted({'pandas', 'matplotlib', 'torch', 'duckdb', 'IPython'} & {*sys.modules}))"
+HEAVY = ("pandas", "matplotlib", "torch", "duckdb")
+LIGHT = f"import sys, meshsim.lab.gym; print(sorted({{*{HEAVY}}} & {{*sys.modules}}))"
 
 
 def python(program: str, root: Path) -> subprocess.CompletedProcess[str]:
