@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # The same examples on every machine and on every run; `HYPOTHESIS_PROFILE=search` looks for new ones.
 settings.register_profile(
@@ -19,8 +19,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("search", parent=settings.get_profile("ci"), derandomize=False, max_examples=1000)
-# For mutation testing, which asks thousands of times.
-settings.register_profile("few", parent=settings.get_profile("ci"), max_examples=20)
+# For mutation testing, which asks thousands of times, and only whether a test fails: nobody reads its smallest example.
+settings.register_profile(
+    "few", parent=settings.get_profile("ci"), max_examples=20, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 # Workers of xdist share the cores: one thread each. Set before numpy, torch or onnxruntime start theirs.

@@ -39,10 +39,19 @@ def test_points_are_the_briefs(kind: EventKind) -> None:
 def test_severity_makes_penalties_graver_and_leaves_rewards(severity: Severity, factor: float) -> None:
     assert after("abuse_report", severity=severity) == 50 - 5 * factor
     assert after("verified_identity", severity=severity) == 55
+    assert after("successful_call", severity=severity, weight=0.5) == 50.5
 
 
 def test_weight_scales_points() -> None:
     assert after("call_dropped", weight=0.5) == 49
+
+
+def test_evidence_is_the_sum_of_weights_whatever_it_is_worth() -> None:
+    model = Additive()
+    for kind, weight in ((EventKind.SUCCESSFUL_CALL, 0.5), (EventKind.ABUSE_REPORT, 0.25)):
+        model.observe(2, Evidence(kind=kind, node=2, t=0.0, weight=weight))
+    assert model.score(2, 0.0).evidence == 0.75
+    assert model.table(4, 0.0).evidence.tolist() == [0.0, 0.0, 0.75, 0.0]
 
 
 def test_scores_are_clamped_so_the_order_of_events_matters() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -105,7 +107,66 @@ def test_a_model_can_be_asked_about_fewer_nodes_than_it_knows() -> None:
     assert model.table(2, 0.0).evidence.tolist() == [0.0, 0.0]
 
 
-@pytest.mark.parametrize("options", [{"half_life": 0.0}, {"prior": (1.0, 0.0)}, {"confidence": 1.0}, {"minimum": -1.0}])
-def test_arguments_out_of_range_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=next(iter(options))):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"half_life": 0.0},
+        {"half_life": float("nan")},
+        {"prior": (1.0, 0.0)},
+        {"prior": (0.0, 1.0)},
+        {"confidence": 0.0},
+        {"confidence": 1.0},
+        {"minimum": -0.1},
+    ],
+)
+def test_arguments_out_of_range_are_refused_with_what_was_given(options: dict[str, object]) -> None:
+    (name, value), *_ = options.items()
+    with pytest.raises(ValueError, match=re.escape(f"{name}={value!r}")):
         Beta(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"half_life": 0.5},
+        {"half_life": float("inf")},
+        {"prior": (0.25, 0.5)},
+        {"confidence": 0.01},
+        {"confidence": 0.99},
+        {"minimum": 0.0},
+        {"minimum": 0.5},
+    ],
+)
+def test_arguments_within_their_range_are_taken(options: dict[str, object]) -> None:
+    model = Beta(**options)  # type: ignore[arg-type]
+    assert all(getattr(model, name) == value for name, value in options.items())
+
+
+def test_by_default_it_forgets_in_days_and_waits_for_20_outcomes() -> None:
+    model = Beta()
+    assert (model.half_life, model.prior, model.confidence, model.minimum) == (86400.0, PRIOR, 0.95, 20.0)
+
+
+def test_exactly_the_minimum_of_evidence_decides() -> None:
+    model = Beta(minimum=3.0)
+    assert fed(0, 2, model).score(0, 0.0).status == "new"
+    assert fed(0, 1, model).score(0, 0.0).status != "new"
+
+
+def test_the_interval_is_as_wide_as_the_confidence_asked_for() -> None:
+    score = fed(30, 10, Beta(confidence=0.5)).score(0, 0.0)
+    posterior = stats.beta(30 + PRIOR[0], 10 + PRIOR[1])
+    assert score.low == pytest.approx(100 * posterior.ppf(0.25) ** EXPONENT, abs=5e-3)
+    assert score.high == pytest.approx(100 * posterior.ppf(0.75) ** EXPONENT, abs=5e-3)
+
+
+def test_each_node_is_scored_by_its_own_evidence() -> None:
+    model = Beta(half_life=60.0)
+    for node, count in ((3, 12), (1, 4)):
+        for k in range(count):
+            model.observe(node, Evidence(kind=GOOD if k % 4 else BAD, node=node, t=10.0 * node))
+    table = model.table(5, 40.0)
+    assert table.evidence.tolist() == pytest.approx([0.0, 4.0 * 2**-0.5, 0.0, 12.0 * 2 ** (-1 / 6), 0.0])
+    assert table.mean[[0, 2, 4]] == pytest.approx(50.0)
+    assert [model.score(node, 40.0).mean for node in range(5)] == pytest.approx(table.mean.tolist())
+    assert model.score(77, 40.0).mean == pytest.approx(50.0)

@@ -58,15 +58,21 @@ def test_an_explicit_outcome_overrides_the_kinds_own() -> None:
 
 @pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
 def test_a_weight_is_a_finite_number_from_zero(weight: float) -> None:
-    with pytest.raises(ValueError, match="weight"):
+    with pytest.raises(ValueError, match=f"evidence cannot have weight {weight}"):
         of_kind(EventKind.SUCCESSFUL_CALL, weight=weight)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1e9])
+def test_evidence_may_weigh_nothing_little_or_much(weight: float) -> None:
+    assert of_kind(EventKind.SUCCESSFUL_CALL, weight=weight).weight == weight
 
 
 @pytest.mark.parametrize("grade", [-0.1, 1.1, float("nan")])
 def test_a_grade_is_from_zero_to_one(grade: float) -> None:
-    with pytest.raises(ValueError, match="grade"):
+    with pytest.raises(ValueError, match=f"a grade is from 0 to 1, not {grade}"):
         of_kind(EventKind.SUCCESSFUL_CALL, grade=grade)
-    assert of_kind(EventKind.SUCCESSFUL_CALL, grade=1.0).grade == 1.0
+    for bound in (0.0, 1.0):
+        assert of_kind(EventKind.SUCCESSFUL_CALL, grade=bound).grade == bound
 
 
 def test_evidence_is_plain_data() -> None:
