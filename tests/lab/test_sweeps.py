@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,21 @@ def test_whole_numbers_stay_whole_and_end_where_there_is_none_between() -> None:
     assert {6.0, 7.0} <= set(told)
     assert all(value == int(value) for value in told)
     assert len(told) < 10
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"grid": {"calls.rate": [0.5, 1], "attack": {"calm": [], "ring": ["trust.model=beta"]}}},
+        {"zip": {"a": [1, 2], "b": [True, "x"]}},
+        {"latin": {"points": 5, "of": {"a": {"low": 1, "high": 2, "unit": "ms"}, "b": ["x", "y"]}}},
+        {"adaptive": {"key": "a", "low": 1, "high": 2, "threshold": 0.1}},
+    ],
+)
+def test_a_sweep_survives_being_written_down_and_its_points_being_sent(said: dict[str, Any]) -> None:
+    asked = Sweep.model_validate(said)
+    again = Sweep.model_validate_json(asked.model_dump_json())
+    assert again == asked
+    assert points(again) == points(asked)
+    assert pickle.loads(pickle.dumps(points(asked))) == points(asked)  # noqa: S301 - of our own making
+    assert Sweep.model_json_schema()["title"] == "Sweep"
