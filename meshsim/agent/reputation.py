@@ -68,8 +68,8 @@ class TrustBook:
         replays a journal forgets the same nodes.
         """
         self._latest = max(self._latest, verdict.at)
-        named = {verdict.node, *verdict.raters} - self._anchors.keys()
-        if len(self._rows) + len(named - self._rows.keys()) <= JUDGED_NODES:
+        named = {node for node in (verdict.node, *verdict.raters) if node not in self._anchors}
+        if len(self._rows) + sum(node not in self._rows for node in named) <= JUDGED_NODES:
             return
         evidence = self._model.table(self._known, self._latest).evidence
         others = [node for node in self._rows if node not in named and node not in self._kept]

@@ -164,8 +164,14 @@ class _Finding:
 _CapKey = tuple[Any, Any, bool]
 """Who gives (a set of ends, or one end whoever the others are), whom, and whether it is blame."""
 
-_Cap = tuple[float, float, Any]
-"""When the window began, what was given in it, and the source of the first word."""
+
+@dataclass(slots=True)
+class _Cap:
+    """When a window began, the source of the first word in it, and what was given since."""
+
+    began: float
+    source: Any
+    used: float = 0.0
 
 
 class Docket(Generic[Node]):
@@ -310,6 +316,8 @@ class Docket(Generic[Node]):
     # Judging ----------------------------------------------------------------------------------------------------------
 
     def _close_due(self, now: float) -> None:
+        if now < self._open.first + self.rules.wait:
+            return
         due = self._open.take_due(now, self.rules.wait)
         # of routes heard of at one instant the order must not matter
         for case in sorted(due, key=lambda case: (case.since, case.key)) if len(due) > 1 else due:
@@ -388,41 +396,44 @@ class Docket(Generic[Node]):
 
     def _count_bytes(self, case: _Case) -> None:
         path = case.key[2]
-        ends = [case.word_of(end) for end in (path[0], path[-1])]
-        came = [end.carried for end in ends if end is not None and end.outcome is Outcome.COMPLETED]
-        if len(came) == len(ends) and min(came) > 0:
+        caller, callee = case.word_of(path[0]), case.word_of(path[-1])
+        if caller is None or callee is None or not (caller.carried and callee.carried):
+            return
+        if caller.outcome is callee.outcome is Outcome.COMPLETED:
+            came = caller.carried + callee.carried
             words = [word for relay in path[1:-1] if (word := case.word_of(relay)) is not None]
-            self.uncarried += sum(word.carried < CARRIED_LEAST * sum(came) for word in words)
+            self.uncarried += sum(word.carried < CARRIED_LEAST * came for word in words)
 
     # Bounds -----------------------------------------------------------------------------------------------------------
 
     def _granted(self, case: _Case, raters: tuple[Node, ...], node: Node, weight: float, *, failed: bool) -> float:
         """As much of `weight` as `raters` may still give `node`, together and each of them."""
-        rules, at = self.rules, case.since
-        keys: list[_CapKey] = [(frozenset(raters), node, failed)]
-        if len(raters) > 1:
-            keys += [(rater, node, failed) for rater in raters]
-        caps, granted, most = [], weight, rules.pair_cap
-        for key in keys:
-            cap = self._caps.pop(key, None)
-            if cap is None or at - cap[0] > rules.window:
-                cap = at, 0.0, case.source
-            caps.append(cap)
-            granted = min(granted, most - cap[1])
-            most = rules.partners * rules.pair_cap
-        for key, (began, used, source) in zip(keys, caps, strict=True):
-            self._caps[key] = began, used + granted, source  # the last, for those touched first are forgotten first
-        if len(self._caps) > rules.pairs:
+        cap, most = self._cap(case, (frozenset(raters), node, failed)), self.rules.pair_cap
+        granted = min(weight, most - cap.used)
+        alone = [self._cap(case, (rater, node, failed)) for rater in raters] if len(raters) > 1 else []
+        for end in alone:
+            granted = min(granted, self.rules.partners * most - end.used)
+        for given in (cap, *alone):
+            given.used += granted
+        if len(self._caps) > self.rules.pairs:
             self._drop_caps()
         return granted
 
+    def _cap(self, case: _Case, key: _CapKey) -> _Cap:
+        """What was given by now in this window; windows stand in the order in which they began."""
+        cap = self._caps.get(key)
+        if cap is None or case.since - cap.began > self.rules.window:
+            self._caps.pop(key, None)
+            cap = self._caps[key] = _Cap(case.since, case.source)
+        return cap
+
     def _drop_caps(self) -> None:
         """Forgets the oldest caps of the source with most of them: nobody gets rid of caps by others' caps."""
-        crowd = Counter(source for _, _, source in self._caps.values())
+        crowd = Counter(cap.source for cap in self._caps.values())
         most = max(crowd, key=lambda source: crowd[source])
-        theirs = (key for key, (_, _, source) in self._caps.items() if source == most)
+        theirs = (key for key, cap in self._caps.items() if cap.source == most)
         # many at once, for to look for them takes long
-        for oldest in list(islice(theirs, len(self._caps) - self.rules.pairs + self.rules.pairs // 8)):
+        for oldest in list(islice(theirs, len(self._caps) - self.rules.pairs + self.rules.pairs // 4)):
             del self._caps[oldest]
 
     def _forget(self, now: float) -> None:
@@ -431,8 +442,10 @@ class Docket(Generic[Node]):
         When routes are judged and not when somebody asks: what is found must not depend on that.
         """
         rules = self.rules
-        for case in self._judged.take_due(now, 2.0 * rules.wait + rules.skew + rules.window):
-            del self._cases[case.key]
+        span = 2.0 * rules.wait + rules.skew + rules.window
+        if now >= self._judged.first + span:
+            for case in self._judged.take_due(now, span):
+                del self._cases[case.key]
 
 
 def _is_end(node: Any, key: RouteKey) -> bool:
