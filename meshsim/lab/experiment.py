@@ -32,6 +32,7 @@ from meshsim.lab.batch import (
 from meshsim.lab.batch.tables import Column
 from meshsim.lab.progress import bar
 from meshsim.lab.questions import FOLDER, Experiment, Found, list_experiments, load_experiment
+from meshsim.lab.stages import Stage, crossings, first_stage, next_stage
 from meshsim.lab.trial import Trial
 from meshsim.lab.trial import perform as perform_trial
 from meshsim.measure.metrics import METRICS
@@ -40,8 +41,6 @@ from meshsim.routing.policies.learned import DEFAULT_MODEL, Learned
 from meshsim.scenario import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pandas as pd
 
     from meshsim.scenario import Scenario
@@ -134,21 +133,30 @@ def run_experiment(
     """
     settings = settings or Settings()
     experiment, name, folder = _asked(name, out, root)
-    trials = list(_trials(experiment, folder / TRACES if keep_traces else None))
+    traces = folder / TRACES if keep_traces else None
+    stage = first_stage(experiment)
+    _trials(stage.asked, traces)  # whether all scenarios hold, before anything is written
     store = Store(folder, f"experiment {name}")
+    failed: list[Record] = []
+    new: set[str] = set()
+    rest = True
     with hold(folder):
         store.tidy()
-        batch = _batch(name, experiment, trials, store, allow_stale=allow_stale)
-        cached = len(batch.done)
-        try:
-            failed = _perform(batch, settings, shown=progress)
-        except BaseException as error:
-            error.add_note(f"what was done is kept; go on with: meshsim exp resume {name}{_said(out)}")
-            raise
-        finally:
-            store.compact()
-        batch = _batch(name, experiment, trials, store, allow_stale=allow_stale)
-        return _conclude(batch, failed) | {"cached": cached}
+        while rest:
+            batch = _batch(name, stage.asked, traces, store, allow_stale=allow_stale)
+            new |= {job.key for job in batch.missing}
+            try:
+                failed = _perform(batch, settings, shown=progress)
+            except BaseException as error:
+                error.add_note(f"what was done is kept; go on with: meshsim exp resume {name}{_said(out)}")
+                raise
+            finally:
+                store.compact()
+            batch = _batch(name, stage.asked, traces, store, allow_stale=allow_stale)
+            following = None if failed else next_stage(stage, _runs(batch).to_pandas())
+            rest = following is not None
+            stage = following or stage
+        return _conclude(batch, stage, failed) | {"cached": len(batch.done.keys() - new)}
 
 
 def report_experiment(name: str, *, out: Path | None = None, root: Path = FOLDER) -> dict[str, Any]:
@@ -160,7 +168,8 @@ def report_experiment(name: str, *, out: Path | None = None, root: Path = FOLDER
     experiment, name, folder = _asked(name, out, root)
     store = _existing(name, folder)
     with hold(folder):
-        return _conclude(_batch(name, experiment, list(_trials(experiment, None)), store, allow_stale=True), [])
+        batch, stage = _furthest(name, experiment, store, allow_stale=True)
+        return _conclude(batch, stage, [])
 
 
 def examine(name: str, *, out: Path | None = None, root: Path = FOLDER, fresh: bool = False) -> dict[str, Any]:
@@ -176,22 +185,16 @@ def examine(name: str, *, out: Path | None = None, root: Path = FOLDER, fresh: b
         BatchError: If nothing has been run yet, or the folder is another's.
     """
     experiment, name, folder = _asked(name, out, root)
-    trials = list(_trials(experiment, None))
     if fresh and not folder.exists():
-        return _told(len(trials), None)
-    batch = _batch(name, experiment, trials, _existing(name, folder), allow_stale=False)
-    return _told(len(trials), batch)
-
-
-def _told(runs: int, batch: Batch | None) -> dict[str, Any]:
-    if batch is None:
+        runs = len(_trials(first_stage(experiment).asked, None))
         return {"runs": runs, "done": 0, "stale": 0, "failed": 0, "missing": runs, "seconds_left": None, "damages": []}
+    batch, _ = _furthest(name, experiment, _existing(name, folder), allow_stale=False)
     took = [record.seconds for record in batch.records if record.is_final]
     missing = len(batch.missing)
     tried = {record.key for record in batch.records if not record.is_final}
     return {
-        "runs": runs,
-        "done": runs - missing,
+        "runs": len(batch.jobs),
+        "done": len(batch.jobs) - missing,
         "stale": len(batch.stale & {job.key for job in batch.jobs}),
         "failed": len(tried - set(batch.done)),
         "missing": missing,
@@ -199,6 +202,16 @@ def _told(runs: int, batch: Batch | None) -> dict[str, Any]:
         "damages": [str(damage) for damage in batch.store.damages],
         "in_use_by": holder(batch.store.folder),
     }
+
+
+def _furthest(name: str, experiment: Experiment, store: Store, *, allow_stale: bool) -> tuple[Batch, Stage]:
+    """The batch as far as what is done decides it: the first stage of which something is missing, or the last."""
+    stage: Stage | None = first_stage(experiment)
+    while stage is not None:
+        at = stage
+        batch = _batch(name, at.asked, None, store, allow_stale=allow_stale)
+        stage = None if batch.missing else next_stage(at, _runs(batch).to_pandas())
+    return batch, at
 
 
 def _asked(name: str, out: Path | None, root: Path) -> tuple[Experiment, str, Path]:
@@ -222,7 +235,7 @@ def _said(out: Path | None) -> str:
 # Runs -----------------------------------------------------------------------------------------------------------------
 
 
-def _trials(experiment: Experiment, traces: Path | None) -> Iterator[Job]:
+def _trials(experiment: Experiment, traces: Path | None) -> list[Job]:
     """Every run, by variant, policy and seed.
 
     Raises:
@@ -230,6 +243,7 @@ def _trials(experiment: Experiment, traces: Path | None) -> Iterator[Job]:
     """
     series = tuple(dict.fromkeys(name for name in (*_SERIES, *experiment.metrics) if "@" not in name))
     phases = tuple((phase.name, phase.start, phase.end) for phase in experiment.phases)
+    jobs = []
     for variant in sorted(experiment.worlds, key=lambda variant: variant.name):
         overrides = (*experiment.overrides, *variant.overrides)
         scenario = load(experiment.scenario, overrides)
@@ -244,13 +258,16 @@ def _trials(experiment: Experiment, traces: Path | None) -> Iterator[Job]:
                 series=series,
                 keep=None if traces is None else traces / label,
             )
-            yield Job(
-                key=_key(trial, scenario),
-                cell={"variant": variant.name, "policy": policy, "seed": seed},
-                spec=trial,
-                again=_again(experiment.scenario, trial, overrides),
-                label=f"{contrasts.name((variant.name, policy))}, seed {seed}",
+            jobs.append(
+                Job(
+                    key=_key(trial, scenario),
+                    cell={"variant": variant.name, "policy": policy, "seed": seed},
+                    spec=trial,
+                    again=_again(experiment.scenario, trial, overrides),
+                    label=f"{contrasts.name((variant.name, policy))}, seed {seed}",
+                )
             )
+    return jobs
 
 
 def _key(trial: Trial, scenario: Scenario) -> str:
@@ -281,8 +298,9 @@ def _again(scenario: str, trial: Trial, overrides: tuple[str, ...]) -> str:
     return shlex.join([*words, *(word for override in overrides for word in ("-o", override))])
 
 
-def _batch(name: str, experiment: Experiment, jobs: list[Job], store: Store, *, allow_stale: bool) -> Batch:
-    records = store.records()
+def _batch(name: str, experiment: Experiment, traces: Path | None, store: Store, *, allow_stale: bool) -> Batch:
+    """What is asked, as far as nothing is left open, and what of it is done."""
+    records, jobs = store.records(), _trials(experiment, traces)
     done, stale = chosen(records, code_fingerprint(), allow_stale=allow_stale)
     return Batch(
         name=name,
@@ -310,21 +328,23 @@ def _perform(batch: Batch, settings: Settings, *, shown: bool) -> list[Record]:
 # What is concluded ----------------------------------------------------------------------------------------------------
 
 
-def _conclude(batch: Batch, failed: list[Record]) -> dict[str, Any]:
+def _conclude(batch: Batch, stage: Stage, failed: list[Record]) -> dict[str, Any]:
     """Writes the tables and the report, and says what they say."""
     experiment, folder = batch.experiment, batch.store.folder
     table = _write_tables(batch)
     labels = {job.key: job.label for job in batch.jobs}
     failures = [f"{labels[record.key]}: {record.failure} (again: {record.again})" for record in failed]
-    judged = contrasts.judge(experiment, table) if not (failures or batch.missing) else {}
-    verdicts = contrasts.verdicts(experiment, judged) if judged else []
+    told = contrasts.contrast(experiment, table, stage.half_widths) if not (failures or batch.missing) else {}
+    judged = {pair: found.interval for pair, found in told.items()}
+    verdicts = contrasts.verdicts(experiment, judged, told) if told else []
     written = table if experiment.variants else table.drop(columns="variant")
     result = {
         "experiment": batch.name,
         "question": experiment.question,
         "tables": {
             "means over seeds": answers.means(experiment, table),
-            answers.title(judged): contrasts.rows(judged),
+            answers.title(judged): contrasts.rows(judged, told),
+            **({"crossings": found} if (found := crossings(stage, table)) else {}),
         },
         "runs": len(table),
         "missing": len(batch.missing),
@@ -344,12 +364,17 @@ def _write_tables(batch: Batch) -> pd.DataFrame:
     """The tables of all that is done; the one of runs as a DataFrame."""
     experiment, folder = batch.experiment, batch.store.folder
     keys = _KEYS if experiment.variants else _KEYS[1:]
-    runs = tables.runs(_KEYS, _columns(experiment), batch.jobs, batch.done)
+    runs = _runs(batch)
     tables.write(runs.select([column.name for column in (*keys, *_columns(experiment))]), folder / RUNS)
     tables.write(tables.series(keys, batch.jobs, batch.done), folder / SERIES)
     tables.write(tables.attempts(keys, batch.records), folder / ATTEMPTS)
     frame: pd.DataFrame = runs.to_pandas()
     return frame
+
+
+def _runs(batch: Batch) -> pa.Table:
+    """A row for each run that is done."""
+    return tables.runs(_KEYS, _columns(batch.experiment), batch.jobs, batch.done)
 
 
 def _columns(experiment: Experiment) -> list[Column]:

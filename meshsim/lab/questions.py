@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from meshsim.lab import sweeps
 from meshsim.lab.run import choosers
+from meshsim.lab.stopping import Stopping
+from meshsim.lab.sweeps import Sweep
 from meshsim.measure.metrics import METRICS
 from meshsim.mesh.errors import ConfigError, nearest
+from meshsim.scenario import load
 from meshsim.scenario.problems import explain
 from meshsim.scenario.quantities import Duration, PartName, PositiveDuration, refuse
 from meshsim.scenario.text import Text, dotted, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from meshsim.lab.axes import Point
 
 FOLDER = Path("experiments")
 
@@ -87,11 +93,15 @@ class Experiment(_Said):
     policies: Annotated[tuple[str, ...], Field(min_length=1)]
     """Policies and routing protocols; each is run on every seed (common random numbers)."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
-    """Each is one episode per policy and variant."""
+    """Each is one episode per policy and variant; with `stop` as many of them, ascending, as it takes."""
     overrides: tuple[str, ...] = ()
     """For all runs, `key=value`."""
     variants: tuple[Variant, ...] = ()
     """Worlds to run all policies in; the scenario as it is when there are none."""
+    sweep: Sweep | None = None
+    """Many worlds in a few lines; every variant is run in each."""
+    stop: Stopping | None = None
+    """When there are seeds enough; all are run where it is not said."""
     phases: tuple[Phase, ...] = ()
     """Stretches of the episode that are told by themselves."""
     metrics: tuple[str, ...] = ()
@@ -120,6 +130,36 @@ class Experiment(_Said):
 
 
 _PLAIN = Variant.model_construct(name="", overrides=(), against=None)
+
+
+def spread(experiment: Experiment, points: Sequence[Point], seeds: Sequence[int]) -> Experiment:
+    """The experiment with each variant in each world of its sweep, on some of its seeds, and nothing left open.
+
+    A variant is compared with the one that it names, or the baseline does, in the same world of the sweep.
+    """
+    update: dict[str, object] = {"seeds": tuple(seeds), "sweep": None, "stop": None}
+    if points:
+        update["variants"] = tuple(
+            _placed(experiment, variant, point) for variant in experiment.worlds for point in points
+        )
+        if experiment.baseline is not None and experiment.variants:
+            update["baseline"] = experiment.baseline.model_copy(update={"variant": None})
+    return experiment.model_copy(update=update)
+
+
+def _placed(experiment: Experiment, variant: Variant, point: Point) -> Variant:
+    beside = variant.against
+    if beside is None and experiment.baseline is not None and experiment.variants:
+        beside = experiment.baseline.variant
+    return Variant.model_construct(
+        name=_joined(variant.name, point),
+        overrides=(*variant.overrides, *point.overrides),
+        against=None if beside in {None, variant.name} else _joined(str(beside), point),
+    )
+
+
+def _joined(variant: str, point: Point) -> str:
+    return ",".join(part for part in (variant, point.name) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +203,13 @@ def load_experiment(name: str, root: Path = FOLDER) -> tuple[Experiment, Found]:
     _check_names(experiment, text, str(path))
     if (found.folder / experiment.scenario).is_file():
         experiment = experiment.model_copy(update={"scenario": str(found.folder / experiment.scenario)})
+    if experiment.sweep is not None:
+        sweeps.check(
+            experiment.sweep,
+            lambda overrides: load(experiment.scenario, (*experiment.overrides, *overrides)),
+            text,
+            str(path),
+        )
     return experiment, found
 
 
@@ -192,6 +239,18 @@ def _names(experiment: Experiment) -> Iterator[tuple[tuple[str | int, ...], str,
         yield ("policies", i), policy, choosers()
     for i, metric in enumerate(experiment.metrics):
         yield ("metrics", i), metric, metrics
+    if experiment.stop is not None:
+        yield ("stop", "metric"), experiment.stop.metric, metrics
+    if experiment.sweep is not None:
+        for place, name, known in experiment.sweep.names(METRICS):
+            yield ("sweep", *place), name, known
+    yield from _compared_names(experiment, metrics)
+
+
+def _compared_names(
+    experiment: Experiment, metrics: list[str]
+) -> Iterator[tuple[tuple[str | int, ...], str, Iterable[str]]]:
+    """The names of what is compared."""
     variants = [variant.name for variant in experiment.variants]
     for i, variant in enumerate(experiment.variants):
         if variant.against is not None:
@@ -204,6 +263,10 @@ def _names(experiment: Experiment) -> Iterator[tuple[tuple[str | int, ...], str,
         if baseline.policy is not None:
             yield ("baseline", "policy"), baseline.policy, experiment.policies
         if baseline.variant is not None:
-            yield ("baseline", "variant"), baseline.variant, variants
+            yield ("baseline", "variant"), baseline.variant, variants or [one.name for one in _points(experiment)]
         for i, metric in enumerate(baseline.metrics):
             yield ("baseline", "metrics", i), metric, metrics
+
+
+def _points(experiment: Experiment) -> list[Point]:
+    return sweeps.points(experiment.sweep) if experiment.sweep is not None else []
