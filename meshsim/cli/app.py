@@ -26,7 +26,7 @@ VERBS = {
     "demo": "The whole road: simulate, train, export, real nodes, one report.",
     "doctor": "Say what is installed and what each extra would add.",
     "evaluate": "Hold a trained scorer to the goals of a suite.",
-    "exp": "List and run experiments.",
+    "exp": "List, run and look at experiments.",
     "models": "List, describe and verify trained scorers.",
     "node": "Make a node's key, run one real node, place a call, replay what it was told of others.",
     "registry": "Serve the control plane's registry and rendezvous.",
