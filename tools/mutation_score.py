@@ -1,10 +1,14 @@
 """Tells how many of the mutants of meshsim/trust the tests noticed: `tools/mutation_score.py FOLDER [LEAST]`.
 
-FOLDER is the `mutants` folder that mutmut leaves. Exits with 3 when fewer than LEAST of 100 were noticed.
+FOLDER has what mutmut leaves of each module: how its mutants fared (`<module>.py.meta`), their code (`<module>.py`) and
+the CPU seconds, of user and system, that it took (`<module>.cpu`). Exits with 3 when fewer than LEAST of 100 were
+noticed.
 """
 
 from __future__ import annotations
 
+import ast
+import difflib
 import json
 import sys
 from pathlib import Path
@@ -23,14 +27,14 @@ def main(folder: str, least: str = str(LEAST)) -> int:
     if not runs:
         print(f"no mutants in {folder}")
         return 1
-    print("| module | mutants | noticed | % |\n|---|---:|---:|---:|")
+    minutes = {module: _minutes(Path(folder) / f"{module}.cpu") for module in runs}
+    print("| module | mutants | noticed | % | CPU minutes |\n|---|---:|---:|---:|---:|")
     for module, codes in runs.items():
-        print(_row(module, codes))
+        print(_row(module, codes, minutes[module]))
     everything = {name: code for codes in runs.values() for name, code in codes.items()}
-    print(_row("**all**", everything), "\n")
-    for name, code in everything.items():
-        if code not in NOTICED:
-            print("unnoticed:", name, "" if code == 0 else f"(exit code {code})")
+    print(_row("**all**", everything, sum(minutes.values())), "\n")
+    for module, codes in runs.items():
+        _show(Path(folder) / f"{module}.py", [name for name, code in codes.items() if code not in NOTICED])
     return 0 if _share(everything) >= float(least) else 3
 
 
@@ -39,12 +43,35 @@ def _codes(path: Path) -> dict[str, int | None]:
     return {name: code for name, code in found.items() if code != SKIPPED}
 
 
+def _minutes(path: Path) -> float:
+    return sum(map(float, path.read_text().split())) / 60.0
+
+
 def _share(codes: dict[str, int | None]) -> float:
     return 100.0 * sum(code in NOTICED for code in codes.values()) / len(codes)
 
 
-def _row(module: str, codes: dict[str, int | None]) -> str:
-    return f"| {module} | {len(codes)} | {sum(code in NOTICED for code in codes.values())} | {_share(codes):.1f} |"
+def _row(module: str, codes: dict[str, int | None], minutes: float) -> str:
+    noticed = sum(code in NOTICED for code in codes.values())
+    return f"| {module} | {len(codes)} | {noticed} | {_share(codes):.1f} | {minutes:.1f} |"
+
+
+def _show(path: Path, names: list[str]) -> None:
+    """Prints mutants as lines taken away and put in their place; `path` has all versions of each function."""
+    source = path.read_text()
+    versions = {
+        node.name: ast.get_source_segment(source, node) or ""
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+    }
+    for name in names:
+        print("unnoticed:", name)
+        function = name.rsplit(".", 1)[1]
+        sound = versions[function.rsplit("__mutmut_", 1)[0] + "__mutmut_orig"]
+        before, after = (text.splitlines()[1:] for text in (sound, versions[function]))
+        for line in list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]:
+            if not line.startswith("@@"):
+                print("   ", line)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from meshsim.trust import Beta, EventKind, Evidence, Severity
-from meshsim.trust.beta import EXPONENT, PRIOR
+from meshsim.trust.beta import EXPONENT, PRIOR, beta_table
 
 GOOD, BAD = EventKind.SUCCESSFUL_CALL, EventKind.CALL_DROPPED
 
@@ -158,6 +158,12 @@ def test_the_interval_is_as_wide_as_the_confidence_asked_for() -> None:
     posterior = stats.beta(30 + PRIOR[0], 10 + PRIOR[1])
     assert score.low == pytest.approx(100 * posterior.ppf(0.25) ** EXPONENT, abs=5e-3)
     assert score.high == pytest.approx(100 * posterior.ppf(0.75) ** EXPONENT, abs=5e-3)
+
+
+def test_a_table_of_counts_has_95_percent_intervals() -> None:
+    table = beta_table(np.array([30.0]), np.array([10.0]))
+    score = fed(30, 10).score(0, 0.0)
+    assert [float(column[0]) for column in table] == [score.mean, score.low, score.high, score.evidence]
 
 
 def test_each_node_is_scored_by_its_own_evidence() -> None:

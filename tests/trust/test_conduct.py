@@ -66,8 +66,9 @@ def test_a_promise_is_broken_beyond_one_and_a_half_times_what_was_promised(
     within[place] *= 0.999
     assert blamed(tuple(beyond), promised=promised)  # type: ignore[arg-type]
     assert not blamed(tuple(within), promised=promised)  # type: ignore[arg-type]
-    exact = tuple(2.0**-7 if k == place else 0.0 for k in range(3))
+    exact = tuple(0.25 if k == place else 0.0 for k in range(3))
     at = tuple(PROMISE_SLACK * part for part in exact)
+    assert poor(at[0], at[1], at[2])
     assert not blamed(at, promised=exact)  # type: ignore[arg-type]
 
 

@@ -31,5 +31,16 @@ def test_quantiles_are_the_same_alone_and_among_many() -> None:
         assert [float(column[0]) for column in alone] == [float(column[k]) for column in among]
 
 
+def test_quantiles_far_out_are_right_in_log_odds() -> None:
+    generator = np.random.default_rng(29)
+    a, b = np.exp(generator.uniform(0.0, np.log(300.0), (2, 200)))
+    for probability in (1e-10, 1e-9, 1e-7):
+        (low,), (high,) = beta_quantiles(a, b, (probability,)), beta_quantiles(b, a, (1.0 - probability,))
+        exact = stats.beta.ppf(probability, a, b)
+        np.testing.assert_allclose(np.log(low / (1.0 - low)), np.log(exact / (1.0 - exact)), atol=2e-3)
+        mirrored = stats.beta.isf(1.0 - (1.0 - probability), b, a)
+        np.testing.assert_allclose(np.log(high / (1.0 - high)), np.log(mirrored / (1.0 - mirrored)), atol=2e-3)
+
+
 def test_no_nodes_have_no_quantiles() -> None:
     assert beta_quantiles(np.empty(0), np.empty(0), (0.5,))[0].shape == (0,)

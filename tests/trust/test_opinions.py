@@ -114,8 +114,9 @@ def test_forgetting_a_node_drops_what_was_said_of_it_and_what_it_said() -> None:
 def test_revisions_grow_with_all_that_is_told_or_forgotten() -> None:
     opinions = Opinions(70.0)
     seen = [opinions.revision]
-    opinions.add(0, 1, 1.0, 0.0, 0.0)
-    seen.append(opinions.revision)
+    for _ in range(3):
+        opinions.add(0, 1, 1.0, 0.0, 0.0)
+        seen.append(opinions.revision)
     opinions.edges(0.0)
     assert opinions.revision == seen[-1]
     add_many(opinions, [(0, 1, 1.0, 0.0, 0.0)])
