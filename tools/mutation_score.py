@@ -58,18 +58,17 @@ def _row(module: str, codes: dict[str, int | None], minutes: float) -> str:
 
 def _show(path: Path, names: list[str]) -> None:
     """Prints mutants as lines taken away and put in their place; `path` has all versions of each function."""
-    source = path.read_text()
+    lines = path.read_text().splitlines()
     versions = {
-        node.name: ast.get_source_segment(source, node) or ""
-        for node in ast.walk(ast.parse(source))
+        node.name: lines[node.lineno : node.end_lineno]
+        for node in ast.walk(ast.parse("\n".join(lines)))
         if isinstance(node, ast.FunctionDef)
     }
     for name in names:
         print("unnoticed:", name)
         function = name.rsplit(".", 1)[1]
         sound = versions[function.rsplit("__mutmut_", 1)[0] + "__mutmut_orig"]
-        before, after = (text.splitlines()[1:] for text in (sound, versions[function]))
-        for line in list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]:
+        for line in list(difflib.unified_diff(sound, versions[function], n=0, lineterm=""))[2:]:
             if not line.startswith("@@"):
                 print("   ", line)
 

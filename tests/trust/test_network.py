@@ -3,8 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from meshsim.trust import EventKind, Evidence, Status, eigentrust, models, peertrust
-from meshsim.trust.network import HALF_SHARE, Networked, Web, fair_shares, rates_table, shares_table
+from meshsim.trust import EventKind, Evidence, EvidenceColumns, Status, eigentrust, models, peertrust, subjective_logic
+from meshsim.trust.network import (
+    HALF_SHARE,
+    Networked,
+    Web,
+    fair_shares,
+    outward,
+    rates_table,
+    reference,
+    shares_table,
+    spread,
+)
+from meshsim.trust.peertrust import PeerTrust
 
 GOOD, BAD = EventKind.SUCCESSFUL_CALL, EventKind.CALL_DROPPED
 
@@ -111,6 +122,77 @@ def test_status_waits_for_evidence_then_follows_the_lower_bound() -> None:
     assert model.score(0, 0.0).status is Status.VERIFIED
     tell(model, -1, 1, bad=30.0)
     assert model.score(1, 0.0).status is Status.BANNED
+
+
+def test_exactly_the_minimum_of_evidence_decides() -> None:
+    model = peertrust(minimum=20.0)
+    tell(model, -1, 0, bad=20.0)
+    assert model.score(0, 0.0).status is Status.BANNED
+
+
+@pytest.mark.parametrize("minimum", [0.0, 0.5])
+def test_any_minimum_from_zero_is_taken(minimum: float) -> None:
+    model = Networked(PeerTrust(), half_life=60.0, minimum=minimum)
+    assert (model.minimum, model.half_life) == (minimum, 60.0)
+
+
+def test_a_minimum_below_zero_is_refused_with_the_value() -> None:
+    with pytest.raises(ValueError, match=r"minimum=-0\.1"):
+        Networked(PeerTrust(), half_life=60.0, minimum=-0.1)
+
+
+def test_one_score_is_the_tables_row_and_whoever_is_not_known_is_a_stranger() -> None:
+    model = subjective_logic()
+    tell(model, -1, 2, good=20.0, bad=5.0)
+    tell(model, -1, 4, bad=8.0)
+    table = model.table(9, 0.0)
+    for node in range(9):
+        score = model.score(node, 0.0)
+        row = [float(column[node]) for column in table]
+        assert [score.mean, score.low, score.high, score.evidence] == row
+        stranger = node not in {2, 4}
+        assert (score.mean == pytest.approx(50.0)) is stranger
+        assert (score.evidence == 0.0) is stranger
+        assert score.low < score.mean < score.high
+
+
+def test_nobody_is_known_of_whom_nothing_was_heard() -> None:
+    empty = peertrust().web(0.0)
+    assert [len(column) for column in empty] == [0, 0, 0, 0, 2, 2]
+    assert not empty.known.any()
+
+
+def test_many_outcomes_at_once_are_heard_as_one_by_one() -> None:
+    many, each = peertrust(), peertrust()
+    node, rater = np.array([1, 2, 1]), np.array([0, 0, 3])
+    nobody, t = np.full(3, -1), np.zeros(3)
+    many.observe_many(EvidenceColumns(node, rater, nobody, np.array([4.0, 0.0, 2.0]), np.array([0.0, 3.0, 1.0]), t))
+    for who, whom, good, bad in ((0, 1, 4.0, 0.0), (0, 2, 0.0, 3.0), (3, 1, 2.0, 1.0)):
+        tell(each, who, whom, good, bad)
+    for one, other in zip(many.web(0.0), each.web(0.0), strict=True):
+        assert one.tolist() == other.tolist()
+    assert len(many.web(0.0).rater) == 3
+
+
+def test_what_a_rater_gives_sums_to_one_however_little_it_has() -> None:
+    crowd = web([(0, 1, 0.25, 0.0), (0, 2, 0.125, 0.0), (1, 2, 8.0, 0.0), (2, 1, 0.0, 3.0)], 4)
+    weight, silent = outward(crowd, crowd.praise)
+    assert weight.tolist() == pytest.approx([2 / 3, 1 / 3, 1.0, 0.0])
+    assert silent.tolist() == [False, False, True, True]
+    assert spread(crowd, weight, np.array([0.6, 0.3, 0.1, 0.0])) == pytest.approx([0.0, 0.4, 0.5, 0.0])
+
+
+def test_the_reference_is_what_the_trusted_alone_say() -> None:
+    crowd = web([(0, 2, 4.0, 0.5), (1, 2, 0.25, 3.0), (3, 2, 90.0, 80.0), (3, 1, 7.0, 0.0)], 5, seeds=(0, 1))
+    good, bad = reference(crowd)
+    assert good.tolist() == [0.0, 0.0, 4.25, 0.0, 0.0]
+    assert bad.tolist() == [0.0, 0.0, 3.5, 0.0, 0.0]
+
+
+def test_without_outcomes_a_rate_scores_50() -> None:
+    table = rates_table(np.array([0.0, 3.0]), np.array([0.0, 1.0]))
+    assert table.mean[0] == pytest.approx(50.0)
+    assert table.evidence.tolist() == [0.0, 4.0]
 
 
 def test_scores_are_kept_until_something_is_told_or_time_passes() -> None:
