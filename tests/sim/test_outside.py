@@ -8,6 +8,7 @@ import pytest
 from meshsim.measure.records import TABLES
 from meshsim.measure.trace import Trace
 from meshsim.mesh.errors import ConfigError, LocalProtocolError
+from meshsim.scenario import compile_plan, load
 from meshsim.sim.outside import OUTSIDE, Asked, lived_utility
 from meshsim.sim.recorder import CallRow
 
@@ -66,6 +67,30 @@ def test_who_answers_as_the_policy_would_leaves_the_policys_trace(
             ours, theirs = ours.drop_columns(["policy"]), theirs.drop_columns(["policy"])
         np.testing.assert_equal(ours.to_pydict(), theirs.to_pydict(), name)
     assert here.header["policy"] == OUTSIDE
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("preset", "changes"),
+    [
+        ("demo", ["routing.policy=learned"]),
+        ("demo", ["federation.domains=[{name: north, share: 50%}, {name: south, share: 50%}]"]),
+        ("hostile", []),
+        ("mobile_edge", []),
+        ("browser_churn", []),
+    ],
+)
+def test_in_every_kind_of_world_too_whatever_the_truth_is_asked_for(
+    preset: str, changes: list[str], run: Callable[..., SimulationResult], tmp_path: Path
+) -> None:
+    def curious(episode: Asked) -> int:
+        episode.utilities()
+        return advice(episode)
+
+    plan = compile_plan(load(preset, ["duration=2 min", "warmup=10 s", *changes]), 3)
+    assert len(finish(asked(plan, tmp_path / "outside"), curious)) > 20
+    here, there = (Trace(folder).table("calls") for folder in (tmp_path / "outside", run(plan).trace))
+    np.testing.assert_equal(here.drop_columns(["policy"]).to_pydict(), there.drop_columns(["policy"]).to_pydict())
 
 
 def test_another_answer_is_the_path_that_the_call_takes(small: Callable[..., Plan], tmp_path: Path) -> None:
