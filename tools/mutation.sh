@@ -47,12 +47,12 @@ EOP
 TIMEFORMAT='%U %S'
 for module in "$@"; do
   breakable "$module" || continue
-  # A module answers to its own tests and, where it is a model, to the contract of models: all others would take hours,
-  # and notice by accident.
+  # A module answers to its own tests and, where it is a model, to the contract and the parameters of models: all others
+  # would take hours, and notice by accident.
   own=tests/trust/test_$module.py
   [ -e "$own" ] || own=tests/trust
   contract=$(contract_of "$module")
-  [ -z "$contract" ] || own="$own\n    tests/trust/test_models.py::$contract"
+  [ -z "$contract" ] || own="$own\n    tests/trust/test_models.py::$contract\n    tests/trust/test_parameters.py"
   {
     printf '[mutmut]\nsource_paths=meshsim\nonly_mutate=meshsim/trust/%s.py\n' "$module"
     printf 'pytest_add_cli_args_test_selection=\n    %b\n' "$own"

@@ -60,7 +60,7 @@ def _show(path: Path, names: list[str]) -> None:
     """Prints mutants as lines taken away and put in their place; `path` has all versions of each function."""
     lines = path.read_text().splitlines()
     versions = {
-        node.name: lines[node.lineno : node.end_lineno]
+        node.name: [line.replace(node.name, "") for line in lines[node.lineno - 1 : node.end_lineno]]
         for node in ast.walk(ast.parse("\n".join(lines)))
         if isinstance(node, ast.FunctionDef)
     }

@@ -104,6 +104,15 @@ def test_ten_thousand_made_up_nodes_hold_no_more_trust_than_a_hundred() -> None:
     assert many == pytest.approx(few, rel=1e-3)
 
 
+def test_the_only_one_that_a_seed_praises_has_a_fair_share() -> None:
+    local = np.zeros((3, 3))
+    local[0, 1] = 4.0
+    web = web_of(local, [0])
+    table = EigenTrust(alpha=0.2).rate(web)
+    assert table.evidence.tolist() == [0.0, 4.0, 0.0]
+    assert table.mean.tolist() == pytest.approx([50.0, (2.0 * 50.0 + 4.0 * 80.0) / 6.0, 50.0])
+
+
 def test_without_seeds_everybody_known_is_trusted_alike() -> None:
     model = models["eigentrust"]()
     for rater, node in ((0, 1), (1, 0)):
