@@ -32,7 +32,7 @@ test-full: test test-slow  ## The fast tier, then the slow tests
 test-slow: setup  ## Only what test-full adds
 	@$(RUN_TESTS) -m full
 
-mutation: setup  ## Break meshsim/trust in thousands of small ways and count what its tests notice; half an hour
+mutation: setup  ## Break meshsim/trust in thousands of small ways and count what its tests notice; some 20 minutes of CPU
 	@WORKERS=$(WORKERS) bash tools/mutation.sh $(VENV) $(MODULES)
 
 bench: setup  ## Validity and speed, one after the other; half an hour on a quiet machine

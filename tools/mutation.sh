@@ -57,7 +57,7 @@ for module in "$@"; do
     printf '[mutmut]\nsource_paths=meshsim\nonly_mutate=meshsim/trust/%s.py\n' "$module"
     printf 'pytest_add_cli_args_test_selection=\n    %b\n' "$own"
     printf 'pytest_add_cli_args=\n    -p\n    no:cacheprovider\n    -m\n    not full\n'
-    printf 'timeout_multiplier=10\ntimeout_constant=5\nuse_git_change_detection=false\n'
+    printf 'timeout_multiplier=5\ntimeout_constant=3\nuse_git_change_detection=false\n'
   } >"$home/work/setup.cfg"
   rm -rf "$home/work/mutants"
   rm -f "$home/result/$module".*

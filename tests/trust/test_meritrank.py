@@ -60,6 +60,12 @@ def test_a_node_with_a_second_way_to_it_hangs_on_none_unless_it_is_hardly_used()
     assert bridges(second, flow, 0.98).tolist() == [-1, -1, -1, -1]
 
 
+def test_a_way_that_carries_nothing_is_no_second_way() -> None:
+    web = web_of([(0, 1), (0, 2), (1, 3), (2, 3)], 4, [0])
+    assert bridges(web, np.array([1.0, 1.0, 1.0, 0.0]), 1.0).tolist() == [-1, -1, -1, 1]
+    assert bridges(web, np.array([1.0, 1.0, 1.0, 1e-6]), 1.0).tolist() == [-1, -1, -1, -1]
+
+
 def test_opinions_that_carry_the_same_are_left_out_together_or_not_at_all() -> None:
     # Over node 1 comes .9, over each of 2, 3 and 4 a thirtieth: one of them alone would be few enough to leave out.
     web = web_of([(0, 1), (0, 2), (0, 3), (0, 4), (1, 5), (2, 5), (3, 5), (4, 5)], 6, [0])
