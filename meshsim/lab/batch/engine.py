@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -27,7 +26,7 @@ class Settings:
 
     Attributes:
         executor: One of `EXECUTORS`.
-        workers: Processes; as many as there are cores when None.
+        workers: Jobs at a time; as many as there are cores, or CPUs of the cluster, when None.
         retries: How often a job that failed is tried again.
         timeout: Seconds after which a job is given up; None for never.
         fail_fast: Whether the first job that fails for good ends the batch.
@@ -44,11 +43,6 @@ class Settings:
             raise ConfigError("nobody can end a job of this process", key="--timeout", allowed=["--executor local"])
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"{self.workers} workers do nothing", key="--workers", allowed=["1 or more"])
-
-    @property
-    def processes(self) -> int:
-        """How many workers there are."""
-        return self.workers or len(os.sched_getaffinity(0))
 
 
 @dataclass(slots=True)
@@ -95,7 +89,7 @@ def perform(
     if not jobs:
         return []
     make = EXECUTORS[settings.executor]
-    executor = make(function, store.shards, code, min(settings.processes, len(jobs)), settings.timeout)
+    executor = make(function, store.shards, code, settings.workers, settings.timeout)
     progress = _Progress(deque(jobs))
     try:
         by_key = {job.key: job for job in jobs}

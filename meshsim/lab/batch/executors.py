@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from meshsim.lab.batch.job import Record, attempt
 from meshsim.lab.batch.local import LocalPool
+from meshsim.lab.batch.ray import RayCluster
 from meshsim.lab.batch.shard import Shard
 from meshsim.mesh.registry import Registry
 
@@ -50,7 +51,7 @@ class Serial:
 
     slots = 1
 
-    def __init__(self, function: Function, shards: Path, code: str, workers: int, timeout: float | None) -> None:
+    def __init__(self, function: Function, shards: Path, code: str, workers: int | None, timeout: float | None) -> None:
         del workers, timeout
         self._function, self._code = function, code
         self._shard = Shard(shards, "serial")
@@ -78,6 +79,7 @@ class Serial:
         self._shard.close()
 
 
-EXECUTORS: Registry[Callable[[Function, Path, str, int, float | None], Executor]] = Registry("executor")
+EXECUTORS: Registry[Callable[[Function, Path, str, int | None, float | None], Executor]] = Registry("executor")
 EXECUTORS.add("serial", Serial)
 EXECUTORS.add("local", LocalPool)
+EXECUTORS.add("ray", RayCluster)

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -46,27 +47,20 @@ class LocalPool:
         function: What is done with each job.
         shards: Folder of the records; every worker appends to a shard of its own.
         code: Fingerprint of the code.
-        workers: How many processes.
+        workers: How many processes at most; as many as there are cores when None.
         timeout: Seconds after which a job is given up and its process ended.
 
     Raises:
         BatchError: If the function cannot be sent to another process.
     """
 
-    def __init__(self, function: Function, shards: Path, code: str, workers: int, timeout: float | None) -> None:
-        try:
-            pickle.dumps(function)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise BatchError(f"{function!r} cannot be sent to other processes: {error}") from error
+    def __init__(self, function: Function, shards: Path, code: str, workers: int | None, timeout: float | None) -> None:
+        _check(function)
         self._function, self._shards, self._code, self._timeout = function, shards, code, timeout
         self._context = multiprocessing.get_context("spawn")
         self._own: Shard | None = None
-        self._workers = [self._begin(slot) for slot in range(workers)]
-
-    @property
-    def slots(self) -> int:
-        """As many as there are processes."""
-        return len(self._workers)
+        self._workers: list[_Worker] = []
+        self.slots = workers or len(os.sched_getaffinity(0))
 
     @property
     def busy(self) -> int:
@@ -74,12 +68,15 @@ class LocalPool:
         return sum(worker.job is not None for worker in self._workers)
 
     def submit(self, job: Job, number: int) -> None:
-        """Gives a job to a worker that has none.
+        """Gives a job to a worker that has none; one is begun where there are not enough.
 
         Raises:
             BatchError: If the job cannot be sent to another process.
         """
-        worker = next(worker for worker in self._workers if worker.job is None)
+        worker = next((worker for worker in self._workers if worker.job is None), None)
+        if worker is None:
+            worker = self._begin(len(self._workers))
+            self._workers.append(worker)
         worker.job, worker.number, worker.since = job, number, time.monotonic()
         try:
             worker.line.send((job, number))
@@ -184,6 +181,20 @@ def _die_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
+
+
+def _check(function: Function) -> None:
+    """Refuses a function that other processes cannot be given.
+
+    Raises:
+        BatchError: If it cannot be pickled, or is defined in a notebook or at a prompt, which no file tells.
+    """
+    try:
+        pickle.dumps(function)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise BatchError(f"{function!r} cannot be sent to other processes: {error}") from error
+    if function.__module__ == "__main__" and not hasattr(sys.modules["__main__"], "__file__"):
+        raise BatchError(f"{function!r} cannot be sent to other processes: put it into a module and import it here")
 
 
 def _ending(process: SpawnProcess) -> str:
