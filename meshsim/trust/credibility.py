@@ -45,14 +45,14 @@ if TYPE_CHECKING:
 
     from meshsim.trust.evidence import Evidence, EvidenceColumns
 
-STRANGER = (0.55, 0.447, 0.003)
+STRANGER = (0.54, 0.44, 0.02)
 """How likely a stranger is truthful, colluding, careless before it is heard.
 
-Who tosses coins convicts itself by a nat a word. A higher prior costs honest raters: where many only praise, those who
-tell what they saw stand out, and of a hundred honest ones two or three lost their say at .02.
+A careless share of .003 does a little better where each rater has a hundred words (AUC .984 for .982 against collusion)
+and worse in young meshes (of a ring under churn 21 % of calls went over attackers in place of 12 %, experiments/04).
 """
 
-ANCHOR = (0.795, 0.202, 0.003)
+ANCHOR = (0.78, 0.2, 0.02)
 """The same of a verified node: a third of them may turn out compromised."""
 
 RING = 0.6
@@ -68,7 +68,7 @@ _RATE, _RATE_WORTH = 0.1, 2.0  # how often a node fails that nobody has spoken o
 _LOYAL = 10.0
 _FLOOR, _RING_FLOOR = 1e-3, 1e-2  # of a probability: no single word convicts
 _IMPARTIAL = (0.49, 0.49, 0.02)  # of anybody, while it is asked which camp is the truthful one
-_CLEARLY = 3.0  # nats by which a node's words must speak for the second camp to count as a vote for exchanging them
+_CLEARLY = 0.2  # of how far the most partial anchors lean: from there on a lean is clear
 _PUBLIC = 0.2  # votes of all strangers for each of an anchor's, on which camp is the truthful one
 _TINY = 1e-300
 
@@ -192,16 +192,19 @@ class Credible:
 
         What anchors are taken for beforehand holds theirs together, whichever camp that is: it is set aside first. Then
         a member of the ring is told clearly, for it never speaks of certain failures, and an honest node by much less.
-        Anchors have a vote each; the strangers they know, all together, have as many as a fifth of the anchors.
+        Anchors that have spoken have a vote each; the strangers they know, all together, as many as a fifth of them.
         """
-        reach, settled = self._reach(words, kinds), kinds
+        reach, settled, spoke = self._reach(words, kinds), kinds, words.said > 0.0
+        jury = words.jury & spoke
+        if not jury.any():
+            return kinds
         for _ in range(_SETTLING):
             settled = _posterior(np.array(_IMPARTIAL), _told(words, settled * reach[:, None]))
         told = _told(words, settled * reach[:, None])
-        second = told[:, _COLLUDING] - told[:, _TRUTHFUL] > _CLEARLY
-        crowd = np.where(words.jury, 0.0, reach) * (words.said > 0.0)
-        public = _PUBLIC * int(words.jury.sum()) / max(float(crowd.sum()), _TINY)
-        votes = np.where(words.jury, 1.0, public * crowd)
+        lean = told[:, _COLLUDING] - told[:, _TRUTHFUL]
+        second = lean > _CLEARLY * np.quantile(np.abs(lean[jury]), 0.9)
+        crowd = np.where(words.jury, 0.0, reach) * spoke
+        votes = np.where(jury, 1.0, crowd * _PUBLIC * int(jury.sum()) / max(float(crowd.sum()), _TINY))
         if float(votes[second].sum()) <= float(votes.sum()) / 2.0:
             return kinds
         swapped = kinds[:, [_COLLUDING, _TRUTHFUL, _CARELESS]]
