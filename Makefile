@@ -4,13 +4,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/setup.stamp
 WORKERS ?= 2
 OUT ?= demo-out
+BASE ?= HEAD~1
 RUN_TESTS = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # Bytecode is kept: without it every process of the demo compiles its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-slow mutation bench lint format environment clean
+.PHONY: help setup demo test test-full test-slow mutation bench docs release-check coverage lint format environment clean
 
 help:  ## Name the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -35,9 +36,28 @@ test-slow: setup  ## Only what test-full adds
 mutation: setup  ## Break meshsim/trust in thousands of small ways and count what its tests notice; some 20 minutes of CPU
 	@WORKERS=$(WORKERS) bash tools/mutation.sh $(VENV) $(MODULES)
 
+chaos: setup  ## Kill a batch of 500 runs a hundred times, ten of them on Ray where it is installed; ten minutes
+	@if $(BIN)/python -c 'import ray' 2>/dev/null; then on_ray=10; else on_ray=0; echo "Ray is not installed: all kills on this machine's processes"; fi; \
+		$(BIN)/python benchmarks/chaos.py --ray-kills $$on_ray
+
 bench: setup  ## Validity and speed, one after the other; half an hour on a quiet machine
 	@failed=0; for verb in validate "bench packet" "bench elastic" "bench fidelity" "bench variance" "bench flow"; do \
 		echo "== meshsim $$verb"; $(BIN)/meshsim $$verb || failed=$$?; done; exit $$failed
+
+docs: $(VENV)/docs.stamp  ## The site, to docs/_build/html; warnings are errors
+	@$(BIN)/python -m sphinx -q -W --keep-going -j $(WORKERS) -c docs -d docs/_build/doctrees . docs/_build/html
+
+# The extra is no part of what the tests need; installing it takes seconds.
+$(VENV)/docs.stamp: $(STAMP)
+	@bash tools/docs.sh $(VENV) && touch $@
+
+release-check: setup  ## Public names as written down, changelog told since BASE, wheel small, extras enough
+	@$(BIN)/python tools/release.py names
+	@$(BIN)/python tools/release.py changelog $(BASE)
+	@$(BIN)/python -m pytest -q tests/house
+
+coverage: setup  ## Branch coverage of the fast tests, to htmlcov/
+	@$(RUN_TESTS) -m "not full" --cov --cov-report=html --cov-report=term:skip-covered
 
 lint: setup  ## Style, types, import contracts, docstrings, dead code, spelling
 	@BIN=$(BIN) bash tools/lint.sh

@@ -97,6 +97,21 @@ def fidelity(quick: bool, as_json: bool) -> int:
     return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)
 
 
+@command.command("batch")
+@_QUICK
+@options.as_json
+def batch(quick: bool, as_json: bool) -> int:
+    """What the engine of experiments costs per run, serial, local and on Ray, and how fast it finds what is done.
+
+    \b
+    Example:
+      meshsim bench batch --quick
+    """
+    from meshsim.lab.bench.batch import run
+
+    return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)
+
+
 @command.command("trust")
 @_QUICK
 @click.option("--static", "parts", flag_value="static", help="Only scores from assigned outcomes, and their changes.")

@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -233,3 +235,35 @@ def test_a_driver_that_is_killed_takes_its_workers_with_it_and_loses_nothing_tha
     assert kept >= 5
     assert set(values(store)) == {job(n).key for n in range(40)}
     assert len(again) <= 40 - kept
+
+
+@pytest.mark.full
+def test_processes_that_cannot_begin_end_the_batch_and_are_not_begun_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "broken.py"), str(tmp_path / "b")], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "processes end before they begin (exit code 7): can the main program be imported?\n"
+
+
+BROKEN = """
+import sys
+if __name__ != "__main__":
+    sys.exit(7)
+from pathlib import Path
+from meshsim.lab.batch import BatchError, Job, Outcome, Settings, Store, perform
+try:
+    store = Store(Path(sys.argv[1]), "x")
+    perform(max, [Job(key="k", cell={}, spec=(1, 2))], store, "c", Settings(executor="local", workers=1))
+except BatchError as error:
+    print(error)
+"""
+
+
+@pytest.mark.full
+def test_a_function_of_a_prompt_or_a_notebook_is_refused_by_processes(tmp_path: Path) -> None:
+    program = BROKEN.replace("(max,", "(f,").replace("from pathlib", "def f(spec): ...\nfrom pathlib", 1)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "b")], capture_output=True, text=True, check=False
+    )
+    assert "put it into a module and import it here" in done.stdout

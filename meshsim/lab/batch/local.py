@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshsim.lab.batch.job import BatchError, Record, attempt, lost
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
-    from pathlib import Path
 
     from meshsim.lab.batch.job import Function, Job
+
+_STILLBORN = 5
+"""How many processes in a row may end before they begin; then none will: what begins them is wrong."""
 
 _MOMENT = 0.5
 """Seconds after which clocks are looked at again."""
@@ -60,6 +63,7 @@ class LocalPool:
         self._context = multiprocessing.get_context("spawn")
         self._own: Shard | None = None
         self._workers: list[_Worker] = []
+        self._stillborn = 0
         self.slots = workers or len(os.sched_getaffinity(0))
 
     @property
@@ -114,6 +118,7 @@ class LocalPool:
             raise BatchError(told)
         if told is None:
             worker.begun, worker.since = True, time.monotonic()
+            self._stillborn = 0
             return []
         worker.job = None
         return [told]
@@ -126,6 +131,10 @@ class LocalPool:
         """Begins a worker in the place of a dead one; the record of what it was at, if anything."""
         dead = self._workers[slot]
         dead.line.close()
+        self._stillborn += not dead.begun
+        if self._stillborn >= _STILLBORN:
+            why = _ending(dead.process)
+            raise BatchError(f"processes end before they begin ({why}): can the main program be imported?")
         self._workers[slot] = self._begin(slot)
         if dead.job is None:
             return []
@@ -193,7 +202,7 @@ def _check(function: Function) -> None:
         pickle.dumps(function)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise BatchError(f"{function!r} cannot be sent to other processes: {error}") from error
-    if function.__module__ == "__main__" and not hasattr(sys.modules["__main__"], "__file__"):
+    if function.__module__ == "__main__" and not Path(getattr(sys.modules["__main__"], "__file__", "")).is_file():
         raise BatchError(f"{function!r} cannot be sent to other processes: put it into a module and import it here")
 
 
