@@ -6,6 +6,7 @@ Needs `hypothesis` (and `networkx` for the path tests), which come with `pip ins
 from __future__ import annotations
 
 from meshsim.testing.adversaries import AdversaryContract
+from meshsim.testing.executors import ExecutorContract
 from meshsim.testing.policies import PolicyContract
 from meshsim.testing.processes import ProcessContract
 from meshsim.testing.protocols import ProtocolContract, Wiring, check_loops, meshes
@@ -15,6 +16,7 @@ from meshsim.testing.trust import ReputationContract
 __all__ = [
     "AdversaryContract",
     "Case",
+    "ExecutorContract",
     "PolicyContract",
     "ProcessContract",
     "ProtocolContract",

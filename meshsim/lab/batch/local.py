@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from meshsim.lab.batch.job import Function, Job
 
-_STILLBORN = 5
+_STILLBORN = 3
 """How many processes in a row may end before they begin; then none will: what begins them is wrong."""
 
 _MOMENT = 0.5
