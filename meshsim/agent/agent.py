@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.agent.admission import Admission
+from meshsim.agent.complaints import Complaints
 from meshsim.agent.core import AgentConfig, Core
 from meshsim.agent.desk import Desk
 from meshsim.agent.linktable import LinkTable
 from meshsim.agent.messages import (
+    BANNED,
     DIGEST_ENTRIES,
     RECEIPT_ENTRIES,
     CallAccept,
@@ -26,9 +29,9 @@ from meshsim.agent.messages import (
     Pong,
     Receipt,
     Told,
-    is_signed,
 )
 from meshsim.agent.neighbours import Neighbour, Neighbourhood
+from meshsim.agent.notices import AbuseAppeal, AbuseReport, AbuseRuling
 from meshsim.agent.receipts import Ledger
 from meshsim.agent.relaying import Relay
 from meshsim.agent.reputation import TrustBook
@@ -36,7 +39,7 @@ from meshsim.agent.routes import Router
 from meshsim.agent.samples import EventSample
 from meshsim.mesh.errors import LocalProtocolError
 from meshsim.mesh.ids import CallId, NodeId, short
-from meshsim.mesh.time import Instant, to_nanoseconds
+from meshsim.mesh.time import Instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,14 +57,13 @@ if TYPE_CHECKING:
     from meshsim.mesh.view import NetworkView
     from meshsim.routing.engine import RoutingEngine
     from meshsim.trust import Reputation, ReputationModel
+    from meshsim.trust.abuse import Category, Ruling
 
 DIGESTS_PER_ROUND = 6
 """Most digests to one neighbour in one round; what is left waits for the next."""
 
 FIRST_DIGEST = 1.0
 """Seconds after which a node that just started gossips for the first time, so that it is known soon."""
-
-SEEN_SETUPS = 4096
 
 
 class MeshAgent:
@@ -103,7 +105,9 @@ class MeshAgent:
         self._relay = Relay(self._core, self._neighbourhood, self._ledger)
         router = Router(self._core, self._neighbourhood, self._table, engine)
         self._desk = Desk(self._core, self._neighbourhood, self._table, self._ledger, router, self._absorb)
-        self._seen: dict[tuple[CallId, int], None] = {}
+        self._admission = Admission(self._core)
+        self.complaints = Complaints(self._core, self._table, self._trust, self._ledger)
+        """What it has heard of abuse: for display; not to be changed."""
         self._begun, self._now = False, Instant(0.0, 0.0)
 
     # What a driver reads ----------------------------------------------------------------------------------------------
@@ -216,6 +220,17 @@ class MeshAgent:
             if leg.setup.call == call and leg.label == label:
                 leg.carried = max(leg.carried, carried)
 
+    def complain(
+        self, subject: NodeId, word: Category | Ruling | None, now: Instant, call: CallId | None = None
+    ) -> str:
+        """Reports abuse, rules on it as a moderator, or (None) appeals; gives why that has no effect, or nothing.
+
+        Raises:
+            LocalProtocolError: If a ruling comes from no moderator, or an appeal is another's.
+        """
+        self._begin(now)
+        return self.complaints.say(subject, word, now, call)
+
     def link_up(self, node: NodeId, now: Instant) -> None:
         """There is a link to `node`, made from either side."""
         self._begin(now)
@@ -274,6 +289,8 @@ class MeshAgent:
                 self._table.accept(Told(0, message), source, now)
             case Receipt():
                 self._absorb([message], now, source)
+            case AbuseReport() | AbuseRuling() | AbuseAppeal():
+                self.complaints.hear(message, source, now)
             case _:
                 self._dispatch_call(message, source, now)
 
@@ -310,30 +327,16 @@ class MeshAgent:
                 self._desk.end(message, source, now)
 
     def _receive_setup(self, setup: CallSetup, source: NodeId, now: Instant) -> None:
-        fault = self._fault(setup, source, now)
-        if fault:
-            self._core.reject(fault)
+        if not self._admission.admits(setup, source, now, own=self._desk.so_far(setup.call, now) is not None):
             return
-        self._seen[setup.call, setup.attempt] = None
-        if len(self._seen) > SEEN_SETUPS:
-            del self._seen[next(iter(self._seen))]
+        if not self._table.banned.isdisjoint(setup.path):
+            back = CallReject(setup.call, setup.attempt, onward=False, by=self.node, reason=BANNED)
+            self._core.send(source, back)
+            return
         if setup.path[-1] == self.node:
             self._desk.invite(setup, now)
         else:
             self._relay.invite(setup, setup.path.index(self.node), now)
-
-    def _fault(self, setup: CallSetup, source: NodeId, now: Instant) -> str:
-        """Why a set-up is not taken; "" if it is good. Nobody is answered who may have forged it."""
-        lifetime = setup.expires_ns - to_nanoseconds(now.unix)
-        if len(set(setup.path)) != len(setup.path):
-            return "looped"
-        if self.node not in setup.path[1:] or setup.path[setup.path.index(self.node) - 1] != source:
-            return "off_path"
-        if not 0 < lifetime <= 2 * to_nanoseconds(self._core.config.statement_lifetime):
-            return "expired"
-        if (setup.call, setup.attempt) in self._seen or self._desk.so_far(setup.call, now):
-            return "replayed"  # an own call's set-ups come from here alone
-        return "" if is_signed(setup, setup.path[0], self._core.verifier) else "forged"
 
     def _absorb(self, receipts: Sequence[Receipt], now: Instant, source: NodeId | None) -> None:
         """Takes receipts in that a neighbour brought, or this node wrote, and judges what can be judged by now."""
@@ -417,6 +420,8 @@ class MeshAgent:
         self._core.alarms.set(("heartbeat", b"", 0), now.mono + self._core.config.heartbeat)
         for neighbour in self._neighbourhood.alive():
             self._core.send(neighbour.node, Hello(self._core.record, self._core.config.epoch))
+        self.complaints.look(now)
+        self._desk.move(now)
 
     def _gossip_round(self, now: Instant) -> None:
         period = self._core.config.digest_period
@@ -439,6 +444,7 @@ class MeshAgent:
         for start in range(0, len(receipts), RECEIPT_ENTRIES):
             shown = tuple(receipt for _, receipt in receipts[start : start + RECEIPT_ENTRIES])
             self._core.send(neighbour.node, Digest((), shown))
+        self.complaints.gossip(neighbour)
 
     def _arm_pulse(self, now: Instant) -> None:
         """While calls go through or from here, the beat is faster."""

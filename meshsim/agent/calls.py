@@ -320,6 +320,7 @@ class Call:
         attempts: Routes tried so far.
         active: The route that carries the call.
         pending: The route being set up.
+        parting: One that works but must not be used any more, until another stands.
         older: Routes replaced but not closed yet.
         quality: How it was lived.
         failovers: Changes of route.
@@ -344,6 +345,7 @@ class Call:
     attempts: int = 0
     active: Leg | None = None
     pending: Leg | None = None
+    parting: Leg | None = None
     older: list[Leg] = field(default_factory=list)
     quality: Quality = field(default_factory=Quality)
     failovers: list[Failover] = field(default_factory=list)

@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from meshsim.agent.effects import Channel, Emit, Send
+from meshsim.agent.fields import Node  # noqa: TC001 - likewise
 from meshsim.agent.messages import Share  # noqa: TC001 - msgspec reads it where a node's file is read
 from meshsim.mesh.time import to_nanoseconds
 from meshsim.trust import Rules
@@ -66,6 +67,7 @@ class AgentConfig:
             `receipt_lifetime`.
         newcomers: Share of its calls that relays without a name may carry where enough others could; 1 lets them
             carry any.
+        moderators: Nodes whose rulings on abuse count here.
         logs_receipts: Whether every receipt taken in is emitted, for a log that can be replayed.
     """
 
@@ -96,6 +98,7 @@ class AgentConfig:
     silence_weight: float = 0.1
     pair_cap: float = 6.0
     newcomers: Share = 1.0
+    moderators: tuple[Node, ...] = ()
     logs_receipts: bool = False
 
     @property

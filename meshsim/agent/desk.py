@@ -14,6 +14,7 @@ from meshsim.agent.calls import Call, CallEvent, CallRequest, CallState, Leg, in
 from meshsim.agent.effects import Channel, CloseMedia, Resolve
 from meshsim.agent.messages import (
     ABANDONED,
+    BANNED,
     CANCELLED,
     LOST,
     RECEIPT_ENTRIES,
@@ -28,7 +29,6 @@ from meshsim.agent.messages import (
     sign,
 )
 from meshsim.agent.samples import EventSample, Failover
-from meshsim.identity.records import verify_record
 from meshsim.mesh.errors import IdentityError, LocalProtocolError
 from meshsim.mesh.ids import CALL_ID_BYTES, AuraID, CallId, NodeId
 from meshsim.mesh.time import to_nanoseconds, to_seconds
@@ -102,7 +102,7 @@ class Desk:
 
     def legs(self) -> list[Leg]:
         """The routes in use or being set up."""
-        return [leg for call in self.calls() for leg in (call.active, call.pending) if leg is not None]
+        return [leg for call in self.calls() for leg in (call.active, call.pending, call.parting) if leg is not None]
 
     def _leg(self, call: CallId, attempt: int) -> Leg | None:
         legs = self._calls[call].legs() if call in self._calls else []
@@ -155,23 +155,11 @@ class Desk:
         if isinstance(answer, IdentityError):
             call.reason = str(answer)
         else:
-            call.destinations = tuple(sorted(r.node_id for r in answer if self._is_callee(r, call.request, now)))
+            call.destinations = self._router.callees(answer, call.request, now)
         if call.destinations:
             self._try_next(call, now)
         else:
             self._give_up(call, call.reason or f"nobody answers to {call.request.callee}", now)
-
-    def _is_callee(self, record: NodeRecord, request: CallRequest, now: Instant) -> bool:
-        try:
-            verify_record(record, self._core.verifier, now.unix)
-        except IdentityError:
-            self._core.reject("bad_record")
-            return False
-        if AuraID.parse(record.aura).name != request.callee.name or record.node_id == self._core.node:
-            self._core.reject("wrong_record")
-            return False
-        self._table.learn(record, now)
-        return True
 
     def _try_next(self, call: Call, now: Instant) -> None:
         path = self._router.next_path(call, now)
@@ -280,7 +268,7 @@ class Desk:
         """`leg` carries the call from now on; its media are opened, those of the route before stay open for now."""
         if call.active is not None:
             call.older.append(call.active)
-        call.active = leg
+        call.active, call.parting = leg, None
         call.stood.append(leg.path)
         leg.heard = leg.stood = now.mono
         leg.flowing = True
@@ -290,17 +278,12 @@ class Desk:
 
     def _restore(self, call: Call, now: Instant) -> None:
         call.failovers.append(Failover(heard=call.heard, lost=call.lost, restored=now.mono))
-        self._core.emit(
-            EventSample(
-                at=now.mono,
-                kind="failover",
-                node=self._core.node,
-                call=call.id,
-                detail=f"restored {now.mono - call.lost:.3f} s after the path was lost",
-            )
-        )
+        self._tell(call, "failover", f"restored {now.mono - call.lost:.3f} s after the path was lost", now)
         call.lost = math.nan
         self._core.alarms.cancel(("failover", call.id, 0))
+
+    def _tell(self, call: Call, kind: str, detail: str, now: Instant) -> None:
+        self._core.emit(EventSample(at=now.mono, kind=kind, node=self._core.node, call=call.id, detail=detail))
 
     def _close_older(self, call: Call) -> None:
         for leg in call.older:
@@ -317,9 +300,11 @@ class Desk:
         for call in self.calls():
             leg = call.active
             if leg is None:
+                if call.parting is not None and self._neighbourhood.is_up(call.parting.next_hop):
+                    self._keep_alive(call.parting, now)
                 continue
             if now.mono - leg.heard > self._core.config.silence:
-                self._lose_path(leg, self._suspects(leg, now), "silence", now)
+                self._lose_path(leg, self._neighbourhood.suspects(leg, now), "silence", now)
             else:
                 self._keep_alive(leg, now)
 
@@ -330,13 +315,6 @@ class Desk:
         leg.departures.pop(leg.sent - DEPARTURES, None)
         leg.sent += 1
         self._core.send(leg.next_hop, message, Channel.REALTIME)
-
-    def _suspects(self, leg: Leg, now: Instant) -> set[NodeId]:
-        """The relays that may be at fault: not the next one, if it answers pings and there are others."""
-        relays, near = leg.path[1:-1], leg.next_hop
-        linked = near in self._neighbourhood
-        answers = linked and now.mono - self._neighbourhood[near].heard <= self._core.config.silence
-        return set(relays) - {near} if answers and len(relays) > 1 else set(relays)
 
     def _lose_path(self, leg: Leg, blamed: set[NodeId], why: str, now: Instant) -> None:
         """The route in use carries its call no longer."""
@@ -349,12 +327,29 @@ class Desk:
         if leg.heard - leg.stood >= self._core.config.proven_after:
             call.begin_anew(leg.path)
         call.failed |= blamed - {leg.path[0], leg.path[-1]}
-        self._testify(call, leg, Outcome.DROPPED, now)
-        self._core.emit(EventSample(at=now.mono, kind="path_lost", node=self._core.node, call=call.id, detail=why))
+        if leg is not call.parting:
+            self._testify(call, leg, Outcome.DROPPED, now)
+            self._abandon(leg)
+        self._tell(call, "path_lost", why, now)
         self._core.alarms.set(("failover", call.id, 0), now.mono + self._core.config.failover_timeout)
-        self._abandon(leg)
         if call.outgoing:
             self._try_next(call, now)
+
+    def move(self, now: Instant) -> None:
+        """Takes calls placed here off routes with banned relays, for which nobody is blamed.
+
+        Media and keepalives go on over the old route until another stands, so that the other end misses nothing.
+        """
+        for call in self.calls():
+            leg = (call.active or call.pending) if call.outgoing else None
+            banned = self._table.banned.intersection(leg.path[1:-1]) if leg is not None else None
+            if leg is None or not banned:
+                continue
+            if leg is call.pending:
+                self._drop_pending(leg, BANNED, set(banned), now)
+            else:
+                call.parting = leg
+                self._lose_path(leg, set(banned), BANNED, now)
 
     def _testify(self, call: Call, leg: Leg, outcome: Outcome, now: Instant) -> None:
         """Signs how a route failed; the receipt is passed on with the end of the call, and by gossip."""
@@ -441,12 +436,13 @@ class Desk:
         call = self._calls.get(call_id)
         if call is None:
             return
-        if call.active is None:
+        leg = call.active or call.parting
+        if leg is None:
             call.reason = "hung up before it stood" if not call.stood else "hung up while failing over"
             call.advance(CallEvent.END)
             self._finish(call, now)
             return
-        self._say_goodbye(call, call.active, (), now, answer=False)
+        self._say_goodbye(call, leg, (), now, answer=False)
         call.advance(CallEvent.END)
         self._finish(call, now)
 
@@ -474,11 +470,14 @@ class Desk:
 
     def _give_up(self, call: Call, reason: str, now: Instant) -> None:
         call.reason = reason
+        if call.parting is not None:
+            self._say_goodbye(call, call.parting, (), now, answer=False)
+            call.parting = None
         call.advance(CallEvent.GIVE_UP)
         self._finish(call, now)
 
     def _finish(self, call: Call, now: Instant) -> None:
-        completed = call.active is not None
+        completed = (call.active or call.parting) is not None
         if call.pending is not None:
             self._abandon(call.pending, CANCELLED)
         for leg in call.legs():

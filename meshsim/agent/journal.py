@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from meshsim.agent.messages import Node, Receipt
+from meshsim.agent.fields import Node
+from meshsim.agent.messages import Receipt
 from meshsim.agent.receipts import Signed
 from meshsim.agent.reputation import TrustBook
 from meshsim.mesh.errors import RemoteProtocolError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from meshsim.agent.samples import ReceiptSample
     from meshsim.identity.keys import Verifier
 
-FORMAT = 2
+FORMAT = 3
 """Version of the journal."""
 
 FRAME_BYTES = 1 << 24

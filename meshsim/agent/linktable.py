@@ -102,6 +102,8 @@ class LinkTable:
         self._ranked: list[tuple[float, NodeId]] = []
         self._oldest = math.inf
         self._last: tuple[int, NodeId | None] | None = None
+        self.banned: frozenset[NodeId] = frozenset()
+        """Who must not relay, and for whom nothing is relayed."""
         self._suspects: dict[NodeId, float] = {}
         self._sequence = 0
         self._issued = -math.inf

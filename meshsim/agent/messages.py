@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import msgspec
 
+from meshsim.agent.fields import Call, Nanoseconds, Node, Signature
+from meshsim.agent.notices import AbuseAppeal, AbuseReport, AbuseRuling
 from meshsim.identity.records import NodeRecord
 from meshsim.mesh.errors import RemoteProtocolError
-from meshsim.mesh.ids import CALL_ID_BYTES, NODE_ID_BYTES, CallId, NodeId
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.mesh.time import to_nanoseconds, to_seconds
 from meshsim.trust import Outcome
 
 if TYPE_CHECKING:
     from meshsim.identity.keys import Signer, Verifier
+    from meshsim.mesh.ids import NodeId
     from meshsim.trust.conduct import Expectation
 
-VERSION = 3
+VERSION = 4
 """First byte of every encoded message."""
 
 MESSAGE_BYTES = 60_000
@@ -39,16 +41,12 @@ DIGEST_ENTRIES = 12
 RECEIPT_ENTRIES = 24
 """Most receipts in one message."""
 
-FULL, UNREACHABLE, LOST = "full", "unreachable", "lost"
-"""Reasons of a node on the path to reject: no capacity left, no way to the next hop, the next hop was lost."""
+FULL, UNREACHABLE, LOST, BANNED = "full", "unreachable", "lost", "banned"
+"""Reasons of a node on the path to reject: no capacity left, no way to the next hop, that was lost, somebody's ban."""
 
 ABANDONED, CANCELLED = "abandoned", "cancelled"
 """Reasons of an end: this route was given up for another, or the call for good before it stood."""
 
-Node = Annotated[NodeId, msgspec.Meta(min_length=NODE_ID_BYTES, max_length=NODE_ID_BYTES)]
-Call = Annotated[CallId, msgspec.Meta(min_length=CALL_ID_BYTES, max_length=CALL_ID_BYTES)]
-Signature = Annotated[bytes, msgspec.Meta(max_length=64)]
-Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 PROMISE_SECONDS = 60.0
 """No promise is longer."""
 Promised = Annotated[int, msgspec.Meta(ge=0, le=to_nanoseconds(PROMISE_SECONDS))]
@@ -363,9 +361,15 @@ Message: TypeAlias = (
     | CallKeepalive
     | CallReport
     | CallEnd
+    | AbuseReport
+    | AbuseRuling
+    | AbuseAppeal
 )
 
-Signed = TypeVar("Signed", LinkState, Receipt, CallSetup)
+Signable: TypeAlias = LinkState | Receipt | CallSetup | AbuseReport | AbuseRuling | AbuseAppeal
+"""Messages that speak for themselves, whoever brings them."""
+
+Signed = TypeVar("Signed", LinkState, Receipt, CallSetup, AbuseReport, AbuseRuling, AbuseAppeal)
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
@@ -397,7 +401,7 @@ def decode(data: bytes) -> Message:
         raise RemoteProtocolError(f"not a message: {error}") from error
 
 
-def signed_bytes(message: LinkState | Receipt | CallSetup) -> bytes:
+def signed_bytes(message: Signable) -> bytes:
     """What a signature of `message` covers: its kind, version and every other field."""
     context = f"meshsim/{type(message).__name__}/{VERSION}\0".encode()
     return context + _ENCODER.encode(msgspec.structs.replace(message, signature=b""))
@@ -413,7 +417,7 @@ def sign(message: Signed, signer: Signer) -> Signed:
     return msgspec.structs.replace(message, signature=signer.sign(signed_bytes(message)))
 
 
-def is_signed(message: LinkState | Receipt | CallSetup, by: NodeId, verifier: Verifier) -> bool:
+def is_signed(message: Signable, by: NodeId, verifier: Verifier) -> bool:
     """Whether `message` carries the signature of node `by`."""
     if isinstance(verifier, Remembering):
         return verifier.holds(message, by)
@@ -433,7 +437,7 @@ class Remembering:
     def __init__(self, verifier: Verifier, most: int = 16_384) -> None:
         self._verifier = verifier
         self._most = most
-        self._held: dict[int, tuple[LinkState | Receipt | CallSetup, NodeId]] = {}
+        self._held: dict[int, tuple[Signable, NodeId]] = {}
 
     def __reduce__(self) -> tuple[type[Remembering], tuple[Verifier, int]]:
         # identities mean nothing in a copy
@@ -443,7 +447,7 @@ class Remembering:
         """Whether `signature` is `node`'s, of `data`."""
         return self._verifier.verify(node, data, signature)
 
-    def holds(self, message: LinkState | Receipt | CallSetup, by: NodeId) -> bool:
+    def holds(self, message: Signable, by: NodeId) -> bool:
         """Whether `message` carries the signature of node `by`."""
         held = self._held.get(id(message))
         if held is not None and held[1] == by:

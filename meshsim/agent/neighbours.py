@@ -20,6 +20,7 @@ from meshsim.mesh.errors import IdentityError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from meshsim.agent.calls import Leg
     from meshsim.agent.core import Core
     from meshsim.agent.messages import CallSetup
     from meshsim.identity.records import NodeRecord
@@ -49,6 +50,7 @@ class Neighbour:
         loss: Of the round trip.
         told: Revision of the link table up to which this neighbour was told.
         shown: Revision of the ledger up to which it was shown receipts.
+        noted: How many notices of abuse had been heard when it was told of them.
         gossips: Whether it was heard to gossip.
         dialled: Whether the link was made from here, for calls.
         used: When a call was last seen to go over it.
@@ -66,6 +68,7 @@ class Neighbour:
     loss: float = 0.0
     told: int = 0
     shown: int = 0
+    noted: int = 0
     gossips: bool = False
     dialled: bool = False
     used: float = -math.inf
@@ -90,7 +93,7 @@ class Neighbour:
 
     def welcome(self, now: float) -> None:
         """The link works (again): what the other end knows is unknown."""
-        self.up, self.since, self.told, self.shown = True, now, 0, 0
+        self.up, self.since, self.told, self.shown, self.noted = True, now, 0, 0, 0
 
     def ping(self, now: float, timeout: float) -> Ping:
         """The next ping; those that waited longer than `timeout` count as lost."""
@@ -293,3 +296,9 @@ class Neighbourhood:
     def silent(self, now: Instant, span: float) -> list[NodeId]:
         """The neighbours believed up that were silent for longer than `span` seconds, by id."""
         return [n.node for n in self.alive() if now.mono - max(n.heard, n.since) > span]
+
+    def suspects(self, leg: Leg, now: Instant) -> set[NodeId]:
+        """Who may be at fault for a silent route: not the next relay, if it answers pings and there are others."""
+        relays, near = leg.path[1:-1], leg.next_hop
+        answers = near in self and now.mono - self[near].heard <= self._core.config.silence
+        return set(relays) - {near} if answers and len(relays) > 1 else set(relays)

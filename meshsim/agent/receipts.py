@@ -141,3 +141,7 @@ class Ledger:
     def since(self, revision: int) -> list[tuple[int, Receipt]]:
         """Receipts taken in after `revision`, oldest first, each with its own."""
         return [entry for entry in self._recent if entry[0] > revision]
+
+    def of(self, call: CallId) -> list[Receipt]:
+        """Receipts for the relayed routes of one call, of those taken in last."""
+        return [receipt for _, receipt in self._recent if receipt.call == call]

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from meshsim.agent.messages import ATTEMPTS
 from meshsim.agent.samples import RouteSample
-from meshsim.mesh.errors import NoRoute
+from meshsim.identity.records import verify_record
+from meshsim.mesh.errors import IdentityError, NoRoute
+from meshsim.mesh.ids import AuraID
 from meshsim.routing.candidates import candidates_of
 from meshsim.routing.constraints import lets_newcomers_in
 from meshsim.routing.features import build
@@ -15,11 +17,14 @@ from meshsim.routing.request import RouteRequest
 from meshsim.trust.conduct import NO_PROMISE, credited
 
 if TYPE_CHECKING:
-    from meshsim.agent.calls import Call, Leg
+    from collections.abc import Sequence
+
+    from meshsim.agent.calls import Call, CallRequest, Leg
     from meshsim.agent.core import Core
     from meshsim.agent.linktable import LinkTable
     from meshsim.agent.messages import CallSetup
     from meshsim.agent.neighbours import Neighbourhood
+    from meshsim.identity.records import NodeRecord
     from meshsim.mesh.ids import NodeId
     from meshsim.mesh.time import Instant
     from meshsim.routing.engine import RoutingEngine
@@ -57,9 +62,26 @@ class Router:
     def _take(self, call: Call) -> tuple[NodeId, ...] | None:
         while call.options:
             path = call.options.pop(0)
-            if path not in call.tried and call.failed.isdisjoint(path[1:-1]) and self._may_start(path):
+            barred = call.failed | self._table.banned
+            if path not in call.tried and barred.isdisjoint(path[1:-1]) and self._may_start(path):
                 return path
         return None
+
+    def callees(self, answer: Sequence[NodeRecord], request: CallRequest, now: Instant) -> tuple[NodeId, ...]:
+        """The nodes of the callee, in order, of those that the directory names."""
+        return tuple(sorted(record.node_id for record in answer if self._is_callee(record, request, now)))
+
+    def _is_callee(self, record: NodeRecord, request: CallRequest, now: Instant) -> bool:
+        try:
+            verify_record(record, self._core.verifier, now.unix)
+        except IdentityError:
+            self._core.reject("bad_record")
+            return False
+        if AuraID.parse(record.aura).name != request.callee.name or record.node_id == self._core.node:
+            self._core.reject("wrong_record")
+            return False
+        self._table.learn(record, now)
+        return True
 
     def _may_start(self, path: tuple[NodeId, ...]) -> bool:
         """Whether the first hop is up, or not linked yet."""
@@ -111,7 +133,7 @@ class Router:
             destinations=call.destinations,
             media=call.request.media,
             aic=call.request.aic,
-            exclude=frozenset(call.failed),
+            exclude=self._table.banned | call.failed,
             flow=int.from_bytes(call.id[:FLOW_BYTES], "big"),
             newcomers=lets_newcomers_in(self._core.config.newcomers, self._core.stream, DOORS + call.token),
             insists=any(self._table.is_cut_off(node, now) for node in call.destinations),

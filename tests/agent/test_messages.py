@@ -36,11 +36,13 @@ from meshsim.agent.messages import (
     sign,
     signed_bytes,
 )
+from meshsim.agent.notices import AbuseAppeal, AbuseReport, AbuseRuling
 from meshsim.identity import HashSigner, HashVerifier, NodeRecord
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.ids import CallId, NodeId
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.trust import Outcome
+from meshsim.trust.abuse import Category, Ruling
 
 nodes = st.binary(min_size=32, max_size=32).map(NodeId)
 calls = st.binary(min_size=16, max_size=16).map(CallId)
@@ -120,6 +122,20 @@ messages = st.one_of(
     st.builds(CallKeepalive, calls, attempts, st.booleans(), counts, counts, times),
     st.builds(CallReport, calls, attempts, st.booleans(), times, shares),
     st.builds(CallEnd, calls, attempts, st.booleans(), st.booleans(), texts, st.lists(receipts, max_size=2).map(tuple)),
+    st.builds(
+        AbuseReport,
+        reporter=nodes,
+        subject=nodes,
+        category=st.sampled_from(Category),
+        at_ns=times,
+        call=st.none() | calls,
+        detail=signatures,
+        signature=signatures,
+    ),
+    st.builds(
+        AbuseRuling, moderator=nodes, subject=nodes, ruling=st.sampled_from(Ruling), at_ns=times, signature=signatures
+    ),
+    st.builds(AbuseAppeal, subject=nodes, at_ns=times, signature=signatures),
 )
 
 SIGNER = HashSigner(NodeId(b"a" * 32), b"secret")
