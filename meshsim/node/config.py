@@ -56,6 +56,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         emulator: `host:port` of a link emulator's control socket; every datagram then passes through it.
         traffic: File to count datagrams in.
         anchors: `did:key` of nodes that are known to be honest by other means; their word counts from the start.
+        moderators: `did:key` of nodes whose rulings on abuse count; without any, reports of abuse have no effect here.
         receipts: File to append every receipt to that is taken in (`meshsim node replay`).
         trace: Folder to write the node's trace to.
         misbehaviour: `honest`, or how it misbehaves: for experiments.
@@ -89,6 +90,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     emulator: str | None = None
     traffic: str | None = None
     anchors: tuple[str, ...] = ()
+    moderators: tuple[str, ...] = ()
     receipts: str | None = None
     trace: str | None = None
     misbehaviour: str = "honest"
@@ -100,7 +102,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def __post_init__(self) -> None:
         _check("aura", self.aura, AuraID.parse)
-        for key in ("neighbours", "anchors"):
+        for key in ("neighbours", "anchors", "moderators"):
             for text in getattr(self, key):
                 _check(key, text, from_did_key)
         for key, known in _choices().items():
@@ -132,7 +134,9 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def behaviour(self) -> AgentConfig:
         """How its agent behaves: it gives receipts out where they are kept."""
-        return replace(self.agent, logs_receipts=self.agent.logs_receipts or self.receipts is not None)
+        moderators = (*self.agent.moderators, *(from_did_key(text) for text in self.moderators))
+        logs = self.agent.logs_receipts or self.receipts is not None
+        return replace(self.agent, logs_receipts=logs, moderators=moderators)
 
     def make_model(self) -> ReputationModel:
         """Its reputation model, new.

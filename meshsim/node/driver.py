@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.errors import IdentityError
     from meshsim.mesh.ids import AuraID, CallId, NodeId
     from meshsim.mesh.view import NetworkView
+    from meshsim.trust.abuse import Category, Ruling
 
 
 class Wires(Protocol):
@@ -146,6 +147,12 @@ class NodeDriver:
         """Ends a call."""
         self._agent.hang_up(call, self._clock())
         self._pump()
+
+    def complain(self, subject: NodeId, word: Category | Ruling | None, call: CallId | None = None) -> str:
+        """Reports abuse, rules on it as a moderator, or (None) appeals; gives why that has no effect, or nothing."""
+        reason = self._agent.complain(subject, word, self._clock(), call)
+        self._pump()
+        return reason
 
     def close(self) -> None:
         """Never wakes the agent again."""
