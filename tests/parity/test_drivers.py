@@ -25,11 +25,13 @@ from meshsim.agent import (
     encode,
 )
 from meshsim.agent.journal import Head, entry_of, frame, records, replay
-from meshsim.agent.messages import CallEnd, CallSetup
+from meshsim.agent.messages import CallEnd, CallSetup, sign
+from meshsim.agent.notices import AbuseReport, AbuseRuling
 from meshsim.identity import Ed25519Verifier
 from meshsim.measure.trace import TraceWriter
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.seeds import SeedTree
+from meshsim.mesh.time import to_nanoseconds
 from meshsim.node.driver import NodeDriver
 from meshsim.routing import RoutingEngine
 from meshsim.scenario import compile as compile_plan
@@ -39,11 +41,13 @@ from meshsim.sim.driver import Input, SimDriver
 from meshsim.sim.ledger import model_of
 from meshsim.sim.recorder import Recorder
 from meshsim.sim.simulation import header, make_engine, node_ids
+from meshsim.trust.abuse import Category, Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from meshsim.mesh.ids import NodeId
     from meshsim.mesh.time import Instant
 
 SCENARIO = """
@@ -113,7 +117,7 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Mesh:
     return Mesh(tmp_path_factory.mktemp("parity"))
 
 
-def twin(mesh: Mesh, node: int, *, logs: bool = False) -> MeshAgent:
+def twin(mesh: Mesh, node: int, *, logs: bool = False, moderators: tuple[NodeId, ...] = ()) -> MeshAgent:
     """A fresh agent like the one that lived in the simulator, put together by hand as a node does."""
     driver, plan = mesh.driver, mesh.plan
     control = plan.scenario.control
@@ -125,6 +129,7 @@ def twin(mesh: Mesh, node: int, *, logs: bool = False) -> MeshAgent:
             keepalive=control.keepalive,
             max_nodes=control.area,
             logs_receipts=logs,
+            moderators=moderators,
         ),
         driver._records[node],
         driver._signers[node],
@@ -284,6 +289,26 @@ def test_both_drivers_perform_the_same_effects_on_the_same_events(mesh: Mesh, wh
     assert len(inputs) > 100
     assert directly(twin(mesh, node), inputs) == recorded
     assert through_node_driver(twin(mesh, node), inputs) == recorded
+
+
+def test_both_drivers_hear_and_say_the_same_of_abuse(mesh: Mesh) -> None:
+    ids, signers = mesh.driver._ids, mesh.driver._signers
+    inputs = [one for one in mesh.inputs if one.node == ALICE]
+    middle = next(i for i, one in enumerate(inputs) if one.now.mono > RELAY_DIES - 5.0)
+    now = inputs[middle].now
+    at = to_nanoseconds(now.unix)
+    heard = AbuseReport(reporter=ids[BOB], subject=ids[4], category=Category.SPAM, at_ns=at)
+    ruling = AbuseRuling(moderator=ids[BOB], subject=ids[4], ruling=Ruling.UPHELD, at_ns=at)
+    said = [
+        inputs[middle]._replace(method="receive", args=(sign(heard, signers[BOB]), ids[3])),
+        inputs[middle]._replace(method="receive", args=(sign(ruling, signers[BOB]), ids[3])),
+    ]
+    lived = [*inputs[:middle], *said, *inputs[middle:]]
+    agents = [twin(mesh, ALICE, moderators=(ids[BOB],)) for _ in range(2)]
+    assert directly(agents[0], lived) == through_node_driver(agents[1], lived)
+    for agent in agents:
+        assert agent.complaints.refused == {}
+        assert [notice for _, notice, _ in agent.complaints._notices] == [one.args[0] for one in said]
 
 
 def test_decisions_are_the_same_under_both_drivers(mesh: Mesh) -> None:
