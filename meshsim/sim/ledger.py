@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -113,6 +113,7 @@ class Ledger:
         self._moved: dict[int, EventKind] = {}
         self._minimum: float = getattr(model, "minimum", 0.0)
         self._waiting: list[Fact] = []
+        self._renewed: dict[int, float] = {}
         self._table = model.table(nodes, 0.0)
 
     @property
@@ -129,8 +130,14 @@ class Ledger:
         return self._entry(self._table, node)
 
     def renew(self, node: int, now: float) -> None:
-        """A node has come back under a new name: from the next digest on nothing is known of it."""
+        """A node has come back under a new name: from the next digest on nothing is known of it.
+
+        Routes that ended under the old name and wait are dropped: what they tell is of somebody who is gone.
+        """
         self._take_in(now)
+        self._waiting = [fact for fact in self._waiting if node not in fact.path]
+        heapify(self._waiting)
+        self._renewed[node] = now
         self._model.forget(node)
         if self._guilt is not None:
             self._guilt.forget(node)
@@ -139,14 +146,13 @@ class Ledger:
     def denounce(self, nodes: Iterable[int], t: float) -> None:
         """Nodes have claimed of links what cannot be: everybody sees that for themselves."""
         for node in nodes:
-            kind = EventKind.SECURITY_VIOLATION
-            self._model.observe(node, Evidence(kind=kind, node=node, t=t))
-            self._moved[node] = kind
+            self.charge(Evidence(kind=EventKind.SECURITY_VIOLATION, node=node, t=t))
 
     def charge(self, evidence: Evidence) -> None:
         """Takes in evidence that comes from no receipt: what reports of abuse have come to."""
         self._model.observe(evidence.node, evidence)
-        self._moved[evidence.node] = evidence.kind
+        if evidence.node < self._nodes:  # of identities that are made up nothing is written down
+            self._moved[evidence.node] = evidence.kind
 
     def publish(self, t: float) -> ReputationTable:
         """Scores of all nodes at `t` seconds, arrays of shape (N,); writes down those that evidence has moved."""
@@ -184,6 +190,8 @@ class Ledger:
 
     def _observe(self, verdict: Verdict[int]) -> None:
         node, model = verdict.node, self._model
+        if verdict.at <= self._renewed.get(node, -math.inf):
+            return  # first heard of under the old name
         for kind in verdict.events:
             evidence = Evidence(
                 kind=kind, node=node, t=verdict.at, weight=verdict.weight, raters=verdict.raters, grade=verdict.grade

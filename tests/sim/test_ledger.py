@@ -9,13 +9,13 @@ from meshsim.measure.trace import TraceWriter
 from meshsim.mesh.media import MediaType
 from meshsim.sim.ledger import NOTHING, Fact, Ledger
 from meshsim.sim.recorder import Recorder
-from meshsim.trust import EventKind, Outcome, models
+from meshsim.trust import EventKind, Evidence, Outcome, models
 from meshsim.trust.blame import PRIOR, Blame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meshsim.trust import Evidence, Statement
+    from meshsim.trust import Statement
 
 NODES = 8
 START = PRIOR[0] / sum(PRIOR)
@@ -147,6 +147,44 @@ def test_a_node_that_comes_back_under_a_new_name_is_unknown(made):
     ledger.renew(1, 20.0)
     assert ledger.publish(20.0).mean[1] == 50.0
     assert written(recorder) == 0
+
+
+@pytest.mark.parametrize("path", [(0, 1, 3), (1, 4, 3), (0, 4, 1)])
+def test_what_waits_of_the_old_name_does_not_count_for_the_new(made, path):
+    ledger, model, _ = made()
+    ledger.hear(fact(path=path, arrives=15.0))
+    ledger.hear(fact(1, path=(0, 2, 3), arrives=15.0))
+    ledger.renew(1, 12.0)
+    ledger.publish(40.0)
+    assert {one.node for one in model.evidence} == {2}
+
+
+def test_what_has_arrived_and_is_not_judged_yet_does_not_count_for_the_new_name(made):
+    ledger, model, _ = made()
+    ledger.hear(fact(path=(0, 1, 2, 3)))
+    ledger.renew(1, 6.0)
+    ledger.publish(40.0)
+    assert {one.node for one in model.evidence} == {2}
+
+
+def test_what_happens_under_the_new_name_counts(made):
+    ledger, model, _ = made()
+    ledger.renew(1, 2.0)
+    ledger.hear(fact())
+    ledger.publish(40.0)
+    assert {one.node for one in model.evidence} == {1}
+
+
+def test_charges_against_made_up_identities_are_never_written_down(made):
+    ledger, model, recorder = made()
+    ledger.denounce([NODES, NODES + 5], 1.0)
+    ledger.charge(Evidence(kind=EventKind.ABUSE_REPORT, node=NODES, t=1.0))
+    ledger.publish(20.0)
+    assert [one.node for one in model.evidence] == [NODES, NODES + 5, NODES]
+    assert written(recorder) == 0
+    ledger.denounce([NODES - 1], 21.0)
+    ledger.publish(30.0)
+    assert written(recorder) == 1
 
 
 def test_a_new_name_does_not_bear_the_guilt_of_the_old(made):
