@@ -160,6 +160,8 @@ class _Ban:
 
 _GRADES = (Severity.NORMAL, Severity.WARNING, Severity.CRITICAL)
 _OVER = 0.5  # strength at which a ban ends
+_FADED = 10.0  # half-lives after which nothing of a weight matters: less than a thousandth is left
+_MEMORY = 26.0 * WEEK  # a reporter's rulings are kept so long after the last; nobody else's doing pushes them out
 _PENANCE = 2.0  # a dismissed report costs as much as so many upheld ones earn
 
 
@@ -186,9 +188,11 @@ class AbuseDesk:
         """How many reports were not weighed, by reason."""
         self._open: dict[int, _Open] = {}
         self._filed: dict[int, dict[Hashable, float]] = {}  # by reporter: what was weighed, and its time
-        self._rulings: dict[int, tuple[float, float]] = {}  # by reporter: upheld, dismissed
+        self._rulings: dict[int, tuple[float, float, float]] = {}  # by reporter: upheld, dismissed, time of the last
         self._bans: dict[int, _Ban] = {}
         self._admitted: dict[Hashable, dict[int, float]] = {}  # by domain: newcomers, and when they were let in
+        self._left: dict[Hashable, list[tuple[float, bool]]] = {}  # by domain: newcomers gone, when in, if banned
+        self._swept = -math.inf
         self._events: list[Evidence] = []
 
     def file(self, report: Report, *, credibility: float, backed: bool, guilt: float = 1.0, now: float) -> str:
@@ -206,6 +210,7 @@ class AbuseDesk:
         """
         if not (0.0 <= credibility <= 1.0 and 0.0 <= guilt <= 1.0):
             raise ValueError(f"shares are within 0 and 1: {credibility=}, {guilt=}")
+        self._sweep(now)
         weight = credibility * max(self.terms.unbacked, guilt if backed else 0.0)
         reason = self._objection(report, now) or ("" if weight > 0.0 else "not_credible")
         if reason:
@@ -235,10 +240,11 @@ class AbuseDesk:
         Raises:
             LookupError: If nothing waits.
         """
+        self._sweep(now)
         case = next((case for case in self.queue(now) if case.subject == subject), None)
         if case is None:
             raise LookupError(f"nothing on node {subject} waits for review")
-        self._credit(case.reporters, ruling)
+        self._credit(case.reporters, ruling, now)
         if case.appeal:
             self._settle_appeal(subject, ruling)
             return
@@ -268,7 +274,7 @@ class AbuseDesk:
 
     def standing(self, reporter: int) -> float:
         """What rulings have left of a reporter's credibility, in (0, 1]; 1 for one never ruled on."""
-        upheld, dismissed = self._rulings.get(reporter, (0.0, 0.0))
+        upheld, dismissed, _ = self._rulings.get(reporter, (0.0, 0.0, 0.0))
         return (2.0 + upheld) / (2.0 + upheld + _PENANCE * dismissed)
 
     def admit(self, node: int, domain: Hashable, now: float) -> bool:
@@ -277,13 +283,30 @@ class AbuseDesk:
         Each domain has so many places a week, halved for each of the week's newcomers that is banned by now: who
         registers anew after a ban finds a narrower door, behind it no reputation, and shares the place with nobody.
         """
-        places = self._admitted.setdefault(domain, {})
-        for old in [one for one, since in places.items() if now - since >= WEEK]:
-            del places[old]
-        banned = sum(self.is_banned(one, now) for one in places)
-        if node not in places and len(places) < self.terms.newcomers >> banned:
+        self._sweep(now)
+        places = self._admitted[domain] = _fresh(self._admitted.get(domain, {}), now)
+        gone = [banned for since, banned in self._left.get(domain, ()) if now - since < WEEK]
+        banned = sum(self.is_banned(one, now) for one in places) + sum(gone)
+        if node not in places and len(places) + len(gone) < self.terms.newcomers >> banned:
             places[node] = now
         return node in places and not self.is_banned(node, now)
+
+    def renew(self, node: int, now: float) -> None:
+        """A node has come back under a new name, which is another subject and another reporter.
+
+        What stands against the old name neither hits nor protects the new one, and words of the old name are dropped
+        with it. Its place among the newcomers of its domain stays taken, and if it was banned the door stays narrow:
+        `admit` decides on the new name.
+        """
+        banned = self.is_banned(node, now)
+        for domain, places in self._admitted.items():
+            if node in places:
+                self._left.setdefault(domain, []).append((places.pop(node), banned))
+        for book in (self._open, self._bans, self._rulings, self._filed):
+            book.pop(node, None)  # type: ignore[attr-defined]
+        for case in self._open.values():
+            case.heard.pop(node, None)
+        self._drop_unheard()
 
     def events(self) -> tuple[Evidence, ...]:
         """The evidence that has come up since this was last asked."""
@@ -302,13 +325,35 @@ class AbuseDesk:
         return "" if _within(self.terms.budget, [*filed.values(), report.t]) else "over_budget"
 
     def _recent(self, reporter: int, now: float) -> dict[Hashable, float]:
-        """What the reporter filed that can share a week with a report that is not stale."""
-        filed = {matter: t for matter, t in self._filed.get(reporter, {}).items() if t > now - 2.0 * WEEK}
+        """What the reporter filed that can share a budget with a report that is not stale."""
+        since = now - 2.0 * WEEK - SLACK
+        filed = {matter: t for matter, t in self._filed.get(reporter, {}).items() if t > since}
         if filed:
             self._filed[reporter] = filed
         else:
             self._filed.pop(reporter, None)
         return filed
+
+    def _sweep(self, now: float) -> None:
+        """Forgets, once a day, what no longer matters, so that memory is bounded by what happens in a span of time."""
+        if now - self._swept < DAY:
+            return
+        self._swept = now
+        for reporter in tuple(self._filed):
+            self._recent(reporter, now)
+        faded = now - _FADED * self.terms.half_life
+        for case in self._open.values():
+            case.heard = {reporter: heard for reporter, heard in case.heard.items() if heard[2] > faded}
+        self._drop_unheard()
+        self._bans = {node: ban for node, ban in self._bans.items() if self._strength(node, now) > 2.0**-_FADED}
+        self._rulings = {reporter: seen for reporter, seen in self._rulings.items() if now - seen[2] < _MEMORY}
+        kept = {domain: _fresh(places, now) for domain, places in self._admitted.items()}
+        self._admitted = {domain: places for domain, places in kept.items() if places}
+        left = {domain: [one for one in gone if now - one[0] < WEEK] for domain, gone in self._left.items()}
+        self._left = {domain: gone for domain, gone in left.items() if gone}
+
+    def _drop_unheard(self) -> None:
+        self._open = {subject: case for subject, case in self._open.items() if case.heard}
 
     def _hear(self, report: Report, weight: float, now: float) -> None:
         case = self._open.setdefault(report.subject, _Open())
@@ -364,11 +409,11 @@ class AbuseDesk:
         else:
             self._bans[node].reporters = ()  # looked at twice: it stands
 
-    def _credit(self, reporters: tuple[int, ...], ruling: Ruling) -> None:
+    def _credit(self, reporters: tuple[int, ...], ruling: Ruling, now: float) -> None:
+        held = ruling is Ruling.UPHELD
         for reporter in reporters:
-            upheld, dismissed = self._rulings.get(reporter, (0.0, 0.0))
-            held = ruling is Ruling.UPHELD
-            self._rulings[reporter] = (upheld + held, dismissed + (not held))
+            upheld, dismissed, _ = self._rulings.get(reporter, (0.0, 0.0, 0.0))
+            self._rulings[reporter] = (upheld + held, dismissed + (not held), now)
 
     def _tell(self, kind: EventKind, case: Case, weight: float, now: float, level: int | None = None) -> None:
         severity = case.severity if level is None else _GRADES[level]
@@ -399,7 +444,15 @@ def _matter(report: Report) -> Hashable:
     return report.subject, report.category, report.call
 
 
+def _fresh(places: dict[int, float], now: float) -> dict[int, float]:
+    """The newcomers of the last week."""
+    return {node: since for node, since in places.items() if now - since < WEEK}
+
+
 def _within(budget: int, times: list[float]) -> bool:
-    """Whether no week holds more than `budget` of the instants."""
-    times = sorted(times)
-    return budget > 0 and all(later - first >= WEEK for first, later in zip(times, times[budget:], strict=False))
+    """Whether no week holds more than `budget` of the instants.
+
+    What is taken at one instant may be dated anywhere from a week ago to `SLACK` ahead, so that long is the week.
+    """
+    times, span = sorted(times), WEEK + SLACK
+    return budget > 0 and all(later - first >= span for first, later in zip(times, times[budget:], strict=False))

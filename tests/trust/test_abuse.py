@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 import pickle
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,9 @@ from meshsim.trust.abuse import (
     Ruling,
     Terms,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ACCUSED = 100
 
@@ -204,8 +208,10 @@ def test_beyond_the_weekly_budget_reports_are_counted_and_do_not_weigh() -> None
     assert answers == [""] * 5 + ["over_budget"] * 2
     assert desk.refused == {"over_budget": 2}
     assert desk.weight(206, 6.0) == 0.0
-    assert file(desk, report(1, subject=206, t=WEEK), now=WEEK) == ""
-    assert file(desk, report(1, subject=207, t=WEEK), now=WEEK) == "over_budget"
+    later = WEEK + SLACK
+    assert file(desk, report(1, subject=206, t=WEEK), now=WEEK) == "over_budget"
+    assert file(desk, report(1, subject=206, t=later), now=later) == ""
+    assert file(desk, report(1, subject=207, t=later), now=later) == "over_budget"
     assert file(desk, report(2, subject=206), now=0.0) == ""
 
 
@@ -228,6 +234,98 @@ def test_no_week_ever_holds_more_than_the_budget(times: list[float], budget: int
             weighed.append(t)
     for first in weighed:
         assert sum(first <= t < first + WEEK for t in weighed) <= budget
+
+
+@given(st.lists(st.floats(-WEEK, SLACK), max_size=20), st.integers(1, 4), st.floats(0.0, 1e6))
+def test_however_reports_are_dated_one_instant_takes_no_more_than_the_budget(
+    dates: list[float], budget: int, now: float
+) -> None:
+    desk = AbuseDesk(Terms(budget=budget))
+    assert [file(desk, report(1, t=now + t, call=k), now=now) for k, t in enumerate(dates)].count("") <= budget
+
+
+def test_dates_at_both_edges_share_one_budget() -> None:
+    desk = AbuseDesk()
+    dates = [-WEEK + 1.0] * 5 + [SLACK] * 5
+    assert [file(desk, report(1, t=t, call=k)) for k, t in enumerate(dates)] == [""] * 5 + ["over_budget"] * 5
+
+
+def busy(desk: AbuseDesk, week: int) -> None:
+    """A week with other people and other domains than any before: a ban, a dismissal, a newcomer."""
+    t, first = week * WEEK, 100_000 + 1000 * week
+    for subject, ruling in ((first, Ruling.UPHELD), (first + 1, Ruling.DISMISSED)):
+        for reporter in range(first + 10, first + 14):
+            assert file(desk, report(reporter, subject=subject, t=t), now=t) == ""
+        desk.decide(subject, ruling, t)
+    file(desk, report(first + 20, subject=first + 2, t=t), now=t)
+    desk.admit(first, f"domain {week}", t)
+    desk.renew(first, t + 1.0)
+    desk.events()
+
+
+def test_memory_is_bounded_however_long_a_desk_stands() -> None:
+    desk, sizes = AbuseDesk(), []
+    for week in range(1, 121):
+        busy(desk, week)
+        sizes.append(len(pickle.dumps(desk)))
+    assert max(sizes[60:]) < 1.05 * max(sizes[30:60])
+
+
+def test_rulings_on_a_reporter_outlast_any_flood_and_fade_in_half_a_year() -> None:
+    desk = accused(4)
+    desk.decide(ACCUSED, Ruling.DISMISSED, 0.0)
+    for week in range(1, 26):
+        busy(desk, week)
+    assert desk.standing(0) == 0.5
+    busy(desk, 26)
+    assert desk.standing(0) == 1.0
+
+
+def test_a_ban_is_remembered_while_it_would_lengthen_the_next() -> None:
+    desk = banned()
+    banned(8.0 * WEEK, desk)  # 1 + 4 / 256
+    assert desk.is_banned(ACCUSED, 9.01 * WEEK)
+
+
+def test_who_is_accused_anew_after_all_has_faded_makes_evidence_anew() -> None:
+    desk = accused(2)
+    desk.events()
+    accused(2, 11.0 * WEEK, desk)
+    assert [event.severity for event in desk.events()] == [Severity.NORMAL, Severity.WARNING]
+
+
+@pytest.mark.parametrize("make", [banned, lambda: accused(6)])
+def test_what_stands_against_an_old_name_neither_hits_nor_protects_the_new(make: Callable[[], AbuseDesk]) -> None:
+    desk = make()
+    desk.events()
+    desk.renew(ACCUSED, 1.0)
+    assert not desk.is_banned(ACCUSED, 1.0)
+    assert desk.queue(1.0) == ()
+    assert desk.appeal(ACCUSED, 1.0) == "not_banned"
+    for reporter in range(20, 24):
+        assert file(desk, report(reporter, t=2.0), now=2.0) == ""
+    assert [event.severity for event in desk.events()] == list(Severity)
+
+
+def test_a_new_name_takes_another_place_and_after_a_ban_a_narrower_door() -> None:
+    desk = AbuseDesk(Terms(newcomers=4))
+    desk.admit(ACCUSED, "a", 0.0)
+    desk.renew(ACCUSED, 1.0)
+    assert [desk.admit(node, "a", 1.0) for node in (ACCUSED, 200, 201, 202)] == [True, True, True, False]
+    shut = AbuseDesk(Terms(newcomers=4))
+    shut.admit(ACCUSED, "a", 0.0)
+    banned(0.0, shut)
+    shut.renew(ACCUSED, 1.0)
+    assert [shut.admit(node, "a", 1.0) for node in (ACCUSED, 200)] == [True, False]  # two places, one left behind
+    assert shut.admit(200, "a", WEEK)
+
+
+def test_a_reporter_under_a_new_name_has_not_said_what_the_old_one_said() -> None:
+    desk = accused(2)
+    desk.renew(0, 1.0)
+    assert desk.weight(ACCUSED, 0.0) == 1.0
+    desk.renew(1, 1.0)
+    assert desk.queue(1.0) == ()
 
 
 @given(reports, st.randoms(use_true_random=False))
