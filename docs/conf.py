@@ -36,6 +36,7 @@ default_role = "code"
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # the types of attributes stand in the source; `bool_` would be a link
 toc_object_entries = False
 
 html_theme = "furo"

@@ -160,9 +160,10 @@ def api(name: str) -> str:
 
 
 def _entry(module: str, word: str, value: object) -> str:
-    kind = "autoclass" if isinstance(value, type) else "autofunction" if callable(value) else "autodata"
-    members = "\n:members:" if kind == "autoclass" else "\n:no-value:" if kind == "autodata" else ""
-    return f"```{{eval-rst}}\n.. {kind}:: {module}.{word}{members.replace(chr(10), chr(10) + '   ')}\n```"
+    if not callable(value):
+        return f"```{{eval-rst}}\n.. py:data:: {module}.{word}\n```"  # its docstring would be that of its type
+    kind, members = ("autoclass", "\n   :members:") if isinstance(value, type) else ("autofunction", "")
+    return f"```{{eval-rst}}\n.. {kind}:: {module}.{word}{members}\n```"
 
 
 def _inline(text: str) -> str:
