@@ -303,7 +303,7 @@ class AbuseDesk:
             if node in places:
                 self._left.setdefault(domain, []).append((places.pop(node), banned))
         for book in (self._open, self._bans, self._rulings, self._filed):
-            book.pop(node, None)  # type: ignore[attr-defined]
+            book.pop(node, None)
         for case in self._open.values():
             case.heard.pop(node, None)
         self._drop_unheard()
