@@ -992,10 +992,10 @@ def test_a_node_does_not_take_anothers_record_for_its_own(diamond: Network) -> N
 
 
 def test_the_memory_of_set_ups_is_bounded(diamond: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meshsim.agent.agent.SEEN_SETUPS", 3)
+    monkeypatch.setattr("meshsim.agent.admission.SEEN_SETUPS", 3)
     for attempt in range(9):
         diamond.inject("r1", "alice", forged_setup(diamond, attempt=attempt))
-    assert len(diamond["r1"]._seen) == 3
+    assert len(diamond["r1"]._admission._seen) == 3
     assert diamond["r1"].rejected == {}
 
 
