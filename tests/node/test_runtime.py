@@ -179,8 +179,8 @@ async def test_a_node_registers_again_with_a_registry_that_forgot_it(tmp_path: P
         async with embedded() as url:
             _, told = await stack.enter_async_context(living(describe(tmp_path, 0, url)))
         service = RegistryService()
-        await stack.enter_async_context(embedded(service, port=urlsplit(url).port or 0))
         assert service.nodes() == ()
+        await stack.enter_async_context(embedded(service, port=urlsplit(url).port or 0))
         await until(lambda: bool(service.nodes()))
         assert service.resolve(AuraID("n0"))[0].node == SIGNERS[0].node_id
     assert told.all("left")
