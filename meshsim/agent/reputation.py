@@ -68,6 +68,8 @@ class TrustBook:
         replays a journal forgets the same nodes.
         """
         self._latest = max(self._latest, verdict.at)
+        if len(self._rows) + 1 + len(verdict.raters) <= JUDGED_NODES:
+            return  # there is room, whoever they are
         named = {node for node in (verdict.node, *verdict.raters) if node not in self._anchors}
         if len(self._rows) + sum(node not in self._rows for node in named) <= JUDGED_NODES:
             return

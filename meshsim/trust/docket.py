@@ -231,7 +231,11 @@ class Docket(Generic[Node]):
             `replayed`, `late` or `forged`. A second, different statement is taken: it proves that its signer lies.
         """
         self._close_due(now)
-        reason = self._fault(statement, statement.at if at is None else at, now) or self._enter(statement, now, source)
+        key = (statement.call, statement.attempt, statement.path)
+        case = self._cases.get(key)
+        reason = self._fault(statement, statement.at if at is None else at, now, fresh=case is None) or self._enter(
+            statement, key, case, now, source
+        )
         if reason:
             self.refused[reason] = self.refused.get(reason, 0) + 1
         return reason
@@ -260,11 +264,11 @@ class Docket(Generic[Node]):
 
     # Taking in --------------------------------------------------------------------------------------------------------
 
-    def _fault(self, statement: Account, at: float, now: float) -> str:
+    def _fault(self, statement: Account, at: float, now: float, *, fresh: bool) -> str:
         path = statement.path
-        if len(path) > self.rules.path_nodes:
+        if fresh and len(path) > self.rules.path_nodes:  # a route that is known passed this
             return "oversized"
-        if statement.signer not in path or len(set(path)) != len(path):
+        if statement.signer not in path or (fresh and len(set(path)) != len(path)):
             return "off_path"
         if not _makes_sense(statement):
             return "contradictory"
@@ -272,9 +276,7 @@ class Docket(Generic[Node]):
             return "future"
         return "" if now - at <= self.rules.window else "expired"
 
-    def _enter(self, statement: Account, now: float, source: Any) -> str:
-        key = (statement.call, statement.attempt, statement.path)
-        case = self._cases.get(key)
+    def _enter(self, statement: Account, key: RouteKey, case: _Case | None, now: float, source: Any) -> str:
         first = None if case is None else case.told.get(statement.signer)
         if case is not None and first is not None and (statement.signer in case.liars or _same(first, statement)):
             return "replayed" if case.judged else "duplicate"
@@ -422,9 +424,11 @@ class Docket(Generic[Node]):
     def _cap(self, case: _Case, key: _CapKey) -> _Cap:
         """What was given by now in this window; windows stand in the order in which they began."""
         cap = self._caps.get(key)
-        if cap is None or case.since - cap.began > self.rules.window:
-            self._caps.pop(key, None)
-            cap = self._caps[key] = _Cap(case.since, case.source)
+        if cap is not None:
+            if case.since - cap.began <= self.rules.window:
+                return cap
+            del self._caps[key]
+        cap = self._caps[key] = _Cap(case.since, case.source)
         return cap
 
     def _drop_caps(self) -> None:
@@ -450,7 +454,7 @@ class Docket(Generic[Node]):
 
 def _is_end(node: Any, key: RouteKey) -> bool:
     path = key[2]
-    return bool(node in {path[0], path[-1]})
+    return bool(node in (path[0], path[-1]))
 
 
 def _content(statement: Account) -> tuple[Outcome, float, bool, float, float, float, int]:

@@ -21,7 +21,8 @@ OWNER = -1
 
 _BITS = 32  # a pair is one integer: the rater above, the node below, so that it sorts by rater first
 _NOBODY = -1  # no pair's integer
-_WAITING = 8192  # opinions told one by one that wait to be merged together
+_WAITING = 8192  # opinions told one by one that wait to be merged together, at least
+_PART = 8  # a merge copies all pairs: an eighth as many wait as there are
 
 
 class Edges(NamedTuple):
@@ -111,7 +112,7 @@ class Opinions:
         """
         self._waiting.append((rater, node, good, bad, t))
         self.revision += 1
-        if len(self._waiting) >= _WAITING:
+        if len(self._waiting) >= max(_WAITING, len(self._pair) // _PART):
             self._settle()
 
     def add_many(
@@ -143,10 +144,9 @@ class Opinions:
 
     def _settle(self) -> None:
         if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            rater, node = (np.array([row[k] for row in waiting], dtype=np.int64) for k in (0, 1))
-            good, bad, t = (np.array([row[k] for row in waiting]) for k in (2, 3, 4))
-            self._merge(rater, node, good, bad, t)
+            (rater, node, good, bad, t), self._waiting = zip(*self._waiting, strict=True), []
+            pairs = np.array(rater, dtype=np.int64), np.array(node, dtype=np.int64)
+            self._merge(*pairs, np.array(good), np.array(bad), np.array(t))
 
     def _merge(
         self,

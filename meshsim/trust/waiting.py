@@ -73,10 +73,10 @@ class FairQueue(Generic[Item]):
         return taken
 
     def _crowd_out(self, comer: Any) -> Item | None:
-        """The oldest of the source with most items; of several, of the one that brings another, else the oldest."""
+        """The oldest of the source with most items, if there is any."""
         if not self._lines:
             return None
-        source = max(self._lines, key=lambda one: (len(self._lines[one]), one == comer, -self._lines[one][0].since))
+        source = self._fullest(comer)
         line = self._lines[source]
         gone = line.popleft()
         if not line:
@@ -84,6 +84,12 @@ class FairQueue(Generic[Item]):
         self._size -= 1
         self.first = self._oldest()
         return gone
+
+    def _fullest(self, comer: Any) -> Any:
+        """The source with most items; of several, the one that brings another, else that of the oldest."""
+        if len(self._lines) == 1:  # as good as always where nobody passes on what others said
+            return next(iter(self._lines))
+        return max(self._lines, key=lambda one: (len(self._lines[one]), one == comer, -self._lines[one][0].since))
 
     def _oldest(self) -> float:
         return min((line[0].since for line in self._lines.values()), default=math.inf)
