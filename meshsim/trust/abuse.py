@@ -6,8 +6,8 @@ heaviest report on a subject counts, within a weekly budget; weights of differen
 
 The sum decides. It may open a case for review, make evidence of rising severity, and at its highest suspend the subject
 until somebody has looked or it has faded. Who reviews says whether the accusation is upheld or dismissed: the one makes
-evidence, and a ban when grave; the other costs the reporters credibility. A ban fades by half-life, those of repeat
-offenders add up, and each can be appealed once.
+evidence, and a ban when grave, alone or with what was upheld before; the other costs the reporters credibility. A ban
+fades by half-life, those of repeat offenders add up, and each can be appealed once.
 
 A state machine without IO: reports and rulings in, evidence out. Nothing here depends on the order in which reports
 of different reporters come.
@@ -128,7 +128,7 @@ class Case(NamedTuple):
     Attributes:
         subject: Who is accused.
         weight: Of all reports, by now; of an appeal, the strength of the ban.
-        severity: What the weight comes to.
+        severity: What the weight comes to, with that of what was upheld before and has not faded.
         reporters: Who reported, in ascending order.
         since: When the first report that still weighs was written, or the ban began.
         appeal: Whether the subject asks to lift a ban.
@@ -190,6 +190,7 @@ class AbuseDesk:
         self._filed: dict[int, dict[Hashable, float]] = {}  # by reporter: what was weighed, and its time
         self._rulings: dict[int, tuple[float, float, float]] = {}  # by reporter: upheld, dismissed, time of the last
         self._bans: dict[int, _Ban] = {}
+        self._upheld: dict[int, tuple[float, float]] = {}  # by subject: weight of what was upheld, and when that was so
         self._admitted: dict[Hashable, dict[int, float]] = {}  # by domain: newcomers, and when they were let in
         self._left: dict[Hashable, list[tuple[float, bool]]] = {}  # by domain: newcomers gone, when in, if banned
         self._swept = -math.inf
@@ -225,9 +226,9 @@ class AbuseDesk:
         return math.fsum(weight for _, _, weight in self._weights(subject, now))
 
     def severity(self, subject: int, now: float) -> Severity | None:
-        """How grave those reports are together; None if they open no case."""
-        level = self._level(self.weight(subject, now))
-        return _GRADES[level - 1] if level else None
+        """How grave those reports are together with what was upheld before; None if they open no case."""
+        weight = self.weight(subject, now)
+        return self._grade(subject, weight, now) if self._level(weight) else None
 
     def queue(self, now: float) -> tuple[Case, ...]:
         """Cases that wait for review: appeals first, since somebody is shut out, then by weight, then by age."""
@@ -251,6 +252,7 @@ class AbuseDesk:
         category = self._category(subject, now)
         del self._open[subject]
         if ruling is Ruling.UPHELD:
+            self._upheld[subject] = self._record(subject, now) + case.weight, now
             self._tell(KINDS[category], case, 1.0, now)
             if case.severity is Severity.CRITICAL:
                 self._ban(case, now)
@@ -302,7 +304,7 @@ class AbuseDesk:
         for domain, places in self._admitted.items():
             if node in places:
                 self._left.setdefault(domain, []).append((places.pop(node), banned))
-        for book in (self._open, self._bans, self._rulings, self._filed):
+        for book in (self._open, self._bans, self._upheld, self._rulings, self._filed):
             book.pop(node, None)
         for case in self._open.values():
             case.heard.pop(node, None)
@@ -346,6 +348,7 @@ class AbuseDesk:
             case.heard = {reporter: heard for reporter, heard in case.heard.items() if heard[2] > faded}
         self._drop_unheard()
         self._bans = {node: ban for node, ban in self._bans.items() if self._strength(node, now) > 2.0**-_FADED}
+        self._upheld = {node: record for node, record in self._upheld.items() if record[1] > faded}
         self._rulings = {reporter: seen for reporter, seen in self._rulings.items() if now - seen[2] < _MEMORY}
         kept = {domain: _fresh(places, now) for domain, places in self._admitted.items()}
         self._admitted = {domain: places for domain, places in kept.items() if places}
@@ -378,6 +381,15 @@ class AbuseDesk:
     def _level(self, weight: float) -> int:
         return sum(weight >= least for least in (self.terms.review, self.terms.warning, self.terms.critical))
 
+    def _grade(self, subject: int, weight: float, now: float) -> Severity:
+        """How grave reports of this weight are, of a subject with this record; at least `normal`."""
+        return _GRADES[max(self._level(weight + self._record(subject, now)), 1) - 1]
+
+    def _record(self, subject: int, now: float) -> float:
+        """Weight of what was upheld against a subject, as far as it has not faded."""
+        weight, since = self._upheld.get(subject, (0.0, now))
+        return weight * math.exp2(-max(0.0, now - since) / self.terms.half_life)
+
     def _category(self, subject: int, now: float) -> Category:
         """What most of the weight is about."""
         sums = dict.fromkeys(Category, 0.0)
@@ -388,7 +400,7 @@ class AbuseDesk:
     def _case(self, subject: int, now: float) -> Case:
         heard = self._open[subject].heard
         weight = self.weight(subject, now)
-        severity = _GRADES[max(self._level(weight), 1) - 1]
+        severity = self._grade(subject, weight, now)
         since = min(t for _, _, t in heard.values())
         return Case(subject, weight, severity, tuple(sorted(heard)), since, appeal=False)
 
@@ -406,6 +418,7 @@ class AbuseDesk:
     def _settle_appeal(self, node: int, ruling: Ruling) -> None:
         if ruling is Ruling.DISMISSED:
             del self._bans[node]
+            self._upheld.pop(node, None)
         else:
             self._bans[node].reporters = ()  # looked at twice: it stands
 

@@ -458,6 +458,66 @@ def test_what_is_grave_and_upheld_bans_for_a_week() -> None:
     assert not desk.is_banned(ACCUSED + 1, 50.0)
 
 
+def offended(weights: tuple[int, ...], t: float = 0.0) -> AbuseDesk:
+    """A desk that has upheld so many backed reports of one node, case by case."""
+    desk = AbuseDesk()
+    for number, weight in enumerate(weights):
+        for reporter in range(weight):
+            file(desk, report(100 * number + reporter, subject=9, t=t), now=t)
+        desk.decide(9, Ruling.UPHELD, t)
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("weights", "bans"),
+    [((1,), 0), ((1, 1), 0), ((1, 1, 1), 0), ((1, 1, 1, 1), 1), ((3,), 0), ((3, 1), 1)],
+)
+def test_what_was_upheld_before_adds_to_the_next_offence_until_it_bans(weights: tuple[int, ...], bans: int) -> None:
+    assert offended(weights).is_banned(9, 0.0) == bool(bans)
+
+
+def test_what_was_upheld_fades_like_reports_do() -> None:
+    desk = offended((3,))
+    assert file(desk, report(50, subject=9, t=WEEK), now=WEEK) == ""
+    assert desk.queue(WEEK)[0].severity is Severity.WARNING  # 1 and half of 3
+    assert desk.severity(9, WEEK) is Severity.WARNING
+    assert desk.weight(9, WEEK) == pytest.approx(1.0)
+
+
+def test_what_was_upheld_neither_opens_a_case_nor_suspends() -> None:
+    desk = offended((3, 3))
+    assert desk.queue(0.0) == ()
+    assert desk.severity(9, 0.0) is None
+    assert not offended((3,)).is_banned(9, 0.0)
+
+
+def test_what_was_dismissed_or_appealed_with_success_is_on_no_record() -> None:
+    desk = accused(3)
+    desk.decide(ACCUSED, Ruling.DISMISSED, 0.0)
+    assert accused(1, 1.0, desk).severity(ACCUSED, 1.0) is not Severity.CRITICAL
+    lifted = banned()
+    assert lifted.appeal(ACCUSED, 0.0) == ""
+    lifted.decide(ACCUSED, Ruling.DISMISSED, 0.0)
+    assert accused(2, 1.0, lifted).severity(ACCUSED, 1.0) is Severity.NORMAL
+
+
+def test_a_new_name_has_no_record() -> None:
+    desk = offended((3,))
+    desk.renew(9, 0.0)
+    file(desk, report(50, subject=9, t=1.0), now=1.0)
+    assert desk.severity(9, 1.0) is Severity.NORMAL
+
+
+def test_a_record_is_forgotten_when_it_has_faded() -> None:
+    desk = offended((3,))
+    long = 10.0 * WEEK
+    file(desk, report(50, subject=8, t=long - 1.0), now=long - 1.0)
+    assert 9 in desk._upheld
+    desk = offended((3,))
+    file(desk, report(50, subject=8, t=long + 1.0), now=long + 1.0)
+    assert 9 not in desk._upheld
+
+
 def test_bans_of_those_who_do_it_again_last_longer() -> None:
     desk = banned()
     banned(WEEK, desk)  # the first ban lingers at half its strength: 1 + 4 / 2 = 3
