@@ -116,6 +116,7 @@ def batch(quick: bool, as_json: bool) -> int:
 @_QUICK
 @click.option("--static", "parts", flag_value="static", help="Only scores from assigned outcomes, and their changes.")
 @click.option("--loop", "parts", flag_value="loop", help="Only calls routed by scores, under attack.")
+@click.option("--desk", "parts", flag_value="desk", help="Only who is banned when people report abuse, and liars too.")
 @click.option("--scale", "parts", flag_value="scale", help="Only what receipts and scores cost.")
 @options.as_json
 def trust(quick: bool, parts: str | None, as_json: bool) -> int:

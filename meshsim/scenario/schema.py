@@ -148,6 +148,13 @@ class TrustConfig(Part):
     otherwise."""
     newcomers: Probability = 1.0
     """Share of calls that newcomers may relay where there are enough relays with a name; 1 lets them relay any."""
+    reports: Probability = 0.0
+    """Share of callers with a call that a relay spoilt who report the relay likely to blame (modelled control plane
+    only)."""
+    review: Duration = 0.0
+    """Seconds from one review of a reported relay to the next; 0 where nobody reviews (modelled control plane only)."""
+    appeals: Probability = 0.0
+    """Share of banned relays that ask for a second look (modelled control plane only)."""
 
 
 class RoutingConfig(Part):

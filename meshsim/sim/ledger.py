@@ -83,6 +83,13 @@ class Fact(NamedTuple):
     happened: float
 
 
+class Sufferers(Protocol):
+    """Those who have cause to complain (`sim.processes.grievances`)."""
+
+    def suffer(self, call: int, path: tuple[int, ...], t: float) -> None:
+        """A call over these nodes was spoilt, and its caller has heard by `t` seconds."""
+
+
 NOTHING = (float("nan"),) * 3
 
 _MANY = 1 << 16
@@ -98,6 +105,7 @@ class Ledger:
         recorder: Where scores are written down when they move.
         words: What liars say; None where nobody lies.
         guilt: Who of several relays is to blame; evenly shared without it.
+        sufferers: Who hears of spoilt calls; None where nobody reports them.
     """
 
     def __init__(
@@ -107,8 +115,10 @@ class Ledger:
         recorder: Recorder,
         words: Words | None = None,
         guilt: Sharing | None = None,
+        sufferers: Sufferers | None = None,
     ) -> None:
         self._model, self._nodes, self._recorder, self._words, self._guilt = model, nodes, recorder, words, guilt
+        self._sufferers = sufferers
         self._docket: Docket[int] = Docket(replace(AgentConfig().rules, open_routes=_MANY, pairs=_MANY), guilt)
         self._moved: dict[int, EventKind] = {}
         self._minimum: float = getattr(model, "minimum", 0.0)
@@ -184,6 +194,8 @@ class Ledger:
         heard = np.nan_to_num(voice_mos(rtt / 2, jitter, loss), nan=1.0).tolist()
         spoilt = misconduct(rtt, jitter, loss, media, promised).tolist()
         for fact, mos, poor in zip(due, heard, spoilt, strict=True):
+            if self._sufferers and (poor or fact.outcome is Outcome.DROPPED):
+                self._sufferers.suffer(fact.call, fact.path, fact.arrives)
             said = _statements(fact, mos, poor)
             for statement in said if self._words is None else self._words.distort(said, fact.happened):
                 yield fact.arrives, statement

@@ -32,6 +32,7 @@ from meshsim.sim.overhead import Overhead
 from meshsim.sim.processes.complaints import Complaints
 from meshsim.sim.processes.farewell import PoliteSwitchboard
 from meshsim.sim.processes.federation import Domains
+from meshsim.sim.processes.grievances import Grievances
 from meshsim.sim.processes.mobility import Mobility
 from meshsim.sim.protocols import ProtocolBoard
 from meshsim.sim.recorder import Recorder
@@ -350,16 +351,18 @@ class Episode:
         self, ids: tuple[NodeId, ...], reputation: ReputationModel | None
     ) -> PoliteSwitchboard | ProtocolBoard:
         words = self.attacks.words or None
-        model = model_of(self.plan.scenario.trust) if reputation is None else reputation
+        trust = self.plan.scenario.trust
+        model = model_of(trust) if reputation is None else reputation
         show_truth(model, self.world)
         for node in anchors_of(self.plan):
             model.anchor(node)
-        blame = Blame(half_life=self.plan.scenario.trust.half_life) if self.plan.scenario.trust.blame else None
-        ledger = Ledger(model, len(ids), self.recorder, words, blame)
-        self.attacks.watch(ledger)
-        if self.attacks.spam:
-            relays = np.flatnonzero(self.plan.nodes.max_calls > 0).tolist()
-            self.complaints = Complaints(self.env, ledger, self.attacks.spam, self.plan.scenario.control, relays)
+        blame = Blame(half_life=trust.half_life) if trust.blame else None
+        liars = [villain.node for villain in self.world.villains]
+        grievances = Grievances(trust.reports, liars, self.plan.seed, blame) if trust.reports > 0.0 else None
+        ledger = Ledger(model, len(ids), self.recorder, words, blame, grievances)
+        if self.attacks.spam or grievances is not None:
+            self.complaints = Complaints(self.env, ledger, self.recorder, self.plan, self.attacks.spam, grievances)
+        self.attacks.watch(ledger, self.complaints)
         if self.plan.scenario.routing.protocol:
             return ProtocolBoard(self.env, self.world, ledger, self.engine, self.recorder, self.overhead)
         control = ControlPlane(self.world, ids, ledger, self.attacks.claims or None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshsim.lab.bench import answer
 from meshsim.lab.bench.trust_change import run_change
+from meshsim.lab.bench.trust_desk import run_desk
 from meshsim.lab.bench.trust_loop import run_loop
 from meshsim.lab.bench.trust_recompute import run_recompute
 from meshsim.lab.bench.trust_scale import run_scale
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 PARTS: dict[str, tuple[Callable[..., dict[str, Any]], ...]] = {
     "static": (run_static, run_change, run_sybils),
     "scale": (run_scale, run_recompute),
+    "desk": (run_desk,),
     "loop": (run_loop,),
 }
 """What each part measures."""

@@ -41,6 +41,13 @@ class Book(Protocol):
         """A node has come back under a new name: nothing is known of it."""
 
 
+class Desk(Protocol):
+    """Who takes reports of abuse."""
+
+    def renew(self, node: int, now: float) -> None:
+        """A node has come back under a new name: nobody has reported it."""
+
+
 _GOOD = frozenset({Status.TRUSTED, Status.VERIFIED})
 _BAD = frozenset({Status.SUSPICIOUS, Status.BANNED})
 
@@ -61,6 +68,7 @@ class Attacks:
 
     _calls: Calls
     _book: Book
+    _desk: Desk | None = None
 
     def __init__(self, env: Environment, world: World, recorder: Recorder) -> None:
         self._env, self._world, self._recorder = env, world, recorder
@@ -80,9 +88,9 @@ class Attacks:
         for node in self._villains:
             self._schedule(node)
 
-    def watch(self, book: Book) -> None:
-        """Lets those who care for their name look at it after each digest."""
-        self._book = book
+    def watch(self, book: Book, desk: Desk | None = None) -> None:
+        """Lets those who care for their name look at it after each digest; a new one is new to the `desk` as well."""
+        self._book, self._desk = book, desk
         if any(villain.does("milking") or villain.does("whitewashing") for villain in self._villains.values()):
             self._env.schedule_record(self._period, "attack.watch", 1, priority=LATE)
 
@@ -113,6 +121,8 @@ class Attacks:
         now = self._env.now
         self._renewed[node] = now
         self._book.renew(node, now)
+        if self._desk is not None:
+            self._desk.renew(node, now)
         self._recorder.event(now, "rejoin", node=node, detail="under a new name")
         if node in self._cashing:
             self._cashing.remove(node)
