@@ -21,6 +21,7 @@ OK, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
 
 VERBS = {
     "bench": "Measure how fast the simulator is beside reference engines.",
+    "completion": "Print the script that lets SHELL complete verbs, options and names at each Tab.",
     "config": "Print the scenario schema, check a scenario, or show it completed.",
     "data": "List and verify the data sets that scenarios can use.",
     "demo": "The whole road: simulate, train, export, real nodes, one report.",
@@ -34,6 +35,7 @@ VERBS = {
     "topo": "List and show topologies, and convert graph files.",
     "train": "Train a route scorer and export it to ONNX.",
     "validate": "Hold the simulator to queueing theory and published samples.",
+    "view": "Draw the network of a run as a page one can look into.",
 }
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from meshsim.lab import figures
 from meshsim.lab.progress import bar
+from meshsim.lab.view import view
 from meshsim.measure.metrics import METRICS
 from meshsim.measure.stats import mean_interval
 from meshsim.measure.trace import HEADER, Trace, trace_sha256
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from meshsim.lab.view import View
     from meshsim.measure.stats import Interval
     from meshsim.routing.policies import Policy
     from meshsim.scenario.plan import Plan
@@ -130,6 +132,10 @@ class Result:
     def plot_reputation(self) -> Figure:
         """Reputation over time."""
         return figures.reputation(self.trust, self.plan.nodes.behaviour)
+
+    def view(self) -> View:
+        """The network as a page one can look into; in a notebook, it shows itself."""
+        return view(self.path)
 
     def _repr_html_(self) -> str:
         rows = pd.DataFrame(
