@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meshsim.lab.figures import (
+from meshsim.lab.figures.style import (
     BEHAVIOUR_COLOURS,
     BLUE,
     GREEN,

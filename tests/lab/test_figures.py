@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import functools
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +17,7 @@ from matplotlib.figure import Figure
 from meshsim.lab import figures
 from meshsim.lab.detours import Detours
 from meshsim.measure.stats import Interval
+from meshsim.mesh.errors import ConfigError
 from meshsim.scenario import topologies
 
 if TYPE_CHECKING:
@@ -61,16 +66,21 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 }
 
 
+@functools.cache
+def text_of(name: str) -> str:
+    return figures.svg(FIGURES[name]())
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_the_same_text_every_time(name: str) -> None:
-    first, second = FIGURES[name](), FIGURES[name]()
-    assert isinstance(first, Figure)
-    assert figures.svg(first) == figures.svg(second)
+    figure = FIGURES[name]()
+    assert isinstance(figure, Figure)
+    assert figures.svg(figure) == text_of(name)
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_text_without_date_and_without_reference_outside(name: str) -> None:
-    text = figures.svg(FIGURES[name]())
+    text = text_of(name)
     assert text.startswith("<svg")
     assert "<dc:date>" not in text
     # what thousands of points are drawn into stands in the file itself
@@ -91,13 +101,43 @@ def test_the_network_is_drawn_with_its_paths_and_the_names_on_them(result: Resul
     )
 
 
-@pytest.mark.parametrize(("suffix", "magic"), [(".svg", b"<?xml"), (".pdf", b"%PDF"), (".png", b"\x89PNG")])
-def test_a_figure_is_saved_as_its_suffix_says_and_the_same_twice(suffix: str, magic: bytes, tmp_path: Path) -> None:
-    places = [tmp_path / f"{n}{suffix}" for n in (1, 2)]
-    for place in places:
-        figures.save(FIGURES["poor_rates"](), place)
-    assert places[0].read_bytes().startswith(magic)
-    assert places[0].read_bytes() == places[1].read_bytes()
+SAVED = """
+import sys
+from pathlib import Path
+from meshsim.lab import figures
+from meshsim.measure.stats import Interval
+
+for suffix in (".svg", ".pdf", ".png"):
+    figure = figures.poor_rates({"direct": Interval(0.3, 0.2, 0.4), "learned": Interval(0.1, 0.05, 0.15)})
+    figures.save(figure, Path(sys.argv[1] + suffix))
+"""
+
+
+def test_figures_saved_by_two_processes_with_other_settings_are_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.size: 20\n", encoding="utf-8")
+    for name, own in (("one", {}), ("two", {"MATPLOTLIBRC": str(tmp_path), "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"})):
+        environment = os.environ | {"MPLBACKEND": "agg"} | own
+        subprocess.run([sys.executable, "-c", SAVED, str(tmp_path / name)], check=True, env=environment)
+    for suffix, magic in ((".svg", b"<?xml"), (".pdf", b"%PDF"), (".png", b"\x89PNG")):
+        first, second = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
+        assert first.startswith(magic)
+        assert first == second
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png"])
+def test_a_saved_figure_says_nothing_of_when_and_by_what_it_was_drawn(suffix: str, tmp_path: Path) -> None:
+    place = tmp_path / f"figure{suffix}"
+    figures.save(FIGURES["poor_rates"](), place)
+    content = place.read_bytes().lower()
+    for word in (b"creationdate", b"dc:date", b"producer", b"matplotlib.org", b"software"):
+        assert word not in content
+
+
+def test_a_format_that_figures_have_not_is_named_with_those_they_have(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\.svg"):
+        figures.save(FIGURES["poor_rates"](), tmp_path / "figure.svgz")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        figures.save(FIGURES["poor_rates"](), tmp_path / "nowhere" / "figure.svg")
 
 
 def test_the_house_style_stays_in_its_block() -> None:
