@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from meshsim import __version__
-from meshsim.cli.extras import missing_extra
-from meshsim.mesh.errors import ConfigError, IdentityError, MeshSimError, MissingExtra, TraceError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from click.shell_completion import CompletionItem
 
 OK, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
 
@@ -58,11 +58,20 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(sorted(VERBS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs and options that begin so, without importing any verb."""
+        from click.shell_completion import CompletionItem
+
+        verbs = [CompletionItem(verb, help=told) for verb, told in VERBS.items() if verb.startswith(incomplete)]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The verb that `args` name; a wrong one is answered with the nearest right one."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from meshsim.mesh.errors import nearest
+
             close = nearest(args[0], VERBS)
             hint = f" Did you mean {close!r}?" if close else ""
             raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
@@ -98,18 +107,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return USAGE
-    except ModuleNotFoundError as error:
-        extra = missing_extra(error)
-        if extra is None:
+    except Exception as error:
+        told = _blame(error)
+        if told is None:
             raise
-        return _fail(extra, USAGE)
-    except (ConfigError, IdentityError, MissingExtra, TraceError) as error:
-        return _fail(error, USAGE)
-    except MeshSimError as error:
-        return _fail(error, FAILED)
+        click.echo(f"error: {told[0]}", err=True)
+        return told[1]
     return code if isinstance(code, int) else OK
 
 
-def _fail(error: MeshSimError, code: int) -> int:
-    click.echo(f"error: {error}", err=True)
-    return code
+def _blame(error: Exception) -> tuple[Exception, int] | None:
+    """What a person is told of an error, and the exit code; None for a defect. Imports here: no Tab waits for them."""
+    from meshsim.cli.extras import missing_extra
+    from meshsim.mesh.errors import ConfigError, IdentityError, MeshSimError, MissingExtra, TraceError
+
+    if isinstance(error, ModuleNotFoundError):
+        extra = missing_extra(error)
+        return None if extra is None else (extra, USAGE)
+    if isinstance(error, ConfigError | IdentityError | MissingExtra | TraceError):
+        return error, USAGE
+    return (error, FAILED) if isinstance(error, MeshSimError) else None

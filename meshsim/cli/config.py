@@ -6,9 +6,9 @@ import json
 
 import click
 
-from meshsim.cli import options
+from meshsim.cli import names, options
 
-_SCENARIO = click.argument("scenario")
+_SCENARIO = click.argument("scenario", shell_complete=names.scenarios)
 _OVERRIDES = click.option(
     "-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one key; may be repeated."
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from meshsim.cli import options
+from meshsim.cli import names, options
 
 
 @click.command("evaluate")
-@click.argument("model")
+@click.argument("model", shell_complete=names.models)
 @click.option("--suite", default="smoke", show_default=True, help="Name of the suite.")
 @options.as_json
 def command(model: str, suite: str, as_json: bool) -> int:

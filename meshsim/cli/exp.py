@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from meshsim.cli import options
+from meshsim.cli import names, options
 from meshsim.cli.app import FAILED, OK
 
 _ROOT = click.option(
@@ -59,7 +59,7 @@ def list_(root: Path, as_json: bool) -> None:
 
 
 @command.command("run")
-@click.argument("name")
+@click.argument("name", shell_complete=names.experiments)
 @_ROOT
 @_EXECUTOR
 @_WORKERS
@@ -90,7 +90,7 @@ def run_(name: str, root: Path, out: Path | None, as_json: bool, dry_run: bool, 
 
 
 @command.command("resume")
-@click.argument("name")
+@click.argument("name", shell_complete=names.experiments)
 @_ROOT
 @_EXECUTOR
 @_WORKERS
@@ -115,7 +115,7 @@ def resume(name: str, root: Path, out: Path | None, as_json: bool, **how: Any) -
 
 
 @command.command("status")
-@click.argument("name")
+@click.argument("name", shell_complete=names.experiments)
 @_ROOT
 @_OUT
 @options.as_json
@@ -136,7 +136,7 @@ def status(name: str, root: Path, out: Path | None, as_json: bool) -> int:
 
 
 @command.command("report")
-@click.argument("name")
+@click.argument("name", shell_complete=names.experiments)
 @_ROOT
 @_OUT
 @options.as_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from meshsim.cli import options
+from meshsim.cli import names, options
 
 
 @click.group("models")
@@ -34,7 +34,7 @@ def list_(as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("model")
+@click.argument("model", shell_complete=names.models)
 def card(model: str) -> None:
     """Print the card of MODEL: data, graphs, goals, limits.
 
@@ -48,7 +48,7 @@ def card(model: str) -> None:
 
 
 @command.command()
-@click.argument("model")
+@click.argument("model", shell_complete=names.models)
 @options.as_json
 def verify(model: str, as_json: bool) -> None:
     """Hold MODEL's files to the checksums of its manifest; exit code 2 when one differs.

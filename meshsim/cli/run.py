@@ -7,16 +7,16 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from meshsim.cli import options
+from meshsim.cli import names, options
 
 _RESUMED = ("scenario", "overrides", "policy", "out", "seed", "pcap")
 _FORKED = ("scenario", "seed", "pcap")
 
 
 @click.command("run")
-@click.argument("scenario", required=False)
+@click.argument("scenario", required=False, shell_complete=names.scenarios)
 @click.option("-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one key; may be repeated.")
-@click.option("--policy", default=None, help="Routing policy instead of the scenario's.")
+@click.option("--policy", default=None, help="Routing policy instead of the scenario's.", shell_complete=names.policies)
 @click.option(
     "--checkpoint-every",
     type=float,
