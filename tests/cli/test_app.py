@@ -114,33 +114,6 @@ def test_a_missing_module_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPat
         main(["doctor"])
 
 
-def test_doctor_tells_python_cores_data_and_extras(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MESHSIM_DATA_DIR", raising=False)
-    assert main(["doctor", "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["cores"] >= 1
-    assert answer["python"].startswith("3.")
-    assert set(answer["extras"]) == set(extras.EXTRAS)
-    assert "not set" in answer["data"]
-
-
-def test_doctor_says_which_install_brings_what_is_missing(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(extras.EXTRAS, "ray", {"no_such_module": "no-such-package"})
-    assert main(["doctor"]) == 0
-    assert "lacks no-such-package; pip install 'meshsim[ray]'" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("setting", ["present", "absent"])
-def test_doctor_tells_the_state_of_the_data_folder(
-    setting: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "present" / "freifunk").mkdir(parents=True)
-    monkeypatch.setenv("MESHSIM_DATA_DIR", str(tmp_path / setting))
-    assert main(["doctor", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["data"]
-    assert told.endswith("1 data sets" if setting == "present" else "is not a folder")
-
-
 def test_keygen_writes_a_key_once_and_never_over_another(tmp_path: Path, capsys: Capture) -> None:
     key = tmp_path / "alice.key"
     assert main(["node", "keygen", str(key), "--json"]) == 0
