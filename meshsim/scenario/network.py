@@ -24,6 +24,7 @@ from meshsim.scenario.quantities import (
 )
 from meshsim.scenario.topologies import GENERATORS, check_name
 from meshsim.scenario.topologies.files import named_like_file
+from meshsim.scenario.topologies.generators import parameters_of
 from meshsim.scenario.topologies.library import draw_graph
 
 if TYPE_CHECKING:
@@ -164,12 +165,39 @@ class Networkx(Generated):
         return self
 
 
+class Foreign(Generated):
+    """A generator that an installed package brings, with its own parameters beside those here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    generator: str
+    """Which generator: the name of an entry point in the group `meshsim.topology_source`."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        takes = parameters_of(self.generator)
+        for key, value in (self.model_extra or {}).items():
+            at = ("underlay", "topology", key)
+            if takes is not None and key not in takes:
+                problem = f"{self.generator} has no parameter {key!r}"
+                raise refuse(problem, allowed=takes, near=nearest(key, takes), at=at)
+            if not isinstance(value, int | float | str):
+                raise refuse(f"{key} is {value!r}", allowed=["a number", "a word", "true or false"], at=at)
+        return self
+
+
+_OURS = frozenset({"grid", "ring", "waxman", "geometric", "barabasi_albert", "hierarchical", "networkx"})
+"""Generators with a part of the schema each; a test holds them to the annotation below."""
+
+
 def _topology_tag(value: object) -> str:
     if isinstance(value, Generated):
-        return value.generator
+        return value.generator if value.generator in _OURS else "foreign"
     if isinstance(value, GraphFile) or (isinstance(value, Mapping) and "generator" not in value):
         return "graph file"
-    return str(value["generator"]) if isinstance(value, Mapping) else "name"
+    if isinstance(value, Mapping):
+        return str(value["generator"]) if value["generator"] in _OURS else "foreign"
+    return "name"
 
 
 def _check_generator(value: object) -> object:
@@ -198,7 +226,8 @@ TopologySource = Annotated[
     | Annotated[Geometric, Tag("geometric")]
     | Annotated[BarabasiAlbert, Tag("barabasi_albert")]
     | Annotated[Hierarchical, Tag("hierarchical")]
-    | Annotated[Networkx, Tag("networkx")],
+    | Annotated[Networkx, Tag("networkx")]
+    | Annotated[Foreign, Tag("foreign")],
     Discriminator(_topology_tag),
     BeforeValidator(_check_generator),
 ]

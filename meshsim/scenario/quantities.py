@@ -231,6 +231,9 @@ PolicyName = Annotated[str, AfterValidator(known_name("routing policy", (*POLICY
 ProtocolName = Annotated[str, AfterValidator(known_name("routing protocol", ("", *PROTOCOL_NAMES)))]
 """A routing protocol, or "" for the engine."""
 
+ProcessName = Annotated[str, AfterValidator(known_name("world process", ()))]
+"""A world process that an installed package brings."""
+
 ReputationName = Annotated[str, AfterValidator(known_name("reputation model", REPUTATION_NAMES))]
 """A reputation model."""
 

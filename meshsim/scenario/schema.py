@@ -35,6 +35,7 @@ from meshsim.scenario.quantities import (
     PolicyName,
     PositiveDuration,
     Probability,
+    ProcessName,
     ProtocolName,
     ReputationName,
     refuse,
@@ -274,6 +275,9 @@ class Scenario(Part):
     """The codec behind AIC."""
     record: RecordConfig = RecordConfig()
     """What is recorded."""
+    processes: dict[ProcessName, dict[str, Any]] = Field(default_factory=dict)
+    """What else goes on in the world: processes that installed packages bring (entry points in the group
+    `meshsim.world_process`), each with its options."""
 
     def topology(self, seed: int) -> Topology:
         """The underlay's topology in the episode `seed`."""

@@ -32,6 +32,7 @@ from meshsim.sim.overhead import Overhead
 from meshsim.sim.processes.complaints import Complaints
 from meshsim.sim.processes.farewell import PoliteSwitchboard
 from meshsim.sim.processes.federation import Domains
+from meshsim.sim.processes.foreign import begin_processes
 from meshsim.sim.processes.grievances import Grievances
 from meshsim.sim.processes.mobility import Mobility
 from meshsim.sim.protocols import ProtocolBoard
@@ -392,6 +393,7 @@ class Episode:
         self.overhead.start()
         self.board.schedule()
         self.attacks.start(self.board)
+        self.processes = begin_processes(self, scenario.processes)
         env.schedule_record(scenario.duration, "end", 0, priority=BEFORE)
 
     def _drift(self, step: int, _: Any) -> None:
@@ -415,16 +417,24 @@ class Episode:
             self.recorder.event(self.env.now, "goodbye", node=node)
             self.board.leaving(node)
 
-    def _down(self, node: int, _: Any) -> None:
+    def take_down(self, node: int) -> None:
+        """A node vanishes now, without a word."""
         self.world.take_down(node, self.env.now)
         self.recorder.event(self.env.now, "down", node=node)
         self.board.node_down(node)
+
+    def bring_up(self, node: int) -> None:
+        """A node is back now."""
+        self.world.bring_up(node)
+        self.recorder.event(self.env.now, "up", node=node)
+        self.board.node_up(node)
+
+    def _down(self, node: int, _: Any) -> None:
+        self.take_down(node)
 
     def _end(self, _: int, __: Any) -> None:
         self.over = True
         self.env.stop()
 
     def _up(self, node: int, _: Any) -> None:
-        self.world.bring_up(node)
-        self.recorder.event(self.env.now, "up", node=node)
-        self.board.node_up(node)
+        self.bring_up(node)

@@ -11,6 +11,7 @@ from meshsim.testing.policies import PolicyContract
 from meshsim.testing.processes import ProcessContract
 from meshsim.testing.protocols import ProtocolContract, Wiring, check_loops, meshes
 from meshsim.testing.strategies import Case, cases, network_views, relabelled
+from meshsim.testing.topologies import TopologyContract
 from meshsim.testing.trust import ReputationContract
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ProcessContract",
     "ProtocolContract",
     "ReputationContract",
+    "TopologyContract",
     "Wiring",
     "cases",
     "check_loops",

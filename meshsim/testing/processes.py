@@ -9,8 +9,6 @@ class TestStorms(ProcessContract):
 from __future__ import annotations
 
 import json
-from collections import Counter
-from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache
 from hashlib import sha256
@@ -21,15 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from meshsim.measure.records import TABLES
-from meshsim.mesh.seeds import SeedTree
 from meshsim.scenario import Plan, Scenario, compile_plan
 from meshsim.sim import begin, simulate
 from meshsim.sim.checkpoint import checkpoint, resume
+from meshsim.testing.streams import Draws, listening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from meshsim.mesh.seeds import Stream
+    from collections.abc import Mapping
 
 BASE: dict[str, Any] = {
     "duration": 60.0,
@@ -45,9 +41,6 @@ BASE: dict[str, Any] = {
 SEED = 3
 _HALF = 33.0
 
-_Draws = Counter[tuple[str, int]]
-"""How often each stream, by name and entity, was asked for."""
-
 
 class _Lived(NamedTuple):
     """What an episode came to.
@@ -59,7 +52,7 @@ class _Lived(NamedTuple):
         trace: The hash of the trace.
     """
 
-    planned: _Draws
+    planned: Draws
     streams: frozenset[str]
     tables: dict[str, str]
     trace: str
@@ -140,7 +133,7 @@ class ProcessContract:
         checkpoint(episode)
         assert resume(tmp_path / "saved").finish().trace_sha256 == _lived(_said(self.on)).trace
 
-    def _others(self, draws: _Draws) -> dict[tuple[str, int], int]:
+    def _others(self, draws: Draws) -> dict[tuple[str, int], int]:
         """How often streams that are not its own were asked for."""
         return {stream: times for stream, times in draws.items() if not stream[0].startswith(self.streams)}
 
@@ -161,9 +154,9 @@ def _plan(said: str, seed: int = SEED) -> Plan:
 def _lived(said: str) -> _Lived:
     """Lives through what is said, once for all claims that look at it."""
     with TemporaryDirectory() as folder:
-        with _listening() as planned:
+        with listening() as planned:
             plan = _plan(said)
-        with _listening() as drawn:
+        with listening() as drawn:
             result = simulate(plan, Path(folder) / "trace")
         tables = {
             table: sha256(b"".join(part.read_bytes() for part in sorted((result.trace / table).glob("part-*.parquet"))))
@@ -175,20 +168,3 @@ def _lived(said: str) -> _Lived:
         tables={table: content.hexdigest() for table, content in tables.items()},
         trace=result.trace_sha256,
     )
-
-
-@contextmanager
-def _listening() -> Iterator[_Draws]:
-    """Counts the streams that are asked for meanwhile."""
-    heard: _Draws = Counter()
-    real = SeedTree.stream
-
-    def stream(tree: SeedTree, name: str, entity: int = 0) -> Stream:
-        heard[name, entity] += 1
-        return real(tree, name, entity)
-
-    SeedTree.stream = stream  # type: ignore[method-assign, assignment]
-    try:
-        yield heard
-    finally:
-        SeedTree.stream = real  # type: ignore[method-assign]

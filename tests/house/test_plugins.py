@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,12 @@ from typing import Any
 
 import pytest
 
+from meshsim.measure.trace import Trace
+
 pytestmark = pytest.mark.full
+
+TESTS = "test_mine.py"
+"""The tests of the template."""
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +26,16 @@ def plugins(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder into which the template was installed; nothing of it is in the repository or its environment."""
     page = (root / "docs" / "howto-plugin.md").read_text(encoding="utf-8")
     project, target = tmp_path_factory.mktemp("meshsim-mine"), tmp_path_factory.mktemp("site")
-    for name, language in (("pyproject.toml", "toml"), ("meshsim_mine.py", "python")):
-        (text,) = re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    for name, language, number in (
+        ("pyproject.toml", "toml", 0),
+        ("meshsim_mine.py", "python", 0),
+        (TESTS, "python", 1),
+    ):
+        text = re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)[number]
         (project / name).write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, project]
     subprocess.run(command, check=True)
+    shutil.copy(project / TESTS, target)
     return target
 
 
@@ -58,6 +69,40 @@ def test_misbehaviour_serves_a_run_of_agents(plugins: Path, tmp_path: Path) -> N
     words = ("run", "smoke", "-o", "misbehaviour=[{kind: mine-mute, share: 0.5}]", "-o", "control.mode=agents")
     summary = told(meshsim(plugins, tmp_path, *words, "-o", "duration=40s", "--out", "run", "--json"))
     assert summary["calls"] > 0
+
+
+def test_a_scenario_may_name_topology_and_process(plugins: Path, tmp_path: Path) -> None:
+    topology = "underlay.topology={generator: mine-star, places: 8}"
+    words = ("run", "smoke", "-o", topology, "-o", "processes={mine-blackouts: {every: 5}}", "-o", "duration=60s")
+    told(meshsim(plugins, tmp_path, *words, "-o", "warmup=5s", "-o", "control.mode=modelled", "--out", "run", "--json"))
+    header = json.loads((tmp_path / "run" / "header.json").read_text(encoding="utf-8"))
+    assert header["scenario"]["underlay"]["topology"]["generator"] == "mine-star"
+    events = Trace(tmp_path / "run").columns("events")
+    assert list(events["kind"]).count("down") >= 3
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("underlay.topology={generator: mine-star, place: 8}", "mine-star has no parameter 'place'"),
+        ("underlay.topology={generator: mine-sta}", "did you mean: mine-star"),
+        ("processes={mine-blackout: {}}", "did you mean: mine-blackouts"),
+        ("processes={mine-blackouts: {evry: 5}}", "unknown option 'evry'"),
+    ],
+)
+def test_mistakes_are_told_like_those_in_parts_of_the_package(
+    plugins: Path, tmp_path: Path, override: str, problem: str
+) -> None:
+    done = meshsim(plugins, tmp_path, "run", "tiny", "-o", override, "--out", "run")
+    assert done.returncode == 2
+    assert problem in done.stderr
+
+
+def test_the_template_passes_its_contracts(plugins: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(plugins)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, str(plugins / TESTS)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_without_the_package_its_policy_is_unknown(tmp_path: Path) -> None:

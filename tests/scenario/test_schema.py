@@ -13,7 +13,7 @@ from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.registry import group_of
 from meshsim.routing.policies import POLICIES
 from meshsim.routing.protocols import PROTOCOLS
-from meshsim.scenario import census, quantities
+from meshsim.scenario import census, network, quantities, topologies
 from meshsim.scenario.nodes import NodesConfig
 from meshsim.trust import models
 
@@ -23,7 +23,7 @@ def objects(node: object) -> list[dict]:
     return ([node] if isinstance(node, dict) and "properties" in node else []) + [o for n in inner for o in objects(n)]
 
 
-OPEN = {"Networkx"}
+OPEN = {"Foreign", "Networkx"}
 """Parts that pass keys on to others, who check them."""
 
 
@@ -50,6 +50,18 @@ def test_every_key_of_the_json_schema_is_described_and_no_other_is_allowed():
 )
 def test_the_names_that_a_scenario_knows_are_those_of_the_registries(registry, names):
     assert sorted(names) == sorted(registry)
+
+
+def test_every_generator_of_the_package_has_a_part_of_the_schema():
+    assert sorted(network._OURS) == sorted(topologies.GENERATORS)
+    for name in network._OURS - {"networkx"}:
+        made = scenario.load("smoke", [f"underlay.topology={{generator: {name}}}"])
+        assert type(made.underlay.topology) is not network.Foreign
+
+
+def test_a_process_that_nobody_brings_is_refused():
+    with pytest.raises(ConfigError, match="unknown world process 'storms'"):
+        scenario.load("smoke", ["processes={storms: {}}"])
 
 
 @pytest.mark.parametrize(

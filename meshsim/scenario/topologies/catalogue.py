@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from meshsim.mesh.errors import ConfigError
 from meshsim.scenario.quantities import refuse
 from meshsim.scenario.topologies import community, files, measured, published
-from meshsim.scenario.topologies.generators import GENERATORS, Parameter
+from meshsim.scenario.topologies.generators import GENERATORS, Parameter, draw
 
 if TYPE_CHECKING:
     from meshsim.mesh.topology import Topology
@@ -47,7 +47,7 @@ def read(name: str, /, seed: int = 0, **parameters: Parameter) -> files.Imported
         ConfigError: If the name or a parameter is unknown, or a file cannot be used.
     """
     if name in GENERATORS:
-        return files.Imported(topology=GENERATORS[name](seed, parameters), notes=())
+        return files.Imported(topology=draw(name, seed, parameters), notes=())
     if files.named_like_file(name):
         return files.read(name, files.options(parameters))
     problem, near = _unknown(name)

@@ -10,6 +10,7 @@ import numpy as np
 
 from meshsim.mesh import geo
 from meshsim.mesh.errors import ConfigError, nearest
+from meshsim.mesh.registry import Registry
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.topology import Topology
 
@@ -19,30 +20,39 @@ if TYPE_CHECKING:
 Parameter = float | str
 """A number, a truth or a word."""
 
-Generator = Callable[[int, Mapping[str, Parameter]], Topology]
-
 _METRES_PER_DEGREE = geo.EARTH_RADIUS * np.pi / 180
 
-GENERATORS: dict[str, Generator] = {}
-"""Each generator by name, called with a seed and its parameters (lengths in metres)."""
+GENERATORS: Registry[Callable[..., Topology]] = Registry("topology source")
+"""Each generator by name: a function of a seed and, by keyword, of its parameters (lengths in metres)."""
 
 
-def _generator(draw: Callable[..., Topology]) -> Callable[..., Topology]:
-    name = draw.__name__
-    known = [parameter for parameter in inspect.signature(draw).parameters if parameter != "seed"]
+def parameters_of(name: str) -> list[str] | None:
+    """What the generator `name` takes beside the seed; None if any word may be a parameter of it.
 
-    def call(seed: int, parameters: Mapping[str, Parameter]) -> Topology:
-        for parameter in parameters:
-            if parameter not in known:
-                near = nearest(parameter, known)
-                raise ConfigError(f"{name} has no parameter {parameter!r}", key="topology", allowed=known, nearest=near)
-        return draw(seed, **parameters)
-
-    GENERATORS[name] = call
-    return draw
+    Raises:
+        ConfigError: If there is no such generator.
+    """
+    own = inspect.signature(GENERATORS[name]).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in own):
+        return None
+    return [parameter.name for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]
 
 
-@_generator
+def draw(name: str, seed: int, parameters: Mapping[str, Parameter]) -> Topology:
+    """The graph of the generator `name`.
+
+    Raises:
+        ConfigError: If the generator or a parameter is unknown, or the generator refuses.
+    """
+    known = parameters_of(name)
+    for parameter in parameters:
+        if known is not None and parameter not in known:
+            near = nearest(parameter, known)
+            raise ConfigError(f"{name} has no parameter {parameter!r}", key="topology", allowed=known, nearest=near)
+    return GENERATORS[name](seed, **parameters)
+
+
+@GENERATORS.register("grid")
 def grid(seed: int, *, rows: int = 4, columns: int = 5, spacing: float = 500e3) -> Topology:
     """`rows` times `columns` places, `spacing` metres apart; nothing is drawn from `seed`."""
     del seed
@@ -53,7 +63,7 @@ def grid(seed: int, *, rows: int = 4, columns: int = 5, spacing: float = 500e3) 
     return lay_out("grid", at, right + below)
 
 
-@_generator
+@GENERATORS.register("ring")
 def ring(seed: int, *, places: int = 12, spacing: float = 500e3) -> Topology:
     """`places` on a circle, neighbours `spacing` metres apart; nothing is drawn from `seed`."""
     del seed
@@ -63,7 +73,7 @@ def ring(seed: int, *, places: int = 12, spacing: float = 500e3) -> Topology:
     return lay_out("ring", at, [(i, (i + 1) % places) for i in range(places)])
 
 
-@_generator
+@GENERATORS.register("waxman")
 def waxman(seed: int, *, places: int = 30, alpha: float = 0.2, beta: float = 0.6, extent: float = 4000e3) -> Topology:
     """Places in a square of side `extent`; a pair d apart is joined with probability beta exp(-d / (alpha L)).
 
@@ -77,14 +87,14 @@ def waxman(seed: int, *, places: int = 30, alpha: float = 0.2, beta: float = 0.6
     return lay_out("waxman", at, _pairs(drawn < chance))
 
 
-@_generator
+@GENERATORS.register("geometric")
 def geometric(seed: int, *, places: int = 30, radius: float = 0.3, extent: float = 4000e3) -> Topology:
     """Places in a square of side `extent`; pairs nearer than `radius` times the side are joined, then parts."""
     at = _scatter(seed, "geometric", places, extent)
     return lay_out("geometric", at, _pairs(_gaps(at) < radius * extent))
 
 
-@_generator
+@GENERATORS.register("barabasi_albert")
 def barabasi_albert(seed: int, *, places: int = 30, attachments: int = 2, extent: float = 4000e3) -> Topology:
     """Places join one by one, each linked to `attachments` earlier ones in proportion to their degree.
 
@@ -103,7 +113,7 @@ CORE, REGION = "core-", "region-"
 """How the names of the upper tiers begin; `nodes.placement` knows tiers by them."""
 
 
-@_generator
+@GENERATORS.register("hierarchical")
 def hierarchical(seed: int, *, cores: int = 4, regions: int = 3, places: int = 4, extent: float = 4000e3) -> Topology:
     """Three tiers: all cores joined with all, regions with the two nearest cores, places with their region.
 

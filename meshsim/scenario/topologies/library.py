@@ -206,29 +206,30 @@ def _whole(seed: int) -> int:
     return int(SeedTree(seed).stream("topology/networkx").at(0) * 2**32)
 
 
-def networkx(seed: int, parameters: Mapping[str, Parameter]) -> Topology:
+@GENERATORS.register("networkx")
+def networkx(
+    seed: int,
+    *,
+    name: str = "petersen_graph",
+    layout: str = LAYOUTS[0],
+    extent: float = 4e6,
+    **own: Parameter,
+) -> Topology:
     """The generator `name` of networkx with its own parameters, in a square of side `extent` metres.
 
     Args:
         seed: Of all draws.
-        parameters: `name` (petersen_graph when absent), `layout` (one of `LAYOUTS`) and `extent`; the rest are the
-            generator's own.
+        name: As in `networkx.generators`.
+        layout: One of `LAYOUTS`.
+        extent: Metres.
+        own: The generator's own parameters.
     """
-    own = dict(parameters)
-    name, layout, extent = (
-        str(own.pop("name", "petersen_graph")),
-        str(own.pop("layout", LAYOUTS[0])),
-        own.pop("extent", 4e6),
-    )
     if layout not in LAYOUTS:
         raise ConfigError(f"no layout {layout!r}", key="layout", allowed=LAYOUTS, nearest=nearest(layout, LAYOUTS))
     graph = draw_graph(name, own, seed)
     place = {label: i for i, label in enumerate(graph.nodes)}
     pairs = [(place[a], place[b]) for a, b in graph.edges if a != b]
     return lay_out(f"networkx/{name}", _positions(graph, layout, seed) * float(extent), pairs)
-
-
-GENERATORS["networkx"] = networkx
 
 
 def _positions(graph: nx.Graph[Any], layout: str, seed: int) -> NDArray[np.float64]:
