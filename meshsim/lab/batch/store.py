@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from meshsim.lab.batch import shard
@@ -20,6 +21,7 @@ SHARDS = "shards"
 FORMAT = 1
 
 _MERGED = f"all{shard.SUFFIX}"
+_IDENTITY = attrgetter("key", "began", "attempt", "code", "pid")
 _SHARDS_MOST = 8
 
 
@@ -62,13 +64,15 @@ class Store:
 
     def records(self) -> list[Record]:
         """Every attempt that is on the disk, each once, by key and time; what does not hold is left in `damages`."""
-        found: dict[tuple[str, str, int, float, int], Record] = {}
+        found: list[Record] = []
         self.damages = []
         for path in self._files():
             records, damages = shard.read(path)
             self.damages += damages
-            found |= {(one.key, one.code, one.attempt, one.began, one.pid): one for one in records}
-        return [found[key] for key in sorted(found, key=lambda key: (key[0], key[3], key[2], key[1], key[4]))]
+            found += records
+        found.sort(key=_IDENTITY)
+        # the same attempt twice, where a merge was cut off before what it had merged was removed
+        return [one for one, last in zip(found, [None, *found[:-1]], strict=True) if not _is_same(one, last)]
 
     def _files(self) -> list[Path]:
         return sorted(self.shards.glob(f"*{shard.SUFFIX}"))
@@ -137,6 +141,10 @@ def write_whole(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _is_same(one: Record, last: Record | None) -> bool:
+    return last is not None and one.key == last.key and _IDENTITY(one) == _IDENTITY(last)
 
 
 def _ended(content: bytes) -> bytes:
