@@ -97,6 +97,10 @@ def test_a_disk_with_no_room_takes_back_what_was_written_of_a_record_and_says_so
 # Store ----------------------------------------------------------------------------------------------------------------
 
 
+def test_a_batch_of_which_nothing_is_done_has_no_records(tmp_path: Path) -> None:
+    assert Store(tmp_path / "b", "x").records() == []
+
+
 def test_merged_shards_say_what_they_said_and_one_that_is_held_is_left_alone(tmp_path: Path) -> None:
     store = Store(tmp_path / "b", "x")
     for name in ("a", "b", "c"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ class Store:
             found += records
         found.sort(key=_IDENTITY)
         # the same attempt twice, where a merge was cut off before what it had merged was removed
-        return [one for one, last in zip(found, [None, *found[:-1]], strict=True) if not _is_same(one, last)]
+        return found[:1] + [one for last, one in pairwise(found) if not _is_same(last, one)]
 
     def _files(self) -> list[Path]:
         return sorted(self.shards.glob(f"*{shard.SUFFIX}"))
@@ -143,8 +144,8 @@ def write_whole(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def _is_same(one: Record, last: Record | None) -> bool:
-    return last is not None and one.key == last.key and _IDENTITY(one) == _IDENTITY(last)
+def _is_same(last: Record, one: Record) -> bool:
+    return last.key == one.key and _IDENTITY(last) == _IDENTITY(one)
 
 
 def _ended(content: bytes) -> bytes:
