@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -32,24 +33,34 @@ _FORKED = ("scenario", "seed", "pcap")
     metavar="CALL",
     help="Capture a call's packets to calls/CALL.pcapng in the trace's folder; may be repeated.",
 )
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write what came of it to an HTML file, too.",
+)
 @options.common(out_default=None, out_help="Folder for the trace; a new one under runs/ when not given.")
 @click.pass_context
-def command(ctx: click.Context, /, scenario: str | None, *, as_json: bool, **given: Any) -> None:
+def command(ctx: click.Context, /, scenario: str | None, *, as_json: bool, report: Path | None, **given: Any) -> None:
     """Simulate SCENARIO (a file or a preset's name) and write its trace.
 
     \b
     Example:
       meshsim run demo -o calls.rate=0.5 --seed 3 --out runs/demo-3 --json
       meshsim run demo --checkpoint-every 60 --out runs/warm
+      meshsim run tiny --report tiny.html
       meshsim run demo --pcap 12 --pcap 40 --out runs/captured
       meshsim run --resume runs/warm
       meshsim run --fork runs/warm -o routing.policy=direct --out runs/what-if
     """
     _check(ctx, resume=given["resume"] is not None, fork=given["fork"] is not None)
-    from meshsim.lab.run import run
+    from meshsim.lab.run import make_folder, run
 
+    if report is not None:
+        make_folder(report.parent)
     result = run(scenario, progress=not as_json, **given)
-    options.emit(result.summary, json_wanted=as_json)
+    written = {} if report is None else {"report": str(result.report(report))}
+    options.emit(result.summary | written, json_wanted=as_json)
 
 
 def _check(ctx: click.Context, *, resume: bool, fork: bool) -> None:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from meshsim.lab import contrasts, figures, report
+from meshsim import __version__
+from meshsim.lab import changes, contrasts, figures, report
 from meshsim.lab.contrasts import CONFIDENCE, Cell, Pair, per_seed
+from meshsim.lab.run_report import look_into
+from meshsim.measure.metrics import METRICS
 from meshsim.measure.stats import Interval, mean_interval
+from meshsim.scenario import compile_plan, load
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    import pandas as pd
-
+    from meshsim.lab.contrasts import Contrast
     from meshsim.lab.questions import Experiment
+    from meshsim.scenario import Scenario
 
 _FIRST = "poor_call_rate"
 """Drawn where the experiment names no metric to judge."""
+
+_PICTURES, _WORLDS_DRAWN, _NODES_DRAWN = 3, 4, 500
+"""At most so many metrics and worlds are drawn over time, and so large a network by itself."""
+
+_MINUTE = 60.0
 
 
 def _cells(experiment: Experiment) -> list[Cell]:
@@ -43,7 +54,8 @@ def means(experiment: Experiment, table: pd.DataFrame) -> list[dict[str, str]]:
 def _half(interval: Interval) -> str:
     if np.isnan(interval.mean):
         return "-"
-    return f"{interval.mean:.4g} ± {interval.high - interval.mean:.2g}"
+    half = interval.high - interval.mean
+    return f"{interval.mean:.4g}" + ("" if np.isnan(half) else f" ± {half:.2g}")
 
 
 def title(judged: Mapping[Pair, Interval]) -> str:
@@ -54,57 +66,152 @@ def title(judged: Mapping[Pair, Interval]) -> str:
 def write_report(
     experiment: Experiment,
     table: pd.DataFrame,
-    judged: Mapping[Pair, Interval],
+    told: Mapping[Pair, Contrast],
     verdicts: list[tuple[bool, str]],
     result: dict[str, Any],
     folder: Path,
 ) -> None:
-    """Writes `report.html` beside the tables."""
-    told = [_told(experiment, table), *([_compared(experiment, judged)] if experiment.baseline and judged else [])]
+    """Writes `report.html` beside the tables: equal tables, attempts and traces give equal bytes.
+
+    Args:
+        experiment: With nothing left open.
+        table: A row of metrics for each variant, policy and seed.
+        told: What `contrasts.contrast` found; nothing while runs are missing.
+        verdicts: Of the claims.
+        result: What the command says.
+        folder: Where the tables `series` and `attempts` lie, and traces if they were kept.
+    """
+    attempts = pd.read_parquet(folder / "attempts.parquet")
+    sections = [
+        _told(experiment, table),
+        *_over_time(experiment, pd.read_parquet(folder / "series.parquet")),
+        *([_compared(told)] if told else []),
+        *_worlds(experiment),
+        *_network(experiment, table, folder / "traces"),
+    ]
     report.write(
         report.Report(
             title=f"Experiment: {result['experiment']}",
             lead=experiment.question,
-            verdicts=verdicts,
-            sections=told,
-            provenance=[
-                ("scenario", experiment.scenario),
-                ("seeds", str(list(experiment.seeds))),
-                *((f"variant {variant.name}", ", ".join(variant.overrides)) for variant in experiment.variants),
-                ("table_sha256", result["table_sha256"]),
-            ],
+            verdicts=[*_unfinished(result), *verdicts],
+            sections=sections,
+            failures=_failures(attempts),
+            provenance=list(_provenance(experiment, attempts, result)),
             command=f"meshsim exp run {result['experiment']}",
-            failures=result["failures"],
         ),
         folder / "report.html",
     )
 
 
+def _unfinished(result: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    """What keeps the verdicts from being trusted."""
+    if result["missing"]:
+        total = result["runs"] + result["missing"]
+        yield False, f"{result['missing']} of {total} runs are missing: nothing is judged before all are there"
+    if result["stale"]:
+        yield False, f"{result['stale']} of {result['runs']} runs were made by other code than what is here now"
+
+
+# What is shown --------------------------------------------------------------------------------------------------------
+
+
 def _told(experiment: Experiment, table: pd.DataFrame) -> report.Section:
     """The section of what each policy did."""
     cells = [cell for cell in _cells(experiment) if len(per_seed(table, cell, "calls"))]
-    rows = [
-        [contrasts.name(cell), *(_text(_over_seeds(table, cell, metric)) for metric in experiment.shown)]
-        for cell in cells
-    ]
-    rates = {contrasts.name(cell): _over_seeds(table, cell, _FIRST) for cell in cells}
-    drawn = {cell: rate for cell, rate in rates.items() if np.isfinite(rate.mean)}
     return report.Section(
         title="What each policy did",
-        text=(f"Mean over {len(experiment.seeds)} seeds with its 95 % interval (Student).",),
-        tables=(report.Table(columns=["policy", *experiment.shown], rows=rows),),
-        pictures=(report.picture(figures.poor_rates(drawn), "Share of poor calls per policy"),) if drawn else (),
+        text=(f"Mean over {len(experiment.seeds)} seeds with its {CONFIDENCE:.0%} interval (Student).",),
+        pictures=list(_means_picture(table, cells, _drawn(experiment)[0])),
+        tables=(_means_table(experiment, table, cells),),
     )
 
 
-def _compared(experiment: Experiment, judged: Mapping[Pair, Interval]) -> report.Section:
-    """The section of comparisons with the baseline."""
-    assert experiment.baseline is not None  # noqa: S101 - narrows the type for mypy
-    first = experiment.baseline.metrics[0]
-    gaps = {
-        f"{contrasts.name(p.of)} - {contrasts.name(p.against)}": gap for p, gap in judged.items() if p.metric == first
+def _means_picture(table: pd.DataFrame, cells: list[Cell], metric: str) -> Iterator[tuple[str, str]]:
+    found = {contrasts.name(cell): _over_seeds(table, cell, metric) for cell in cells}
+    known = {name: interval for name, interval in found.items() if np.isfinite(interval.mean)}
+    if known:
+        text = METRICS[metric.partition("@")[0]].text
+        percent = _is_share(metric)
+        drawn = figures.intervals(known, xlabel=_axis(metric), title=text[:1].upper() + text[1:], percent=percent)
+        yield report.picture(drawn, f"{metric}: mean over seeds and interval, by policy")
+
+
+def _axis(metric: str) -> str:
+    """A metric with its unit."""
+    unit = contrasts.unit(metric)
+    return f"{metric},{unit}" if unit else metric
+
+
+def _is_share(metric: str) -> bool:
+    """Whether a metric is told in percent."""
+    return metric.partition("@")[0].endswith("_rate")
+
+
+def _means_table(experiment: Experiment, table: pd.DataFrame, cells: list[Cell]) -> report.Table:
+    """A row for each cell, or for each metric where these are more; what nothing told of is left out."""
+    names = [contrasts.name(cell) for cell in cells]
+    columns = {name: [_half(_over_seeds(table, cell, name)) for cell in cells] for name in experiment.shown}
+    columns = {name: values for name, values in columns.items() if set(values) != {"-"}}
+    if len(columns) <= len(cells):
+        rows = [[name, *values] for name, *values in zip(names, *columns.values(), strict=True)]
+        return report.Table(columns=["policy", *columns], rows=rows, caption="Every policy")
+    rows = [[name, METRICS[name.partition("@")[0]].unit, *values] for name, values in columns.items()]
+    return report.Table(columns=["metric", "unit", *names], rows=rows, words=2, caption="Every metric")
+
+
+def _drawn(experiment: Experiment) -> list[str]:
+    """The metrics that are drawn: those judged, then those shown by name."""
+    judged = experiment.baseline.metrics if experiment.baseline else ()
+    return list(dict.fromkeys([*judged, *(one.metric for one in experiment.compare), *experiment.metrics])) or [_FIRST]
+
+
+def _over_time(experiment: Experiment, series: pd.DataFrame) -> Iterator[report.Section]:
+    """The section of how it went: means over seeds in stretches of the episode, in their bands."""
+    kept = set(series["metric"])
+    metrics = [name for name in _drawn(experiment) if name in kept][:_PICTURES]
+    worlds = [variant.name for variant in experiment.worlds][:_WORLDS_DRAWN]
+    pictures = [
+        report.picture(_bands(here, experiment, metric, world), f"{metric} over time{f', {world}' if world else ''}")
+        for metric in metrics
+        for world in worlds
+        if len(here := series[(series["metric"] == metric) & (series.get("variant", "") == world)].dropna())
+    ]
+    if not pictures:
+        return
+    left = len(experiment.worlds) - len(worlds)
+    more = f" The first {len(worlds)} of {len(experiment.worlds)} worlds are drawn." if left else ""
+    yield report.Section(
+        title="How it went over time",
+        text=[f"Means over seeds with the band of their {CONFIDENCE:.0%} interval, stretch by stretch.{more}"],
+        pictures=pictures,
+    )
+
+
+def _bands(series: pd.DataFrame, experiment: Experiment, metric: str, world: str) -> Any:
+    at = np.sort(series["t"].unique())
+    per_policy = {
+        policy: own.pivot_table(index="seed", columns="t", values="value").reindex(columns=at).to_numpy()
+        for policy in experiment.policies
+        if len(own := series[series["policy"] == policy])
     }
-    columns = ["compared", "with", "metric", "difference", "told"]
+    return figures.bands(
+        at / _MINUTE,
+        per_policy,
+        xlabel="minutes",
+        ylabel=_axis(metric),
+        title=f"{metric}{f', {world}' if world else ''}",
+        bounds=(0.0, 1.0) if _is_share(metric) else (-np.inf, np.inf),
+    )
+
+
+def _compared(told: Mapping[Pair, Contrast]) -> report.Section:
+    """The section of comparisons: with the baseline, and what was claimed."""
+    judged = {pair: found.interval for pair, found in told.items()}
+    pictures = [
+        report.picture(figures.differences(gaps, xlabel=metric), f"Differences on {metric}")
+        for metric, gaps in _gaps(judged).items()
+    ]
+    columns = ["compared", "with", "metric", "difference", "told", "p", "Hedges g", "read with care"]
     rows = [
         [
             row["of"],
@@ -112,20 +219,124 @@ def _compared(experiment: Experiment, judged: Mapping[Pair, Interval]) -> report
             row["metric"],
             _text(Interval(row["difference"], row["low"], row["high"])),
             row["told"],
+            _number(row["p_value"]),
+            _number(row["hedges_g"]),
+            row["notes"],
         ]
-        for row in contrasts.rows(judged)
+        for row in contrasts.rows(judged, told)
     ]
     text = (
         f"Differences paired by seed; with {CONFIDENCE:.0%} confidence all {len(judged)} intervals hold (Holm). "
         "Where zero lies outside, the difference is established; inside, these seeds do not tell the two apart."
     )
-    return report.Section(
-        title="What differs",
-        text=(text,),
-        tables=(report.Table(columns=columns, rows=rows, words=3),),
-        pictures=(report.picture(figures.differences(gaps, xlabel=first), f"Differences on {first}"),) if gaps else (),
-    )
+    table = report.Table(columns=columns, rows=rows, words=3, caption="Every comparison")
+    return report.Section(title="What differs", text=(text,), pictures=pictures[:_PICTURES], tables=(table,))
+
+
+def _gaps(judged: Mapping[Pair, Interval]) -> dict[str, dict[str, Interval]]:
+    """By metric, every comparison by name."""
+    found: dict[str, dict[str, Interval]] = {}
+    for pair, gap in judged.items():
+        found.setdefault(pair.metric, {})[f"{contrasts.name(pair.of)} - {contrasts.name(pair.against)}"] = gap
+    return found
 
 
 def _text(interval: Interval) -> str:
     return f"{interval.mean:.4g} [{interval.low:.4g}, {interval.high:.4g}]"
+
+
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.2g}"
+
+
+# What was run ---------------------------------------------------------------------------------------------------------
+
+
+def scenarios(experiment: Experiment) -> dict[str, Scenario]:
+    """The scenario of each world, by its name."""
+    return {
+        world.name: load(experiment.scenario, (*experiment.overrides, *world.overrides)) for world in experiment.worlds
+    }
+
+
+def _worlds(experiment: Experiment) -> Iterator[report.Section]:
+    """The section of what the worlds were: in what they differ from the scenario, and from each other."""
+    told = {"as it is": load(experiment.scenario)} | {
+        name or "as run": one for name, one in scenarios(experiment).items()
+    }
+    keys, values = changes.differing(told)
+    if not keys:
+        return
+    if len(told) > len(keys):
+        columns, rows = ["world", *keys], [[name, *row] for name, row in zip(told, values, strict=True)]
+    else:
+        columns, rows = ["key", *told], [[key, *row] for key, *row in zip(keys, *values, strict=True)]
+    yield report.Section(
+        title="What the worlds were",
+        text=[f"Every key in which a world differs from the scenario {_file(experiment.scenario)}."],
+        tables=[
+            report.Table(columns=columns, rows=rows, words=len(columns), caption="Configuration, as far as it differs")
+        ],
+    )
+
+
+def _file(scenario: str) -> str:
+    """The name of a preset or of a file, wherever that lies."""
+    return scenario.rpartition("/")[2]
+
+
+def _network(experiment: Experiment, table: pd.DataFrame, traces: Path) -> Iterator[report.Section]:
+    """The section of where it happened: the first network that was run, to look into where its trace was kept."""
+    world = experiment.worlds[0]
+    run = table[(table["variant"] == world.name) & (table["policy"] == experiment.policies[0])]
+    if run.empty:
+        return
+    seed = int(run["seed"].min())
+    plan = compile_plan(next(iter(scenarios(experiment).values())), seed)
+    label = "-".join(part for part in (world.name, experiment.policies[0], f"seed{seed}") if part)
+    pages = look_into(traces / label) if (traces / label).exists() else []
+    if len(plan.nodes) > _NODES_DRAWN and not pages:
+        return
+    kept = "" if pages else " With --keep-traces the report shows it in time, with the paths of calls."
+    yield report.Section(
+        title="Where it happened",
+        text=[f"{len(plan.nodes)} nodes on {plan.underlay.topology.name}, seed {seed}.{kept}"],
+        pictures=[report.picture(figures.network(plan), "The underlay, and the nodes of the overlay on it")],
+        pages=pages,
+    )
+
+
+def _failures(attempts: pd.DataFrame) -> list[report.Failure]:
+    """The last attempt at each run that nobody has finished."""
+    open_ = attempts[~attempts.groupby("key")["finished"].transform("any").astype(bool)]
+    last = open_.sort_values(["began", "attempt"]).groupby("key", sort=False).tail(1)
+    return [
+        report.Failure(
+            what=f"{contrasts.name((row.get('variant', ''), row['policy']))}, seed {row['seed']}: {row['failure']}",
+            command=row["again"],
+            detail=row["detail"],
+        )
+        for row in last.to_dict("records")
+    ]
+
+
+def _provenance(experiment: Experiment, attempts: pd.DataFrame, result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    done = attempts[attempts["finished"].astype(bool)]
+    yield "table_sha256", result["table_sha256"]
+    yield "meshsim", __version__
+    yield "code", ", ".join(f"{code} ({count} runs)" for code, count in sorted(done["code"].value_counts().items()))
+    yield "scenario", _file(experiment.scenario)
+    yield "seeds", ", ".join(map(str, experiment.seeds))
+    yield "policies", ", ".join(experiment.policies)
+    for variant in experiment.variants:
+        yield f"variant {variant.name}", ", ".join(variant.overrides) or "as it is"
+    if len(attempts):
+        began, ended = attempts["began"].min(), (attempts["began"] + attempts["seconds"]).max()
+        yield "machines", ", ".join(sorted(filter(None, attempts["host"].unique())))
+        yield "from", _date(began)
+        yield "to", _date(ended)
+        yield "computing time", f"{attempts['seconds'].sum():.0f} s in {len(attempts)} attempts"
+
+
+def _date(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).isoformat(sep=" ", timespec="seconds")

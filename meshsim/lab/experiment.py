@@ -356,7 +356,7 @@ def _conclude(batch: Batch, stage: Stage, failed: list[Record]) -> dict[str, Any
         "table_sha256": table_sha256(written),
         "report": str(folder / REPORT),
     }
-    answers.write_report(experiment, table, judged, verdicts, result, folder)
+    answers.write_report(experiment, table, told, verdicts, result, folder)
     return result
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
 from meshsim.lab import figures
+from meshsim.lab.figures.style import IN_THE_DARK
+from meshsim.mesh.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.figure import Figure
+
+_MARKED = re.compile(r'(id="|href="#|url\(#)([^")]+)')
+_NAME_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +33,14 @@ class Table:
         rows: As many cells as there are columns.
         caption: What it shows, where the section does not say it.
         words: How many columns, from the left, hold words; the rest are numbers.
+        folded: Whether only its caption shows until somebody asks for more.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
     words: int = 1
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +50,31 @@ class Section:
     Attributes:
         title: A statement or a question.
         text: Paragraphs.
-        tables: Shown first.
         pictures: SVG texts with what they show, for those who cannot see them.
+        tables: Shown after the pictures.
+        pages: Whole HTML pages to look into, with what they show; whoever lets no scripts run has the pictures.
     """
 
     title: str
     text: Sequence[str] = ()
-    tables: Sequence[Table] = ()
     pictures: Sequence[tuple[str, str]] = ()
+    tables: Sequence[Table] = ()
+    pages: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Something that did not come to an end.
+
+    Attributes:
+        what: In one line: which run, and why.
+        command: The command that does it once more; empty where there is none.
+        detail: The traceback; empty where there is none.
+    """
+
+    what: str
+    command: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,24 +84,27 @@ class Report:
     Attributes:
         title: Of the whole.
         lead: One or two sentences: what was done.
-        verdicts: Statements with whether they held.
+        verdicts: Statements with whether they held; None where nothing was claimed.
         sections: In order.
+        failures: What did not come to an end, shown before the sections.
         provenance: Name and value of what one must know to repeat it.
         command: The command that makes this report again.
     """
 
     title: str
     lead: str
-    verdicts: Sequence[tuple[bool, str]] = ()
+    verdicts: Sequence[tuple[bool | None, str]] = ()
     sections: Sequence[Section] = ()
+    failures: Sequence[Failure] = ()
     provenance: Sequence[tuple[str, str]] = ()
     command: str = ""
-    failures: Sequence[str] = field(default=())
 
 
 def picture(figure: Figure, text: str) -> tuple[str, str]:
-    """A figure as inline SVG, with its description."""
-    return Markup(figures.svg(figure)), text  # noqa: S704 - our own SVG, not a person's text
+    """A figure as inline SVG, with its description; its ids are its own, whatever stands beside it."""
+    drawn = figures.svg(figure)
+    own = hashlib.blake2b(drawn.encode(), digest_size=_NAME_BYTES).hexdigest()
+    return Markup(_MARKED.sub(rf"\1f{own}-\2", drawn)), text  # noqa: S704 - our own SVG, not a person's text
 
 
 def render(report: Report) -> str:
@@ -86,11 +115,20 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html").render(report=report)
+    return environment.get_template("report.html").render(report=report, in_the_dark=IN_THE_DARK)
 
 
 def write(report: Report, path: Path) -> Path:
-    """Renders to `path`; a reader never sees half a report."""
+    """Renders to `path`; a reader never sees half a report.
+
+    Raises:
+        ConfigError: If it cannot be written there.
+    """
+    text = render(report)
     beside = path.with_name(path.name + ".part")
-    beside.write_text(render(report), encoding="utf-8")
-    return beside.replace(path)
+    try:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+        return beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ConfigError(f"{path} cannot be written: {error.strerror}", key="--out") from error

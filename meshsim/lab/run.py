@@ -137,6 +137,12 @@ class Result:
         """The network as a page one can look into; in a notebook, it shows itself."""
         return view(self.path)
 
+    def report(self, path: Path | str) -> Path:
+        """Writes all of it as one HTML file that needs nothing else: findings, pictures, tables, how to repeat it."""
+        from meshsim.lab.run_report import write_run  # noqa: PLC0415 - it looks at results
+
+        return write_run(self, Path(path))
+
     def _repr_html_(self) -> str:
         rows = pd.DataFrame(
             [(name, METRICS[name].text, i.mean, i.low, i.high) for name, i in self.metrics.items()],

@@ -40,6 +40,7 @@ NOTHING = TRUST.iloc[:0]
 FIGURES: dict[str, Callable[[], Figure]] = {
     "poor_rates": lambda: figures.poor_rates(RATES),
     "poor_rates of nothing poor": lambda: figures.poor_rates({"direct": Interval(0.0, 0.0, 0.0)}),
+    "intervals": lambda: figures.intervals(RATES, xlabel="MOS", title="T"),
     "differences": lambda: figures.differences(
         {"a - b": Interval(-0.1, -0.2, -0.05), "c - b": Interval(0.0, -0.1, 0.1)}
     ),
@@ -91,7 +92,9 @@ def test_a_figure_is_text_without_date_and_without_reference_outside(name: str) 
 def test_the_network_is_drawn_with_its_paths_and_the_names_on_them(result: Result) -> None:
     figure = figures.network(result.plan, paths={"before": [0, 1, 2], "after": [0, 3, 2]}, label_all=True, title="T")
     (axes,) = figure.axes
-    told = [text.get_text() for text in axes.get_legend().get_texts()]
+    legend = axes.get_legend()
+    assert legend is not None
+    told = [text.get_text() for text in legend.get_texts()]
     names = result.plan.nodes.names
     assert f"before: {names[0]} → {names[1]} → {names[2]}" in told
     assert set(names) <= {text.get_text() for text in axes.texts}

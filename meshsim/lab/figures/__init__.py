@@ -4,7 +4,7 @@ Each function makes a matplotlib figure of plain values; `save` writes it as SVG
 for a report. In a notebook a figure shows itself.
 """
 
-from meshsim.lab.figures.comparisons import bands, differences, poor_rates
+from meshsim.lab.figures.comparisons import bands, differences, intervals, poor_rates
 from meshsim.lab.figures.distributions import detours, rtt_distribution, survival
 from meshsim.lab.figures.learning import calibration, training
 from meshsim.lab.figures.networks import network, topology
@@ -19,6 +19,7 @@ __all__ = [
     "detours",
     "differences",
     "house_style",
+    "intervals",
     "network",
     "packets",
     "panels",

@@ -14,7 +14,6 @@ from meshsim.lab.figures.style import (
     INK,
     MUTED,
     ORANGE,
-    POLICY_COLOURS,
     RED,
     canvas,
     house_style,
@@ -32,25 +31,40 @@ if TYPE_CHECKING:
 
 def poor_rates(rates: Mapping[str, Interval], *, title: str = "Poor calls, by policy") -> Figure:
     """Share of poor calls per policy with its 95 % interval, in the order given."""
+    return intervals(rates, xlabel="poor calls", title=title, percent=True)
+
+
+def intervals(values: Mapping[str, Interval], *, xlabel: str, title: str, percent: bool = False) -> Figure:
+    """Means with their intervals, one per row in the order given.
+
+    Args:
+        values: By policy, or by world and policy as in `calm: direct`.
+        xlabel: What they are.
+        title: Above the picture.
+        percent: Whether they are shares, told in percent of all from none on.
+    """
+    scale = 100.0 if percent else 1.0
     with house_style():
-        figure, axes = canvas(6.4, 0.6 + 0.42 * len(rates))
-        for row, (name, interval) in enumerate(rates.items()):
-            colour = POLICY_COLOURS.get(name.split(" ")[0], INK)
-            axes.plot([100 * interval.low, 100 * interval.high], [row, row], color=colour, lw=3, solid_capstyle="round")
-            axes.plot([100 * interval.mean], [row], "o", color=colour, ms=8)
-            axes.annotate(
-                f"{100 * interval.mean:.1f}",
-                (100 * interval.high, row),
-                xytext=(8, 0),
-                textcoords="offset points",
-                va="center",
-            )
-        axes.set_yticks(range(len(rates)), list(rates))
-        axes.set_xlim(left=0, right=118 * max(0.01, *(i.high for i in rates.values())))
-        axes.set_ylim(len(rates) - 0.5, -0.5)
-        axes.set_xlabel("poor calls, %")
-        axes.set_title(title)
+        figure, axes = canvas(6.4, 0.75 + 0.36 * len(values))
+        for row, (name, interval) in enumerate(values.items()):
+            mean, low, high = (scale * bound for bound in (interval.mean, interval.low, interval.high))
+            colour, end = _colour(name) or INK, mean if np.isnan(high) else high
+            axes.plot([low, high], [row, row], color=colour, lw=3, solid_capstyle="round")
+            axes.plot([mean], [row], "o", color=colour, ms=8)
+            text = f"{mean:.1f}" if percent else f"{mean:.3g}"
+            axes.annotate(text, (end, row), xytext=(8, 0), textcoords="offset points", va="center")
+        axes.set_yticks(range(len(values)), list(values))
+        axes.set_ylim(len(values) - 0.5, -0.5)
+        axes.margins(x=0.12)
+        if percent:
+            axes.set_xlim(left=0, right=118 * max(0.01, *(np.nanmax([i.high, i.mean]) for i in values.values())))
+        axes.set(xlabel=f"{xlabel}, %" if percent else xlabel, title=title)
     return figure
+
+
+def _colour(name: str) -> str | None:
+    """Of a policy or model, whatever world stands before it."""
+    return COLOURS.get(name.rpartition(": ")[2].split(" ")[0])
 
 
 def differences(
@@ -78,6 +92,7 @@ def bands(
     ylabel: str,
     title: str,
     shaded: tuple[float, float, str] | None = None,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> Figure:
     """Means over seeds along an axis, each within the band of its 95 % interval (Student, point by point).
 
@@ -88,6 +103,7 @@ def bands(
         ylabel: Of the values.
         title: Above the picture.
         shaded: From, to, and what happens there.
+        bounds: Between which values are, so that no band of few seeds tells of others.
     """
     with house_style():
         figure, axes = canvas(7.2, 3.4)
@@ -96,10 +112,10 @@ def bands(
         if shaded is not None:
             axes.axvspan(*shaded[:2], color=GRID, label=shaded[2], zorder=0)
         for name, values in per_seed.items():
-            colour = COLOURS.get(name.split(" ")[0]) or next(others, MUTED)
+            colour = _colour(name) or next(others, MUTED)
             columns = np.asarray(values, dtype=np.float64).T
             mean, low, high = np.array([mean_interval(column[np.isfinite(column)]) for column in columns]).T
-            axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+            axes.fill_between(x, *np.clip([low, high], *bounds), color=colour, alpha=0.15, lw=0)
             axes.plot(x, mean, color=colour, lw=2, marker="o", ms=3.5, label=name)
         axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

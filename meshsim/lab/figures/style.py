@@ -29,6 +29,20 @@ POLICY_COLOURS = {
 }
 MODEL_COLOURS = {"additive": RED, "beta": ORANGE, "credibility": BLUE, "beta-cusum": BLUE, "oracle": GREEN}
 BEHAVIOUR_COLOURS = {"honest": BLUE, "gray_hole": ORANGE, "black_hole": RED}
+IN_THE_DARK = {
+    INK: "#e4e9ee",
+    MUTED: "#a3b0bc",
+    GRID: "#38434e",
+    BLUE: "#6aa5e0",
+    PURPLE: "#b79bdc",
+    GREEN: "#6fce97",
+    RED: "#f08a7e",
+    "#173f6b": "#b9d6f2",
+    "#c9d1d9": "#38434e",
+    "#ffffff": "#171c21",
+}
+"""What stands for a colour where the paper is dark; the others can be seen on both."""
+
 CURVES = (INK, BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
 COLOURS = POLICY_COLOURS | MODEL_COLOURS
 ROLE_COLOURS = (GREY, "#8fb8de", BLUE, "#173f6b")
