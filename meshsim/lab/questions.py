@@ -15,7 +15,7 @@ from meshsim.lab.sweeps import Sweep
 from meshsim.measure.metrics import METRICS
 from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.scenario import load
-from meshsim.scenario.problems import explain
+from meshsim.scenario.problems import explain, within
 from meshsim.scenario.quantities import Duration, PartName, PositiveDuration, refuse
 from meshsim.scenario.text import Text, dotted, parse
 
@@ -203,6 +203,7 @@ def load_experiment(name: str, root: Path = FOLDER) -> tuple[Experiment, Found]:
     _check_names(experiment, text, str(path))
     if (found.folder / experiment.scenario).is_file():
         experiment = experiment.model_copy(update={"scenario": str(found.folder / experiment.scenario)})
+    _check_worlds(experiment, text, str(path))
     if experiment.sweep is not None:
         sweeps.check(
             experiment.sweep,
@@ -228,7 +229,21 @@ def _check_names(experiment: Experiment, text: Text, file: str) -> None:
     ):
         for i, one in enumerate(names):
             if one in names[:i]:
-                raise ConfigError(f"{one!r} comes twice", file=file, line=text.line((key, i)), key=dotted((key, i)))
+                raise ConfigError(
+                    f"{one!r} comes twice", file=file, line=text.line((key, i)), key=dotted((key, i)),
+                    allowed=["each once"],
+                )  # fmt: skip
+
+
+def _check_worlds(experiment: Experiment, text: Text, file: str) -> None:
+    """Holds every variant to the schema: what is wrong with one is told where this file says it."""
+    common: dict[str, tuple[str | int, ...]] = {one: ("overrides", i) for i, one in enumerate(experiment.overrides)}
+    for i, variant in enumerate(experiment.worlds):
+        own = {override: ("variants", i, "overrides", j) for j, override in enumerate(variant.overrides)}
+        try:
+            load(experiment.scenario, (*experiment.overrides, *variant.overrides))
+        except ConfigError as error:
+            raise within(error, text, file=file, scenario=("scenario",), overrides=common | own) from error
 
 
 def _names(experiment: Experiment) -> Iterator[tuple[tuple[str | int, ...], str, Iterable[str]]]:

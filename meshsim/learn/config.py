@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from meshsim.mesh.errors import ConfigError
-from meshsim.scenario.problems import explain
-from meshsim.scenario.text import Text, parse
+from meshsim.scenario import load
+from meshsim.scenario.problems import explain, within
+from meshsim.scenario.text import Text, dotted, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,12 +134,14 @@ class TrainConfig(Part):
         seen: dict[tuple[str, int, tuple[tuple[str, str], ...]], Split] = {}
         for split in SPLITS:
             episodes: tuple[Episodes, ...] = getattr(self.data, split)
-            for part in episodes:
+            for place, part in enumerate(episodes):
                 for seed in part.seeds:
                     before = seen.setdefault((part.scenario, seed, _graph(part.overrides)), split)
                     if before != split:
                         raise ConfigError(
-                            f"{part.scenario} with seed {seed} stands in {before} and in {split}", key=f"data.{split}"
+                            f"{part.scenario} with seed {seed} stands in {before} and in {split}",
+                            key=dotted(("data", split, place, "seeds")),
+                            allowed=["seeds of its own"],
                         )
                     yield Wanted(split, part.scenario, seed, part.overrides)
 
@@ -176,5 +179,20 @@ def _checked(text: Text, file: str) -> TrainConfig:
     try:
         list(config.wanted())
     except ConfigError as error:
-        raise ConfigError(error.message, file=file, line=text.line(("data",)), key=error.key) from error
+        place = tuple(int(part) if part.isdecimal() else part for part in (error.key or "").split("."))
+        raise ConfigError(
+            error.message, file=file, line=text.line(place), key=error.key, allowed=error.allowed
+        ) from error
+    for split in SPLITS:
+        for i, part in enumerate(getattr(config.data, split)):
+            _check_scenario(part, ("data", split, i), text, file)
     return config
+
+
+def _check_scenario(part: Episodes, at: tuple[str | int, ...], text: Text, file: str) -> None:
+    """Holds a scenario and its overrides to the schema: what is wrong is told where this file says it."""
+    try:
+        load(part.scenario, part.overrides)
+    except ConfigError as error:
+        places = {override: (*at, "overrides", i) for i, override in enumerate(part.overrides)}
+        raise within(error, text, file=file, scenario=(*at, "scenario"), overrides=places) from error

@@ -37,8 +37,17 @@ def parse(value: float | str, kind: str) -> float:
         return float(value)
     match = _QUANTITY.fullmatch(str(value))
     if match is None or (match[2] and match[2] not in factors):
-        raise ConfigError(f"not a {kind}: {value!r}", allowed=[f"<number>{unit}" for unit in factors])
+        raise ConfigError(f"not a {kind}: {value!r}", allowed=written(kind))
     return float(match[1]) * (factors[match[2]] if match[2] else 1.0)
+
+
+def written(kind: str) -> list[str]:
+    """How quantities of a kind are written.
+
+    >>> written("distance")
+    ['<number>m', '<number>km']
+    """
+    return [f"<number>{unit}" for unit in _FACTORS[kind]]
 
 
 def milliseconds(seconds: float) -> float:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _REGISTRY = re.compile(r"https?://[^/\s]+/?")
 _EMULATOR = re.compile(r"[^\s:]+:\d{1,5}")
+_PERIODS = ("heartbeat", "probe_period", "digest_period", "keepalive")
+"""Of an agent: without time between them, what is done again and again would leave none for anything else."""
 
 
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -101,10 +103,14 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     stdio: bool = False
 
     def __post_init__(self) -> None:
-        _check("aura", self.aura, AuraID.parse)
+        _check("aura", self.aura, AuraID.parse, "@name.aura", "@name.aura:domain")
         for key in ("neighbours", "anchors", "moderators"):
             for text in getattr(self, key):
-                _check(key, text, from_did_key)
+                _check(key, text, from_did_key, "did:key:z... (meshsim node keygen prints it)")
+        for key in _PERIODS:
+            if not getattr(self.agent, key) > 0.0:
+                problem = f"out of range: {getattr(self.agent, key):g}"
+                raise ConfigError(problem, key=f"agent.{key}", allowed=["> 0 (seconds)"])
         for key, known in _choices().items():
             name = getattr(self, key)
             if name not in known:
@@ -120,6 +126,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             )
         if self.emulator is not None and not _EMULATOR.fullmatch(self.emulator):
             raise ConfigError(f"not an emulator's address: {self.emulator!r}", key="emulator", allowed=["host:port"])
+        self.make_model()
 
     @property
     def neighbour_ids(self) -> tuple[NodeId, ...]:
@@ -144,14 +151,20 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         Raises:
             ConfigError: If the model has no such parameter, or not such a value of it.
         """
-        return make_model(self.reputation, half_life=self.reputation_half_life, parameters=self.reputation_parameters)
+        try:
+            return make_model(
+                self.reputation, half_life=self.reputation_half_life, parameters=self.reputation_parameters
+            )
+        except ConfigError as wrong:
+            key = (wrong.key or "").replace("trust.parameters", "reputation_parameters")
+            raise ConfigError(wrong.message, key=key, allowed=wrong.allowed, nearest=wrong.nearest) from wrong
 
 
-def _check(key: str, text: str, parse: Callable[[str], object]) -> None:
+def _check(key: str, text: str, parse: Callable[[str], object], *allowed: str) -> None:
     try:
         parse(text)
     except IdentityError as wrong:
-        raise ConfigError(str(wrong), key=key) from wrong
+        raise ConfigError(str(wrong), key=key, allowed=allowed) from wrong
 
 
 def _choices() -> dict[str, Collection[str]]:
@@ -195,6 +208,16 @@ def load_config(path: Path) -> NodeConfig:
 _WHERE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<at>[^`\[]*)[^`]*`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<key>.*)`")
+_EXPECTED = re.compile(r"Expected `(?P<kind>\w+)(?: \| null)?`(?P<bounds>[^,]*)")
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a word",
+    "bool": "true or false",
+    "array": "[one, another]",
+    "object": "{key: value}",
+}
+"""How what msgspec expects is written."""
 
 
 def _check_keys(part: str, said: object, known: Sequence[str]) -> None:
@@ -215,14 +238,18 @@ def _explain(told: str) -> ConfigError:
     if unknown := _UNKNOWN.fullmatch(what):
         return _unknown_key(unknown["key"], NodeConfig.__struct_fields__)
     if missing := _MISSING.fullmatch(what):
-        return ConfigError(f"the key {missing['key']!r} is missing", key=at or None)
-    return ConfigError(what[:1].lower() + what[1:], key=at or None)
+        key = ".".join(part for part in (at, missing["key"]) if part)
+        return ConfigError(f"the key {missing['key']!r} is missing", key=key, allowed=NodeConfig.__struct_fields__)
+    expected = _EXPECTED.match(what)
+    allowed = [_KINDS.get(expected["kind"], expected["kind"]) + expected["bounds"]] if expected else []
+    return ConfigError(what[:1].lower() + what[1:], key=at or None, allowed=allowed)
 
 
 def _placed(wrong: ConfigError, path: Path, text: str) -> ConfigError:
     from meshsim.scenario.text import parse  # noqa: PLC0415 - half a second that only a wrong file costs
 
-    line = parse(text, file=str(path)).line(tuple((wrong.key or "").split(".")))
+    # what stands nowhere in the file is missing from its beginning
+    line = parse(text, file=str(path)).line(tuple((wrong.key or "").split("."))) or 1
     return ConfigError(
         wrong.message, file=str(path), line=line, key=wrong.key, allowed=wrong.allowed, nearest=wrong.nearest
     )

@@ -25,6 +25,18 @@ _BOUNDS = {
     "less_than": ("lt", "<"),
 }
 
+_KINDS = {
+    "bool": ("true or false", ("true", "false")),
+    "int": ("a whole number", ("a whole number",)),
+    "float": ("a number", ("a number",)),
+    "finite": ("a finite number", ("a finite number",)),
+    "string": ("a word", ("a word",)),
+    "tuple": ("a list", ("[one, another]",)),
+    "list": ("a list", ("[one, another]",)),
+    "dict": ("a mapping", ("{key: value}",)),
+}
+"""By how the names of pydantic's errors begin: what is wanted, and how it is written."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Problem:
@@ -46,7 +58,7 @@ def explain(
         file: Where it came from.
         overrides: Texts of overrides, by the path that each sets.
     """
-    problems = [_problem(detail, model, text.value) for detail in error.errors()]
+    problems = [_problem(detail, model, text.value) for detail in _mistakes(error, text.value)]
     first = min(problems, key=lambda problem: text.line(problem.path) or _NOWHERE)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     source = _override(first.path, overrides)
@@ -59,6 +71,44 @@ def explain(
         allowed=first.allowed,
         nearest=first.nearest,
     )
+
+
+def within(
+    error: ConfigError, text: Text, *, file: str, scenario: Path, overrides: Mapping[str, Path] | None = None
+) -> ConfigError:
+    """`error` of a scenario that another file names and changes, with its place in that file.
+
+    Args:
+        error: What `load` raised.
+        text: The other file.
+        file: Its name.
+        scenario: Where it names the scenario.
+        overrides: Where it has each override.
+    """
+    places = {f"override {override!r}": place for override, place in (overrides or {}).items()}
+    place = scenario if error.file is None else places.get(error.file)
+    if place is None:  # in the scenario's own file, whose place it has
+        return error
+    return ConfigError(
+        ": ".join(part for part in (error.key, error.message) if part),
+        file=file,
+        line=text.line(place),
+        key=dotted(place),
+        allowed=error.allowed,
+        nearest=error.nearest,
+    )
+
+
+def _mistakes(error: ValidationError, value: Any) -> list[ErrorDetails]:
+    """What validation found, without what follows from something else that it found.
+
+    A key that is missing where another is misspelt, and a list that is too short because an entry of it is wrong.
+    """
+    found = [(_path(detail["loc"], value), detail) for detail in error.errors()]
+    misspelt = {path[:-1] for path, detail in found if detail["type"] == "extra_forbidden"}
+    above = {path[:end] for path, _ in found for end in range(len(path))}
+    follows = {"missing": lambda path: path[:-1] in misspelt, "too_short": above.__contains__}
+    return [detail for path, detail in found if not follows.get(detail["type"], lambda _: False)(path)]
 
 
 def _override(path: Path, overrides: Mapping[Path, str]) -> str | None:
@@ -86,12 +136,24 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], value: Any) -> _Probl
         return _Problem(path=path, message=f"out of range: {given}", allowed=(f"{sign} {context[name]:g}",))
     if kind == "literal_error":
         return _choice(path, detail["input"], context["expected"])
-    return _Problem(path=path, message=f"{detail['msg'][:1].lower()}{detail['msg'][1:]}: {given}")
+    return _value_problem(path, detail, given)
+
+
+def _value_problem(path: Path, detail: ErrorDetails, given: str) -> _Problem:
+    """A value of the wrong kind, in words of people who write files."""
+    kind, value = detail["type"], detail["input"]
+    if kind == "too_short":
+        return _Problem(path=path, message=f"too few: {given}", allowed=(f"at least {detail['ctx']['min_length']}",))
+    wanted, allowed = _KINDS.get(kind.partition("_")[0], ("", ()))
+    if not wanted:
+        return _Problem(path=path, message=f"{detail['msg'][:1].lower()}{detail['msg'][1:]}: {given}")
+    near = nearest(value, allowed) if isinstance(value, str) else None
+    return _Problem(path=path, message=f"not {wanted}: {given}", allowed=allowed, nearest=near)
 
 
 def _key_problem(path: Path, kind: str, known: tuple[str, ...]) -> _Problem:
     if kind == "missing":
-        return _Problem(path=path, message=f"the key {path[-1]!r} is missing")
+        return _Problem(path=path, message=f"the key {path[-1]!r} is missing", allowed=known)
     near = nearest(str(path[-1]), known)
     return _Problem(path=path, message=f"unknown key {path[-1]!r}", allowed=known, nearest=near)
 

@@ -34,7 +34,7 @@ def refuse(
 def _parser(kind: str) -> Callable[[object], float]:
     def parse(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise refuse(f"not a {kind}: {value!r}")
+            raise refuse(f"not a {kind}: {value!r}", allowed=units.written(kind))
         try:
             return units.parse(value, kind)
         except ConfigError as error:
@@ -97,7 +97,7 @@ Probability = Annotated[
 
 def _number(value: object) -> object:
     if isinstance(value, (bool, str)):
-        raise refuse(f"not a number: {value!r}")
+        raise refuse(f"not a number: {value!r}", allowed=["a number, without unit"])
     return value
 
 

@@ -292,7 +292,8 @@ class Scenario(Part):
         if self.warmup >= self.duration:
             problem = f"the warm-up ({self.warmup:g} s) must end before the episode ({self.duration:g} s)"
             # the one of the two that is written, if only one is
-            raise refuse(problem, at=("duration",) if "warmup" not in self.model_fields_set else ("warmup",))
+            at = ("duration",) if "warmup" not in self.model_fields_set else ("warmup",)
+            raise refuse(problem, allowed=["warmup < duration"], at=at)
         if self.control.mode == "agents":
             self._check_agents()
         if self.mobility.model != "none" and (self.control.mode == "agents" or self.media.mode == "packet"):

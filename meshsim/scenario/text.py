@@ -8,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
-from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
+from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scalarbool import ScalarBoolean
@@ -90,6 +90,9 @@ def _marked(error: MarkedYAMLError, file: str) -> ConfigError:
     problem = error.problem or error.context or "cannot be parsed"
     if mark is None:
         return ConfigError(f"not YAML: {problem}", file=file)
+    if isinstance(error, DuplicateKeyError):
+        key = problem.split('"')[1]
+        return ConfigError(f"{key!r} comes twice", file=file, line=mark.line + 1, key=key, allowed=["one of them"])
     return ConfigError(f"not YAML: {problem} (column {mark.column + 1})", file=file, line=mark.line + 1)
 
 

@@ -143,9 +143,9 @@ def test_a_configuration_lists_its_episodes(tmp_path: Path) -> None:
     ("change", "key", "line"),
     [
         (("seeds: [3]", "seeds: [3], seedz: 1"), "data.calibration.0.seedz", 4),
-        (("seeds: [3]", "seeds: [2]"), "data.calibration", 2),
-        (("seeds: [3]", "seeds: [2], overrides: [duration=10 min]"), "data.calibration", 2),
-        (("seeds: [3]", "seeds: [2], overrides: [' routing.policy = exploring']"), "data.calibration", 2),
+        (("seeds: [3]", "seeds: [2]"), "data.calibration.0.seeds", 4),
+        (("seeds: [3]", "seeds: [2], overrides: [duration=10 min]"), "data.calibration.0.seeds", 4),
+        (("seeds: [3]", "seeds: [2], overrides: [' routing.policy = exploring']"), "data.calibration.0.seeds", 4),
         (("name: small", "model: {rounds: -1}"), "model.rounds", 1),
         (("name: small", "optimisation: {learning_rate: fast}"), "optimisation.learning_rate", 1),
     ],
