@@ -201,6 +201,6 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_a_run_is_reported_in_a_file_that_holds_its_hash(tmp_path: Path, capsys: Capture) -> None:
     place = tmp_path / "new" / "tiny.html"
-    told = answer(capsys, "run", "tiny", "--out", str(tmp_path / "run"), "--report", str(place))
+    told = answer(capsys, "tiny", "--json", "--out", str(tmp_path / "run"), "--report", str(place))
     assert told["report"] == str(place)
     assert told["trace_sha256"] in place.read_text(encoding="utf-8")
