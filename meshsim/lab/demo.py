@@ -204,7 +204,7 @@ class _Road:
 
     def _simulate(self, pool: ProcessPoolExecutor, jobs: Sequence[Job], text: str) -> list[Simulated]:
         done = []
-        with bar(f"{text} ({len(jobs)})", shown=self._progress) as advance:
+        with bar(text, of=len(jobs), shown=self._progress) as advance:
             for one in pool.map(perform, jobs):
                 done.append(one)
                 advance(len(done) / len(jobs))

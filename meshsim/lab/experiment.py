@@ -53,6 +53,7 @@ __all__ = [
     "load_experiment",
     "report_experiment",
     "run_experiment",
+    "schemas",
     "table_sha256",
 ]
 
@@ -315,7 +316,7 @@ def _batch(name: str, experiment: Experiment, traces: Path | None, store: Store,
 
 def _perform(batch: Batch, settings: Settings, *, shown: bool) -> list[Record]:
     missing, finished = batch.missing, 0
-    with bar(f"experiment {batch.name}", shown=shown) as advance:
+    with bar(f"experiment {batch.name}", of=len(missing), shown=shown) as advance:
 
         def count(record: Record) -> None:
             nonlocal finished
@@ -377,13 +378,26 @@ def _runs(batch: Batch) -> pa.Table:
     return tables.runs(_KEYS, _columns(batch.experiment), batch.jobs, batch.done)
 
 
-def _columns(experiment: Experiment) -> list[Column]:
-    """What a run tells: how many calls, every metric, and those in phases."""
+def schemas() -> dict[str, pa.Schema]:
+    """The tables of a batch with variants; one with phases has more columns, such as `poor_call_rate@after`."""
+    return {
+        "runs": tables.runs(_KEYS, _plain_columns(), [], {}).schema,
+        "series": tables.series(_KEYS, [], {}).schema,
+        "attempts": tables.attempts(_KEYS, []).schema,
+    }
+
+
+def _plain_columns() -> list[Column]:
+    """What every run tells: how many calls, and every metric."""
     calls = Column("calls", "1", "calls that were asked for", pa.int64())
-    plain = [Column(name, METRICS[name].unit, METRICS[name].text, pa.float64()) for name in METRICS]
+    return [calls, *(Column(name, METRICS[name].unit, METRICS[name].text, pa.float64()) for name in METRICS)]
+
+
+def _columns(experiment: Experiment) -> list[Column]:
+    """What a run of an experiment tells: that, and metrics in phases."""
     phased = []
     for name in experiment.phased:
         metric, _, phase = name.partition("@")
         text = f"{METRICS[metric].text}; of what began in the phase {phase}"
         phased.append(Column(name, METRICS[metric].unit, text, pa.float64()))
-    return [calls, *plain, *phased]
+    return [*_plain_columns(), *phased]

@@ -37,7 +37,7 @@ def train(config: Path, *, out: Path, progress: bool = True) -> TrainResult:
     plan = load_config(config)
     wanted = list(plan.wanted())
     with tempfile.TemporaryDirectory(prefix="meshsim-train-") as folder:
-        with bar(f"simulating {len(wanted)} episodes", shown=progress) as advance:
+        with bar(f"simulating for {plan.name}", of=len(wanted), shown=progress) as advance:
             traces = episodes(wanted, Path(folder), advance)
         with bar(f"training {plan.name}", shown=progress) as advance:
             return fit_scorer(plan, traces=traces, out=out, progress=advance)
