@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,12 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 LONGEST_FUNCTION = 5
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+DURATION = re.compile(r"takes (about|less than) [a-z0-9 ]*(seconds|minute)")
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
 def cells(path: Path, kind: str) -> list[Any]:
@@ -32,6 +39,36 @@ def test_outputs_are_stripped(path: Path) -> None:
     for cell in cells(path, "code"):
         assert cell.outputs == []
         assert cell.execution_count is None
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_notebook_is_of_one_kernel_and_form(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.metadata == KERNEL
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert [cell.id for cell in notebook.cells] == [f"cell-{i:02d}" for i in range(len(notebook.cells))]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_first_cell_says_what_one_learns_and_how_long_it_takes(path: Path) -> None:
+    first = nbformat.read(path, as_version=4).cells[0].source
+    assert re.search("[Yy]ou learn", first)
+    assert DURATION.search(first), first
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_asserts_what_its_figures_are_expected_to_show(path: Path) -> None:
+    trees = [ast.parse(cell.source) for cell in cells(path, "code")]
+    drawn = [i for i, tree in enumerate(trees) if re.search(r"figures\.|plot_", ast.unparse(tree.body[-1]))]
+    asserted = [i for i, tree in enumerate(trees) if any(isinstance(part, ast.Assert) for part in tree.body)]
+    assert set(drawn) & set(asserted), f"figures in code cells {drawn}, assertions in {asserted}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_links_lead_somewhere(path: Path) -> None:
+    for cell in cells(path, "markdown"):
+        for target in LINK.findall(cell.source):
+            assert (path.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
