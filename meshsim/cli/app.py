@@ -31,6 +31,7 @@ VERBS = {
     "models": "List, describe and verify trained scorers.",
     "node": "Make a node's key, run one real node, place a call, replay what it was told of others.",
     "registry": "Serve the control plane's registry and rendezvous.",
+    "results": "Ask what was found: tables in SQL, their columns, and what failed.",
     "run": "Simulate a scenario and write its trace.",
     "topo": "List and show topologies, and convert graph files.",
     "train": "Train a route scorer and export it to ONNX.",

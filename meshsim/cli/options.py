@@ -107,6 +107,11 @@ def emit_tables(answer: Mapping[str, Any], *, json_wanted: bool) -> None:
     emit({key: value for key, value in answer.items() if key != "tables"}, json_wanted=False)
 
 
+def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Prints rows for people."""
+    _print_tables({"": rows})
+
+
 def _print_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     from rich.console import Console
 
