@@ -150,6 +150,9 @@ def run_experiment(
                 failed = _perform(batch, settings, shown=progress)
             except BaseException as error:
                 error.add_note(f"what was done is kept; go on with: meshsim exp resume {name}{_said(out)}")
+                if isinstance(error, KeyboardInterrupt):  # somebody is there, and may want to look
+                    _write_tables(_batch(name, stage.asked, traces, store, allow_stale=allow_stale))
+                    error.add_note(f"its table: {folder / RUNS}")
                 raise
             finally:
                 store.compact()

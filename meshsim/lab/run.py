@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from meshsim.lab import figures
+from meshsim.lab.interrupts import Stopped, leave, patient, stopping
 from meshsim.lab.progress import bar
 from meshsim.lab.view import view
 from meshsim.measure.metrics import METRICS
@@ -196,6 +197,8 @@ def run(  # noqa: PLR0913 - the verb has as many options
         ConfigError: If the scenario is wrong, or `out` exists; nothing is left half-written but what can be resumed.
         TraceError: If there is no sound checkpoint of this version to go on with.
         NoMedia: If a call to capture never connected; the trace is whole, and other calls are captured.
+        KeyboardInterrupt: At the first Ctrl-C, when what was simulated is a trace beside `out` (`.part`) and the run is
+            saved, so that it can be resumed; the note of the exception says how. The second one is heard at once.
     """
     if sum(source is not None for source in (scenario, resume, fork)) != 1:
         raise ConfigError("one of a scenario, a run to resume and a run to fork is needed", key="scenario")
@@ -270,20 +273,38 @@ def _complete(
 ) -> Result:
     """Runs what `start` makes of the unfinished folder, which gets its name when it is finished."""
     unfinished = _unfinished(folder)
-    try:
-        episode = start(unfinished)
-        with bar(f"simulating {episode.plan.scenario.name}", shown=progress) as episode.progress:
-            checkpoint.finish(episode, every)
-        if unfinished.exists():
-            unfinished.rename(folder)
-    except BaseException as error:
-        if (unfinished / CHECKPOINT).exists():
-            error.add_note(f"saved; go on with: meshsim run --resume {folder}")
-        raise
-    finally:
-        if not (unfinished / CHECKPOINT).exists():
-            shutil.rmtree(unfinished, ignore_errors=True)
+    with patient() as asked:
+        try:
+            episode = start(unfinished)
+            with bar(f"simulating {episode.plan.scenario.name}", shown=progress) as advance:
+                episode.progress = stopping(advance, asked)
+                checkpoint.finish(episode, every)
+            if unfinished.exists():
+                unfinished.rename(folder)
+        except Stopped as stop:
+            _note(stop, folder, refused=leave(episode, every))
+            raise
+        except BaseException as error:
+            if (unfinished / CHECKPOINT).exists():
+                error.add_note(f"saved; go on with: meshsim run --resume {folder}")
+            raise
+        finally:
+            if not any((unfinished / name).exists() for name in (CHECKPOINT, HEADER)):
+                shutil.rmtree(unfinished, ignore_errors=True)
+    if asked():
+        late = KeyboardInterrupt()
+        late.add_note(f"the run had just finished: {folder}")
+        raise late
     return Result(episode.plan, folder, episode.engine.policy.name, _captured(episode, folder))
+
+
+def _note(stop: Stopped, folder: Path, refused: str) -> None:
+    """Says what an interrupted run left, and how to go on with it."""
+    stop.add_note(f"what was simulated so far is a trace: {_unfinished(folder)}")
+    if refused:
+        stop.add_note(f"it cannot be gone on with: {refused}")
+    else:
+        stop.add_note(f"saved; go on with: meshsim run --resume {folder}")
 
 
 def _brief(number: int, told: SessionResult) -> dict[str, Any]:
