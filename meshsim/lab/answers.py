@@ -17,8 +17,11 @@ from meshsim.measure.stats import Interval, mean_interval
 from meshsim.scenario import compile_plan, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from meshsim.lab.contrasts import Contrast
     from meshsim.lab.questions import Experiment
@@ -29,6 +32,9 @@ _FIRST = "poor_call_rate"
 
 _PICTURES, _WORLDS_DRAWN, _NODES_DRAWN = 3, 4, 500
 """At most so many metrics and worlds are drawn over time, and so large a network by itself."""
+
+_ALONG = 3
+"""Worlds from which on they are an axis of pictures."""
 
 _MINUTE = 60.0
 
@@ -67,7 +73,7 @@ def write_report(
     experiment: Experiment,
     table: pd.DataFrame,
     told: Mapping[Pair, Contrast],
-    verdicts: list[tuple[bool, str]],
+    verdicts: Sequence[tuple[bool, str]],
     result: dict[str, Any],
     folder: Path,
 ) -> None:
@@ -82,18 +88,19 @@ def write_report(
         folder: Where the tables `series` and `attempts` lie, and traces if they were kept.
     """
     attempts = pd.read_parquet(folder / "attempts.parquet")
+    worlds = scenarios(experiment)
     sections = [
         _told(experiment, table),
         *_over_time(experiment, pd.read_parquet(folder / "series.parquet")),
         *([_compared(told)] if told else []),
-        *_worlds(experiment),
-        *_network(experiment, table, folder / "traces"),
+        *_worlds(experiment, worlds),
+        *_network(experiment, worlds, table, folder / "traces"),
     ]
     report.write(
         report.Report(
             title=f"Experiment: {result['experiment']}",
             lead=experiment.question,
-            verdicts=[*_unfinished(result), *verdicts],
+            verdicts=[*_unfinished(result), *verdicts, *_established(experiment, told)],
             sections=sections,
             failures=_failures(attempts),
             provenance=list(_provenance(experiment, attempts, result)),
@@ -112,6 +119,13 @@ def _unfinished(result: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
         yield False, f"{result['stale']} of {result['runs']} runs were made by other code than what is here now"
 
 
+def _established(experiment: Experiment, told: Mapping[Pair, Contrast]) -> Iterator[tuple[None, str]]:
+    """How much all comparisons come to, where there are others than what was claimed."""
+    if told and experiment.baseline is not None:
+        sure = sum(found.interval.excludes_zero for found in told.values())
+        yield None, f"{sure} of {len(told)} comparisons tell the two apart ({CONFIDENCE:.0%} of all together, Holm)."
+
+
 # What is shown --------------------------------------------------------------------------------------------------------
 
 
@@ -121,19 +135,31 @@ def _told(experiment: Experiment, table: pd.DataFrame) -> report.Section:
     return report.Section(
         title="What each policy did",
         text=(f"Mean over {len(experiment.seeds)} seeds with its {CONFIDENCE:.0%} interval (Student).",),
-        pictures=list(_means_picture(table, cells, _drawn(experiment)[0])),
+        pictures=[_means_picture(experiment, table, name) for name in _judged(experiment) if _tells(table, name)],
         tables=(_means_table(experiment, table, cells),),
     )
 
 
-def _means_picture(table: pd.DataFrame, cells: list[Cell], metric: str) -> Iterator[tuple[str, str]]:
-    found = {contrasts.name(cell): _over_seeds(table, cell, metric) for cell in cells}
-    known = {name: interval for name, interval in found.items() if np.isfinite(interval.mean)}
-    if known:
-        text = METRICS[metric.partition("@")[0]].text
-        percent = _is_share(metric)
-        drawn = figures.intervals(known, xlabel=_axis(metric), title=text[:1].upper() + text[1:], percent=percent)
-        yield report.picture(drawn, f"{metric}: mean over seeds and interval, by policy")
+def _means_picture(experiment: Experiment, table: pd.DataFrame, metric: str) -> tuple[str, str]:
+    """Each policy in each world: from world to world where there are many of these, else one below the other."""
+    found = {
+        policy: [_over_seeds(table, (world.name, policy), metric) for world in experiment.worlds]
+        for policy in experiment.policies
+    }
+    names = [world.name for world in experiment.worlds]
+    text = METRICS[metric.partition("@")[0]].text
+    caption, percent = text[:1].upper() + text[1:], _is_share(metric)
+    if len(names) >= _ALONG:
+        drawn = figures.along(names, found, ylabel=_axis(metric), title=caption, percent=percent)
+    else:
+        known = {
+            contrasts.name((world, policy)): told[at]
+            for at, world in enumerate(names)
+            for policy, told in found.items()
+            if np.isfinite(told[at].mean)
+        }
+        drawn = figures.intervals(known, xlabel=_axis(metric), title=caption, percent=percent)
+    return report.picture(drawn, f"{metric}: mean over seeds and its interval, by policy")
 
 
 def _axis(metric: str) -> str:
@@ -159,49 +185,52 @@ def _means_table(experiment: Experiment, table: pd.DataFrame, cells: list[Cell])
     return report.Table(columns=["metric", "unit", *names], rows=rows, words=2, caption="Every metric")
 
 
-def _drawn(experiment: Experiment) -> list[str]:
-    """The metrics that are drawn: those judged, then those shown by name."""
-    judged = experiment.baseline.metrics if experiment.baseline else ()
-    return list(dict.fromkeys([*judged, *(one.metric for one in experiment.compare), *experiment.metrics])) or [_FIRST]
+def _judged(experiment: Experiment) -> list[str]:
+    """The metrics that are drawn: those judged, else the one that stands for all."""
+    asked = experiment.baseline.metrics if experiment.baseline else ()
+    named = dict.fromkeys([*(one.metric for one in experiment.compare), *asked])
+    return list(named)[:_PICTURES] or [_FIRST]
+
+
+def _tells(table: pd.DataFrame, metric: str) -> bool:
+    return bool(table[metric].notna().any())
 
 
 def _over_time(experiment: Experiment, series: pd.DataFrame) -> Iterator[report.Section]:
     """The section of how it went: means over seeds in stretches of the episode, in their bands."""
-    kept = set(series["metric"])
-    metrics = [name for name in _drawn(experiment) if name in kept][:_PICTURES]
+    kept = set(series.dropna()["metric"])
     worlds = [variant.name for variant in experiment.worlds][:_WORLDS_DRAWN]
     pictures = [
-        report.picture(_bands(here, experiment, metric, world), f"{metric} over time{f', {world}' if world else ''}")
-        for metric in metrics
-        for world in worlds
-        if len(here := series[(series["metric"] == metric) & (series.get("variant", "") == world)].dropna())
+        report.picture(_bands(series[series["metric"] == metric], experiment, worlds), f"{metric} over time")
+        for metric in _judged(experiment)
+        if metric in kept
     ]
     if not pictures:
         return
-    left = len(experiment.worlds) - len(worlds)
+    left = len(worlds) < len(experiment.worlds)
     more = f" The first {len(worlds)} of {len(experiment.worlds)} worlds are drawn." if left else ""
-    yield report.Section(
-        title="How it went over time",
-        text=[f"Means over seeds with the band of their {CONFIDENCE:.0%} interval, stretch by stretch.{more}"],
-        pictures=pictures,
-    )
+    text = f"Means over seeds with the band of their {CONFIDENCE:.0%} interval, stretch by stretch.{more}"
+    yield report.Section(title="How it went over time", text=[text], pictures=pictures)
 
 
-def _bands(series: pd.DataFrame, experiment: Experiment, metric: str, world: str) -> Any:
-    at = np.sort(series["t"].unique())
-    per_policy = {
-        policy: own.pivot_table(index="seed", columns="t", values="value").reindex(columns=at).to_numpy()
-        for policy in experiment.policies
-        if len(own := series[series["policy"] == policy])
-    }
-    return figures.bands(
+def _bands(series: pd.DataFrame, experiment: Experiment, worlds: list[str]) -> Figure:
+    """One metric over time, world beside world."""
+    metric, at = series["metric"].iloc[0], np.sort(series.dropna()["t"].unique())
+    told = {world: series[series["variant"] == world] if world else series for world in worlds}
+    return figures.bands_beside(
         at / _MINUTE,
-        per_policy,
+        {world: {policy: _by_seed(own, policy, at) for policy in experiment.policies} for world, own in told.items()},
         xlabel="minutes",
         ylabel=_axis(metric),
-        title=f"{metric}{f', {world}' if world else ''}",
         bounds=(0.0, 1.0) if _is_share(metric) else (-np.inf, np.inf),
     )
+
+
+def _by_seed(series: pd.DataFrame, policy: str, at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(S, T): what each seed tells of a policy; a row of NaN where nobody tells anything."""
+    own = series[series["policy"] == policy].pivot_table(index="seed", columns="t", values="value")
+    values = own.reindex(columns=at).to_numpy(dtype=np.float64)
+    return values if len(values) else np.full((1, len(at)), np.nan)
 
 
 def _compared(told: Mapping[Pair, Contrast]) -> report.Section:
@@ -259,11 +288,9 @@ def scenarios(experiment: Experiment) -> dict[str, Scenario]:
     }
 
 
-def _worlds(experiment: Experiment) -> Iterator[report.Section]:
+def _worlds(experiment: Experiment, worlds: Mapping[str, Scenario]) -> Iterator[report.Section]:
     """The section of what the worlds were: in what they differ from the scenario, and from each other."""
-    told = {"as it is": load(experiment.scenario)} | {
-        name or "as run": one for name, one in scenarios(experiment).items()
-    }
+    told = {"as it is": load(experiment.scenario)} | {name or "as run": one for name, one in worlds.items()}
     keys, values = changes.differing(told)
     if not keys:
         return
@@ -285,14 +312,16 @@ def _file(scenario: str) -> str:
     return scenario.rpartition("/")[2]
 
 
-def _network(experiment: Experiment, table: pd.DataFrame, traces: Path) -> Iterator[report.Section]:
+def _network(
+    experiment: Experiment, worlds: Mapping[str, Scenario], table: pd.DataFrame, traces: Path
+) -> Iterator[report.Section]:
     """The section of where it happened: the first network that was run, to look into where its trace was kept."""
     world = experiment.worlds[0]
     run = table[(table["variant"] == world.name) & (table["policy"] == experiment.policies[0])]
     if run.empty:
         return
     seed = int(run["seed"].min())
-    plan = compile_plan(next(iter(scenarios(experiment).values())), seed)
+    plan = compile_plan(worlds[world.name], seed)
     label = "-".join(part for part in (world.name, experiment.policies[0], f"seed{seed}") if part)
     pages = look_into(traces / label) if (traces / label).exists() else []
     if len(plan.nodes) > _NODES_DRAWN and not pages:

@@ -52,6 +52,12 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         title="T",
         shaded=(0.2, 0.4, "outage"),
     ),
+    "bands_beside": lambda: figures.bands_beside(
+        [0, 1], {"calm": {"olsr": [[0.1, 0.2]]}, "busy": {"olsr": [[np.nan, 0.2]]}}, xlabel="x", ylabel="y"
+    ),
+    "along": lambda: figures.along(
+        ["few", "many"], {"direct": [RATES["direct"], RATES["other"]]}, ylabel="y", title="T", percent=True
+    ),
     "reputation": lambda: figures.reputation(TRUST, ["honest", "gray_hole"]),
     "reputation of nobody": lambda: figures.reputation(NOTHING, ["honest"]),
     "training": lambda: figures.training({"train": [2.0, 1.0], "validation": [2.1, 1.5]}),

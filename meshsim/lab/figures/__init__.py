@@ -4,7 +4,7 @@ Each function makes a matplotlib figure of plain values; `save` writes it as SVG
 for a report. In a notebook a figure shows itself.
 """
 
-from meshsim.lab.figures.comparisons import bands, differences, intervals, poor_rates
+from meshsim.lab.figures.comparisons import along, bands, bands_beside, differences, intervals, poor_rates
 from meshsim.lab.figures.distributions import detours, rtt_distribution, survival
 from meshsim.lab.figures.learning import calibration, training
 from meshsim.lab.figures.networks import network, topology
@@ -13,7 +13,9 @@ from meshsim.lab.figures.reputations import reputation
 from meshsim.lab.figures.style import canvas, house_style, panels, save, svg
 
 __all__ = [
+    "along",
     "bands",
+    "bands_beside",
     "calibration",
     "canvas",
     "detours",

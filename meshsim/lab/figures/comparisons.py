@@ -17,16 +17,24 @@ from meshsim.lab.figures.style import (
     RED,
     canvas,
     house_style,
+    panels,
 )
 from meshsim.measure.stats import mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
     from meshsim.measure.stats import Interval
+
+_APART = 0.08
+"""How far policies stand apart in one world, of the way to the next."""
+
+_LETTERS = 70
+"""Names of worlds that are longer together do not fit side by side."""
 
 
 def poor_rates(rates: Mapping[str, Interval], *, title: str = "Poor calls, by policy") -> Figure:
@@ -107,16 +115,80 @@ def bands(
     """
     with house_style():
         figure, axes = canvas(7.2, 3.4)
-        x = np.asarray(at, dtype=np.float64)
-        others = iter((RED, "#b8860b", "#4a9c9c", "#a05a7d", INK, "#6b8e23"))
         if shaded is not None:
             axes.axvspan(*shaded[:2], color=GRID, label=shaded[2], zorder=0)
-        for name, values in per_seed.items():
-            colour = _colour(name) or next(others, MUTED)
-            columns = np.asarray(values, dtype=np.float64).T
-            mean, low, high = np.array([mean_interval(column[np.isfinite(column)]) for column in columns]).T
-            axes.fill_between(x, *np.clip([low, high], *bounds), color=colour, alpha=0.15, lw=0)
-            axes.plot(x, mean, color=colour, lw=2, marker="o", ms=3.5, label=name)
+        _draw_bands(axes, at, per_seed, bounds)
         axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
+
+
+def bands_beside(
+    at: ArrayLike,
+    worlds: Mapping[str, Mapping[str, ArrayLike]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> Figure:
+    """The same as `bands` in several worlds beside each other, on one axis of values.
+
+    Args:
+        at: (T,) points.
+        worlds: By name of a world, (S, T) values by name; NaN where a seed tells nothing.
+        xlabel: Of the points.
+        ylabel: Of the values.
+        bounds: Between which values are.
+    """
+    with house_style():
+        figure, places = panels(len(worlds), 3.1)
+        for axes, (world, per_seed) in zip(places, worlds.items(), strict=True):
+            _draw_bands(axes, at, per_seed, bounds)
+            axes.set(xlabel=xlabel, title=world)
+        places[0].set_ylabel(ylabel)
+        places[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def along(
+    worlds: Sequence[str], values: Mapping[str, Sequence[Interval]], *, ylabel: str, title: str, percent: bool = False
+) -> Figure:
+    """How means with their intervals change from world to world.
+
+    Args:
+        worlds: (W,) names, in order.
+        values: By policy, W intervals; NaN where nothing is known.
+        ylabel: What they are.
+        title: Above the picture.
+        percent: Whether they are shares, told in percent.
+    """
+    scale = 100.0 if percent else 1.0
+    with house_style():
+        figure, axes = canvas(7.2, 3.4)
+        others = _others()
+        for number, (name, told) in enumerate(values.items()):
+            mean, low, high = scale * np.array([(i.mean, i.low, i.high) for i in told], dtype=np.float64).T
+            x = np.arange(len(worlds)) + _APART * (number - (len(values) - 1) / 2)
+            colour = _colour(name) or next(others, MUTED)
+            axes.plot(x, mean, color=colour, lw=1, marker="o", ms=5, label=name)
+            axes.vlines(x, low, high, color=colour, lw=2.4, alpha=0.6)
+        axes.set_xticks(range(len(worlds)), list(worlds))
+        axes.tick_params("x", rotation=0 if sum(map(len, worlds)) < _LETTERS else 40)
+        axes.set(ylabel=f"{ylabel}, %" if percent else ylabel, title=title)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def _draw_bands(axes: Axes, at: ArrayLike, per_seed: Mapping[str, ArrayLike], bounds: tuple[float, float]) -> None:
+    x, others = np.asarray(at, dtype=np.float64), _others()
+    for name, values in per_seed.items():
+        colour = _colour(name) or next(others, MUTED)
+        columns = np.asarray(values, dtype=np.float64).T
+        mean, low, high = np.array([mean_interval(column[np.isfinite(column)]) for column in columns]).T
+        axes.fill_between(x, *np.clip([low, high], *bounds), color=colour, alpha=0.15, lw=0)
+        axes.plot(x, mean, color=colour, lw=2, marker="o", ms=3.5, label=name)
+
+
+def _others() -> Iterator[str]:
+    """Colours of those who have none of their own."""
+    return iter((RED, "#b8860b", "#4a9c9c", "#a05a7d", INK, "#6b8e23"))
