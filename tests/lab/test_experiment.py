@@ -355,3 +355,6 @@ def test_every_experiment_of_the_house_can_be_loaded_and_says_what_was_asked_exp
         places = [story.index(f"**{part}") for part in ("Question", "Expectation", "Run", "Finding")]
         assert places == sorted(places)
         assert f"meshsim exp run {folder.name.partition('_')[2].replace('_', '-')}" in story
+        finding = story[places[-1] :]
+        assert "table_sha256" in finding
+        assert "\n|---|" in finding

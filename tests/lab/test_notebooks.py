@@ -19,8 +19,12 @@ DURATION = re.compile(r"takes (about|less than) [a-z0-9 ]*(seconds|minute)")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat says no types
+
+
 def cells(path: Path, kind: str) -> list[Any]:
-    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+    return [cell for cell in read(path).cells if cell.cell_type == kind]
 
 
 def test_there_are_notebooks_numbered_and_titled_by_a_question() -> None:
@@ -35,7 +39,7 @@ def test_there_are_notebooks_numbered_and_titled_by_a_question() -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_outputs_are_stripped(path: Path) -> None:
-    nbformat.validate(nbformat.read(path, as_version=4))
+    nbformat.validate(read(path))
     for cell in cells(path, "code"):
         assert cell.outputs == []
         assert cell.execution_count is None
@@ -43,7 +47,7 @@ def test_outputs_are_stripped(path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_notebook_is_of_one_kernel_and_form(path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     assert notebook.metadata == KERNEL
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     assert [cell.id for cell in notebook.cells] == [f"cell-{i:02d}" for i in range(len(notebook.cells))]
@@ -51,7 +55,7 @@ def test_every_notebook_is_of_one_kernel_and_form(path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_first_cell_says_what_one_learns_and_how_long_it_takes(path: Path) -> None:
-    first = nbformat.read(path, as_version=4).cells[0].source
+    first = read(path).cells[0].source
     assert re.search("[Yy]ou learn", first)
     assert DURATION.search(first), first
 
@@ -83,7 +87,7 @@ def test_cells_are_glue(path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of jupyter's own parts
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs(path: Path, tmp_path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
