@@ -275,7 +275,7 @@ def _text(interval: Interval) -> str:
 
 
 def _number(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.2g}"
+    return "-" if np.isnan(value) else f"{value:.3g}"
 
 
 # What was run ---------------------------------------------------------------------------------------------------------

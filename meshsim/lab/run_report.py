@@ -75,15 +75,19 @@ def write_run(result: Result, path: Path) -> Path:
 def _findings(result: Result) -> Iterator[str]:
     """What came out, in sentences; one run claims nothing."""
     yield f"{_percent(result.metrics['poor_call_rate'])} of calls were poor."
-    yield f"{_percent(result.metrics['failed_call_rate'])} of calls failed, {_failing(result.calls)}."
+    yield _failing(result)
     relayed, moved = result.metrics["relayed_call_rate"], int(result.calls["failovers"].sum())
     if np.isfinite(relayed.mean):
         yield f"{_percent(relayed)} of calls went over relays; calls moved {moved:,} times to another path as they ran."
 
 
-def _failing(calls: pd.DataFrame) -> str:
-    failed = calls[calls["outcome"] == "failed"]["reason"].value_counts()
-    return f"most of them because of: {failed.index[0]}" if len(failed) else "so nothing has to be explained"
+def _failing(result: Result) -> str:
+    reasons = Counter(result.calls[result.calls["outcome"] == "failed"]["reason"])
+    if not reasons:
+        return "No call failed."
+    (reason, count), *_ = reasons.most_common(1)
+    share = _percent(result.metrics["failed_call_rate"])
+    return f"{share} of calls failed, {count} of {reasons.total()} because of: {reason or 'no reason told'}."
 
 
 def _percent(interval: Interval) -> str:
@@ -135,14 +139,10 @@ def _mos(calls: pd.DataFrame, stretch: NDArray[np.int64], edges: NDArray[np.floa
 
 def _network(result: Result) -> Section:
     pages = look_into(result.path)
-    how = (
-        "Below, the same network in time."
-        if pages
-        else f"To look into it: meshsim view {shlex.quote(str(result.path.name))}"
-    )
+    aside = f"To look into it: meshsim view {shlex.quote(result.path.name)}"
     return Section(
         title="The network",
-        text=[how],
+        text=["Below the picture, on a screen: the same network in time." if pages else aside],
         pictures=[picture(result.plot_network(), "The underlay, and the nodes of the overlay on it")],
         pages=pages,
     )
