@@ -22,6 +22,7 @@ OK, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
 VERBS = {
     "bench": "Measure how fast the simulator is beside reference engines.",
     "completion": "Print the script that lets SHELL complete verbs, options and names at each Tab.",
+    "compare": "Hold two runs or two batches against each other.",
     "config": "Print the scenario schema, check a scenario, or show it completed.",
     "data": "List and verify the data sets that scenarios can use.",
     "demo": "The whole road: simulate, train, export, real nodes, one report.",

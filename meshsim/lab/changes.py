@@ -14,17 +14,17 @@ UNSAID = "-"
 """Stands where a scenario has no such key: a list is shorter, an option is off."""
 
 
-def flat(scenario: Scenario) -> dict[str, str]:
-    """Every key of a scenario with its value as one line of YAML; entries of lists by position.
+def flat(scenario: Scenario | dict[str, Any]) -> dict[str, str]:
+    """Every key of a scenario, or of a trace's, with its value as one line of YAML; entries of lists by position.
 
     >>> from meshsim.scenario import load
     >>> flat(load("tiny", ["calls.rate=2"]))["calls.rate"]
     '2.0'
     """
-    return dict(_leaves(scenario.model_dump(mode="json"), ""))
+    return dict(_leaves(scenario if isinstance(scenario, dict) else scenario.model_dump(mode="json"), ""))
 
 
-def differing(scenarios: Mapping[str, Scenario]) -> tuple[list[str], list[list[str]]]:
+def differing(scenarios: Mapping[str, Scenario | dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """The keys in which scenarios differ, sorted, and for each scenario its values of these.
 
     >>> from meshsim.scenario import load

@@ -180,6 +180,11 @@ def unit(metric: str) -> str:
     return "" if own == "1" else f" {own}"
 
 
+def measure(metric: str) -> Measure:
+    """A metric, perhaps in a phase, as verdicts speak of it."""
+    return Measure(metric, unit(metric), lower_is_better=METRICS[metric.partition("@")[0]].lower_is_better)
+
+
 def _claimed(experiment: Experiment) -> Iterator[Pair]:
     for variant in experiment.worlds:
         for one in experiment.compare:
@@ -230,8 +235,7 @@ def _verdict(
 ) -> tuple[bool, str]:
     pair = Pair((variant, compare.better), (variant, compare.worse), compare.metric)
     where = f" ({variant})" if variant else ""
-    lower = METRICS[compare.metric.partition("@")[0]].lower_is_better
-    measure = Measure(compare.metric, unit(compare.metric), lower_is_better=lower)
+    asked = measure(compare.metric)
     if pair not in judged:
         who = f"{compare.better} beats {compare.worse} on {compare.metric}{where}"
         return False, f"{who}: cannot be judged, an episode has nothing that tells"
@@ -239,7 +243,7 @@ def _verdict(
     basis = [f"{100 * CONFIDENCE:g} %", f"paired over {seeds if found is None else found.effect.pairs} seeds"]
     if len(judged) > 1:
         basis.append(f"{len(judged)} comparisons together (Holm)")
-    line = sentence(measure, compare.better, f"{compare.worse}{where}", gap)
-    size = "" if found is None else f"; {strength(measure, found.effect, found.p_value)}"
+    line = sentence(asked, compare.better, f"{compare.worse}{where}", gap)
+    size = "" if found is None else f"; {strength(asked, found.effect, found.p_value)}"
     notes = f"; read with care: {', '.join(found.notes)}" if found and found.notes else ""
-    return beats(measure, gap), f"{line} ({', '.join(basis)}{size}{notes})"
+    return beats(asked, gap), f"{line} ({', '.join(basis)}{size}{notes})"
