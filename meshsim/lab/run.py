@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import shutil
 from dataclasses import dataclass, field
@@ -150,7 +151,7 @@ class Result:
             columns=["metric", "what", "mean", "low", "high"],
         )
         head = (
-            f"<b>{self.plan.scenario.name}</b>, seed {self.plan.seed}, policy {self.policy}: "
+            f"<b>{html.escape(self.plan.scenario.name)}</b>, seed {self.plan.seed}, policy {html.escape(self.policy)}: "
             f"{len(self.plan.nodes)} nodes, {len(self.calls)} calls, {len(self.trust)} reputation events"
         )
         return head + rows.to_html(index=False, float_format=lambda value: f"{value:.4g}")

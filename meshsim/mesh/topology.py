@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.mesh import geo
+from meshsim.mesh.display import some, table
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -88,6 +89,18 @@ class Topology:
     def is_complete(self) -> bool:
         """Whether a link leads from each place to each other."""
         return len(self.src) == len(self) * (len(self) - 1)
+
+    def _repr_html_(self) -> str:
+        said = {name: getattr(self, name) for name in MEASURES}
+        rows = {
+            "places": some(self.names),
+            "links": f"{len(self.src):,} directed",
+            "link lengths": f"{self.length.min() / 1e3:,.0f} to {self.length.max() / 1e3:,.0f} km"
+            if self.src.size
+            else None,
+            "measured": [name for name, values in said.items() if values is not None],
+        }
+        return table(f"topology {self.name}", rows)
 
     def node(self, index: int) -> Node:
         """Place `index` as a value."""

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from meshsim.mesh.display import some, table
 from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.routing import features
 from meshsim.routing.calibration import Calibration
@@ -58,6 +59,19 @@ class Artefact:
     head: bytes
     calibration: Calibration
     card: str
+
+    def _repr_html_(self) -> str:
+        columns = current_columns()
+        rows = {
+            "card": next((line for line in self.card.splitlines() if line and not line.startswith("#")), ""),
+            "manifest": f"sha256 {self.digest}",
+            "encoder": f"{len(self.encoder):,} bytes of ONNX",
+            "head": f"{len(self.head):,} bytes of ONNX",
+            "knows of nodes": some(columns.node),
+            "knows of hops": some(columns.hop),
+            "knows of paths": some(columns.path),
+        }
+        return table(f"scorer {self.name}", rows, note=f"The whole card: meshsim models card {self.name}")
 
 
 def current_columns() -> FeatureColumns:

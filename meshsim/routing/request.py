@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshsim.mesh.display import table
+from meshsim.mesh.ids import short
 from meshsim.mesh.media import AicPolicy, Demand, MediaType, demand
+from meshsim.mesh.units import milliseconds
 
 if TYPE_CHECKING:
     from meshsim.mesh.ids import NodeId
@@ -108,3 +111,22 @@ class RouteDecision:
     supports_aic: bool
     reasons: tuple[str, ...]
     fallbacks: tuple[tuple[NodeId, ...], ...]
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "path": _shown(self.path),
+            "ai_score": self.ai_score,
+            "confidence": self.confidence,
+            "round trip": f"{milliseconds(self.predicted.rtt):.1f} ms",
+            "jitter": f"{milliseconds(self.predicted.jitter):.2f} ms",
+            "loss": f"{self.predicted.loss:.2%}",
+            "MOS": self.predicted.mos,
+            "supports AIC": self.supports_aic,
+            "reasons": self.reasons,
+            "fallbacks": [_shown(path) for path in self.fallbacks],
+        }
+        return table(f"route {self.route_id} by {self.policy}", rows)
+
+
+def _shown(path: tuple[NodeId, ...]) -> str:
+    return " \N{RIGHTWARDS ARROW} ".join(short(node) for node in path)

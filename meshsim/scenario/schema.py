@@ -6,10 +6,12 @@ files lives in `source`, explaining errors in `problems`, turning a scenario int
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from meshsim.mesh.display import table
 from meshsim.mesh.errors import nearest
 from meshsim.scenario import census, federation, misbehaviour
 from meshsim.scenario.aic import AicConfig, AicShares
@@ -279,6 +281,12 @@ class Scenario(Part):
     """What else goes on in the world: processes that installed packages bring (entry points in the group
     `meshsim.world_process`), each with its options."""
 
+    def _repr_html_(self) -> str:
+        said = self.model_dump(mode="json", exclude_unset=True, exclude={"name", "description"})
+        rows = {key: _brief(value) for key, value in said.items()}
+        note = f"{self.description}. Seconds, bits per second, metres; what is not told is as by default."
+        return table(f"scenario {self.name}", rows, note=note.removeprefix(". "))
+
     def topology(self, seed: int) -> Topology:
         """The underlay's topology in the episode `seed`."""
         source = self.underlay.topology
@@ -376,6 +384,19 @@ def _check_known(kind: str, value: str, known: set[str], at: tuple[str | int, ..
         names = sorted(known)
         shown = names if len(names) <= _MOST_LISTED else [*names[:_MOST_LISTED], "..."]
         raise refuse(f"no {kind} {value!r} in this scenario", allowed=shown, near=nearest(value, names), at=at)
+
+
+def _brief(value: Any) -> Any:
+    """A part of a scenario as one line, a list of parts as a line for each."""
+    if isinstance(value, list):
+        return [_brief(one) for one in value]
+    return value if not isinstance(value, dict) else ", ".join(f"{key}: {_inner(one)}" for key, one in value.items())
+
+
+def _inner(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{{_brief(value)}}}"
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False).strip('"')
 
 
 def json_schema() -> dict[str, Any]:

@@ -61,6 +61,9 @@ class Learned:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._open(state["artefact"])
 
+    def _repr_html_(self) -> str:
+        return self.artefact._repr_html_()
+
     def _encode(self, graph: Graph) -> NDArray[np.float32]:
         """Embedding (N, D) of a view's shared belief."""
         inputs = {
