@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OK, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
 
 VERBS = {
+    "artifact": "Bundle a finished experiment with all it takes to do it again, or do that.",
     "bench": "Measure how fast the simulator is beside reference engines.",
     "completion": "Print the script that lets SHELL complete verbs, options and names at each Tab.",
     "compare": "Hold two runs or two batches against each other.",
