@@ -139,17 +139,27 @@ def status(name: str, root: Path, out: Path | None, as_json: bool) -> int:
 @click.argument("name", shell_complete=names.experiments)
 @_ROOT
 @_OUT
+@click.option("--figures", type=options.folder, metavar="DIR", help="Write each picture to a file of its own, too.")
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice(["svg", "pdf", "png"]),
+    default="svg",
+    show_default=True,
+    help="Of these pictures.",
+)
 @options.as_json
-def report(name: str, root: Path, out: Path | None, as_json: bool) -> int:
+def report(name: str, root: Path, out: Path | None, as_json: bool, figures: Path | None, suffix: str) -> int:
     """Write tables and report of the experiment NAME anew from what has been run; runs nothing.
 
     \b
     Example:
       meshsim exp report smoke
+      meshsim exp report smoke --figures paper --format pdf
     """
     from meshsim.lab.experiment import report_experiment
 
-    answer = report_experiment(name, out=out, root=root)
+    answer = report_experiment(name, out=out, root=root, figures=figures, suffix=f".{suffix}")
     options.emit_tables(answer, json_wanted=as_json)
     return FAILED if answer["missing"] else OK
 

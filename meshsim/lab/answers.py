@@ -69,15 +69,15 @@ def title(judged: Mapping[Pair, Interval]) -> str:
     return f"differences paired by seed, {CONFIDENCE:.0%} of all {len(judged)} together (Holm)"
 
 
-def write_report(
+def make_report(
     experiment: Experiment,
     table: pd.DataFrame,
     told: Mapping[Pair, Contrast],
     verdicts: Sequence[tuple[bool, str]],
     result: dict[str, Any],
     folder: Path,
-) -> None:
-    """Writes `report.html` beside the tables: equal tables, attempts and traces give equal bytes.
+) -> report.Report:
+    """The report of an experiment: equal tables, attempts and traces give equal ones.
 
     Args:
         experiment: With nothing left open.
@@ -96,17 +96,14 @@ def write_report(
         *_worlds(experiment, worlds),
         *_network(experiment, worlds, table, folder / "traces"),
     ]
-    report.write(
-        report.Report(
-            title=f"Experiment: {result['experiment']}",
-            lead=experiment.question,
-            verdicts=[*_unfinished(result), *verdicts, *_established(experiment, told)],
-            sections=sections,
-            failures=_failures(attempts),
-            provenance=list(_provenance(experiment, attempts, result)),
-            command=f"meshsim exp run {result['experiment']}",
-        ),
-        folder / "report.html",
+    return report.Report(
+        title=f"Experiment: {result['experiment']}",
+        lead=experiment.question,
+        verdicts=[*_unfinished(result), *verdicts, *_established(experiment, told)],
+        sections=sections,
+        failures=_failures(attempts),
+        provenance=list(_provenance(experiment, attempts, result)),
+        command=f"meshsim exp run {result['experiment']}",
     )
 
 
@@ -140,7 +137,7 @@ def _told(experiment: Experiment, table: pd.DataFrame) -> report.Section:
     )
 
 
-def _means_picture(experiment: Experiment, table: pd.DataFrame, metric: str) -> tuple[str, str]:
+def _means_picture(experiment: Experiment, table: pd.DataFrame, metric: str) -> report.Picture:
     """Each policy in each world: from world to world where there are many of these, else one below the other."""
     found = {
         policy: [_over_seeds(table, (world.name, policy), metric) for world in experiment.worlds]

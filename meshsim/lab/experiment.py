@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from meshsim.lab import answers, contrasts
+from meshsim.lab import answers, contrasts, report
 from meshsim.lab.batch import (
     BatchError,
     Job,
@@ -163,8 +163,17 @@ def run_experiment(
         return _conclude(batch, stage, failed) | {"cached": len(batch.done.keys() - new)}
 
 
-def report_experiment(name: str, *, out: Path | None = None, root: Path = FOLDER) -> dict[str, Any]:
+def report_experiment(
+    name: str, *, out: Path | None = None, root: Path = FOLDER, figures: Path | None = None, suffix: str = ".svg"
+) -> dict[str, Any]:
     """Writes tables and report anew from what has been run, by whatever code; runs nothing.
+
+    Args:
+        name: The slug.
+        out: Folder of the results.
+        root: Where experiments live.
+        figures: Folder in which every picture of the report is written to a file of its own.
+        suffix: `.svg`, `.pdf` or `.png`.
 
     Raises:
         BatchError: If nothing has been run yet.
@@ -173,7 +182,7 @@ def report_experiment(name: str, *, out: Path | None = None, root: Path = FOLDER
     store = _existing(name, folder)
     with hold(folder):
         batch, stage = _furthest(name, experiment, store, allow_stale=True)
-        return _conclude(batch, stage, [])
+        return _conclude(batch, stage, [], None if figures is None else (figures, suffix))
 
 
 def examine(name: str, *, out: Path | None = None, root: Path = FOLDER, fresh: bool = False) -> dict[str, Any]:
@@ -332,8 +341,10 @@ def _perform(batch: Batch, settings: Settings, *, shown: bool) -> list[Record]:
 # What is concluded ----------------------------------------------------------------------------------------------------
 
 
-def _conclude(batch: Batch, stage: Stage, failed: list[Record]) -> dict[str, Any]:
-    """Writes the tables and the report, and says what they say."""
+def _conclude(
+    batch: Batch, stage: Stage, failed: list[Record], pictures: tuple[Path, str] | None = None
+) -> dict[str, Any]:
+    """Writes the tables, the report and perhaps its pictures, and says what they say."""
     experiment, folder = batch.experiment, batch.store.folder
     table = _write_tables(batch)
     labels = {job.key: job.label for job in batch.jobs}
@@ -360,8 +371,10 @@ def _conclude(batch: Batch, stage: Stage, failed: list[Record]) -> dict[str, Any
         "table_sha256": table_sha256(written),
         "report": str(folder / REPORT),
     }
-    answers.write_report(experiment, table, told, verdicts, result, folder)
-    return result
+    shown = answers.make_report(experiment, table, told, verdicts, result, folder)
+    report.write(shown, folder / REPORT)
+    drawn = [] if pictures is None else report.save_pictures(shown, *pictures)
+    return result | ({"figures": [str(path) for path in drawn]} if drawn else {})
 
 
 def _write_tables(batch: Batch) -> pd.DataFrame:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MARKED = re.compile(r'(id="|href="#|url\(#)([^")]+)')
 _NAME_BYTES = 4
+_SLUG = re.compile(r"[^a-z0-9_]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,26 @@ class Table:
     folded: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure of a report.
+
+    Attributes:
+        figure: As drawn.
+        text: What it shows.
+    """
+
+    figure: Figure
+    text: str
+
+    @property
+    def svg(self) -> Markup:
+        """Inline SVG; its ids are its own, whatever stands beside it."""
+        drawn = figures.svg(self.figure)
+        own = hashlib.blake2b(drawn.encode(), digest_size=_NAME_BYTES).hexdigest()
+        return Markup(_MARKED.sub(rf"\1f{own}-\2", drawn))  # noqa: S704 - our own SVG, not a person's text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """A part of a report.
@@ -50,14 +71,14 @@ class Section:
     Attributes:
         title: A statement or a question.
         text: Paragraphs.
-        pictures: SVG texts with what they show, for those who cannot see them.
+        pictures: Figures with what they show.
         tables: Shown after the pictures.
         pages: Whole HTML pages to look into, with what they show; whoever lets no scripts run has the pictures.
     """
 
     title: str
     text: Sequence[str] = ()
-    pictures: Sequence[tuple[str, str]] = ()
+    pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     pages: Sequence[tuple[str, str]] = ()
 
@@ -100,11 +121,32 @@ class Report:
     command: str = ""
 
 
-def picture(figure: Figure, text: str) -> tuple[str, str]:
-    """A figure as inline SVG, with its description; its ids are its own, whatever stands beside it."""
-    drawn = figures.svg(figure)
-    own = hashlib.blake2b(drawn.encode(), digest_size=_NAME_BYTES).hexdigest()
-    return Markup(_MARKED.sub(rf"\1f{own}-\2", drawn)), text  # noqa: S704 - our own SVG, not a person's text
+def picture(figure: Figure, text: str) -> Picture:
+    """A figure with what it shows, for those who cannot see it."""
+    return Picture(figure, text)
+
+
+def save_pictures(report: Report, folder: Path, suffix: str) -> list[Path]:
+    """Writes every picture of a report to a file of its own, as `figures.save` does; their files, in order.
+
+    Args:
+        report: Whose pictures.
+        folder: Made where absent.
+        suffix: `.svg`, `.pdf` or `.png`.
+
+    Raises:
+        ConfigError: If there is no such format, or a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made: {error.strerror}", key="--figures") from error
+    paths: list[Path] = []
+    for one in (drawn for section in report.sections for drawn in section.pictures):
+        slug = _SLUG.sub("-", one.text.lower()).strip("-")
+        paths.append(folder / f"{len(paths) + 1:02}-{slug}{suffix}")
+        figures.save(one.figure, paths[-1])
+    return paths
 
 
 def render(report: Report) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from meshsim.lab.demo import Story
+    from meshsim.lab.report import Picture
     from meshsim.lab.twin import RealCall
     from meshsim.learn.evaluate import OpenLoop
     from meshsim.measure.stats import Interval
@@ -232,7 +233,7 @@ def _call_table(real: RealCall) -> Table:
     )
 
 
-def _real_pictures(real: RealCall, plan: Plan) -> Iterator[tuple[str, str]]:
+def _real_pictures(real: RealCall, plan: Plan) -> Iterator[Picture]:
     start = float(real.arrivals[0])
     killed = None if real.talk.killed is None else real.talk.killed[1] - start
     resumed = real.gap[1] - start if np.isfinite(real.gap[1]) else None

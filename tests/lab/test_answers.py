@@ -11,7 +11,7 @@ from meshsim.lab import experiment as lab_experiment
 from meshsim.lab.experiment import report_experiment, run_experiment
 from meshsim.lab.trial import Trial
 from meshsim.lab.trial import perform as perform_trial
-from meshsim.mesh.errors import TraceError
+from meshsim.mesh.errors import ConfigError, TraceError
 
 if TYPE_CHECKING:
     from meshsim.lab.batch import Outcome
@@ -93,3 +93,24 @@ def test_a_report_of_nothing_but_failures_is_still_a_report(
     text = Path(told["report"]).read_text(encoding="utf-8")
     assert text.count("<summary>Traceback</summary>") == 4
     assert "4 of 4 runs are missing" in text
+
+
+def test_pictures_of_a_report_are_files_of_their_own_the_same_each_time(worlds: Path, tmp_path: Path) -> None:
+    run_experiment("tiny-question", out=tmp_path / "out", root=worlds, progress=False)
+    told = [
+        report_experiment("tiny-question", out=tmp_path / "out", root=worlds, figures=tmp_path / name, suffix=".pdf")
+        for name in ("one", "two")
+    ]
+    first, second = ([Path(place) for place in answer["figures"]] for answer in told)
+    assert [place.name for place in first][:2] == [
+        "01-poor_call_rate-mean-over-seeds-and-its-interval-by-policy.pdf",
+        "02-poor_call_rate-over-time.pdf",
+    ]
+    assert [place.read_bytes() for place in first] == [place.read_bytes() for place in second]
+
+
+def test_pictures_that_cannot_be_written_are_told(worlds: Path, tmp_path: Path) -> None:
+    run_experiment("tiny-question", out=tmp_path / "out", root=worlds, progress=False)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be made"):
+        report_experiment("tiny-question", out=tmp_path / "out", root=worlds, figures=tmp_path / "file" / "below")
