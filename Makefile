@@ -11,7 +11,7 @@ RUN_TESTS = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-slow mutation bench docs release-check coverage lint format environment clean
+.PHONY: help setup demo test test-full test-slow mutation bench lab docs release-check coverage lint format environment clean
 
 help:  ## Name the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,6 +43,10 @@ chaos: setup  ## Kill a batch of 500 runs a hundred times, ten of them on Ray wh
 bench: setup  ## Validity and speed, one after the other; half an hour on a quiet machine
 	@failed=0; for verb in validate "bench packet" "bench elastic" "bench fidelity" "bench variance" "bench flow"; do \
 		echo "== meshsim $$verb"; $(BIN)/meshsim $$verb || failed=$$?; done; exit $$failed
+
+lab: setup  ## JupyterLab with the notebooks, for this machine only, asking nobody outside for news or updates
+	@$(BIN)/python -m jupyterlab --ip=127.0.0.1 --notebook-dir=notebooks $$([ "$$(id -u)" != 0 ] || echo --allow-root) \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None --LabApp.extension_manager=readonly
 
 docs: $(VENV)/docs.stamp  ## The site, to docs/_build/html; warnings are errors
 	@$(BIN)/python -m sphinx -q -W --keep-going -j $(WORKERS) -c docs -d docs/_build/doctrees . docs/_build/html
