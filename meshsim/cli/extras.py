@@ -66,6 +66,7 @@ EXTRAS: dict[str, dict[str, str]] = {
     "ray": {"ray": "ray"},
     "matrix": {"nio": "matrix-nio"},
     "speech": {"pesq": "pesq", "pystoi": "pystoi", "soundfile": "soundfile"},
+    "tracking": {"mlflow": "mlflow-skinny", "tensorboard": "tensorboard"},
     "tune": {"optuna": "optuna"},
 }
 
@@ -79,6 +80,7 @@ ADDS = {
     "ray": "experiments on a Ray cluster (--executor ray)",
     "matrix": "nothing so far, kept for calls between people of Matrix",
     "speech": "nothing so far, kept for speech quality by PESQ and STOI",
+    "tracking": "copies of runs in MLflow and TensorBoard (meshsim results export)",
     "tune": "nothing so far, kept for searches of parameters by Optuna",
 }
 """What can be done with each extra."""

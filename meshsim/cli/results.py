@@ -110,6 +110,28 @@ def failures(folder: Path, as_json: bool) -> int:
     return FAILED if found else OK
 
 
+@command.command("export")
+@click.argument("folder", type=options.folder)
+@click.option("--mlflow", type=options.folder, metavar="DIR", help="Copy the runs into a store of MLflow's in DIR.")
+@click.option("--tensorboard", type=options.folder, metavar="DIR", help="Copy them into event files below DIR.")
+@options.as_json
+def export(folder: Path, mlflow: Path | None, tensorboard: Path | None, as_json: bool) -> None:
+    """Copy the runs of the batch of FOLDER to where other runs are kept. What is there already stays as it is.
+
+    \b
+    Example:
+      meshsim results export runs/experiment-smoke --mlflow mlruns --tensorboard tb
+    """
+    from meshsim.lab import tracking
+
+    ways = {"mlflow": (mlflow, tracking.to_mlflow), "tensorboard": (tensorboard, tracking.to_tensorboard)}
+    asked = {name: (target, copy) for name, (target, copy) in ways.items() if target is not None}
+    if not asked:
+        raise click.UsageError("Missing option: --mlflow DIR or --tensorboard DIR.")
+    told = {name: {"to": str(target), "new_runs": copy(folder, target)} for name, (target, copy) in asked.items()}
+    options.emit(told, json_wanted=as_json)
+
+
 def _only() -> Path:
     """The one folder with results below `runs/`.
 
