@@ -111,14 +111,23 @@ def to_tensorboard(folder: Path, target: Path) -> int:
     """
     runs = [run for run in tracked(folder) if not (target / folder.name / run.label).exists()]
     try:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
+        from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415 - an extra
+        from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415 - as above
+        from tensorboard.plugins.hparams.summary_v2 import hparams_pb  # noqa: PLC0415 - as above
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # noqa: PLC0415 - as above
     except ImportError as error:
         raise MissingExtra("tensorboard", "tracking") from error
     for run in runs:
-        with SummaryWriter(str(target / folder.name / run.label)) as writer:
-            for name, values in run.series.items():
-                for t, value in values:
-                    writer.add_scalar(name, value, round(t))
-            told = {f"metrics/{name}": value for name, value in run.metrics.items()}
-            writer.add_hparams(run.parameters, told, run_name=".")
+        writer = EventFileWriter(str(target / folder.name / run.label))
+        writer.add_event(Event(summary=hparams_pb(run.parameters, trial_id=run.label, start_time_secs=0.0)))
+        for name, t, value in _points(run):
+            writer.add_event(Event(step=t, summary=Summary(value=[Summary.Value(tag=name, simple_value=value)])))
+        writer.close()
     return len(runs)
+
+
+def _points(run: Tracked) -> Iterator[tuple[str, int, float]]:
+    """Names, whole simulated seconds and values: series, and each metric at the beginning."""
+    for name, values in run.series.items():
+        yield from ((name, round(t), value) for t, value in values)
+    yield from ((f"metrics/{name}", 0, value) for name, value in run.metrics.items())
