@@ -30,6 +30,7 @@ from meshsim.lab.batch import (
     tables,
 )
 from meshsim.lab.batch.tables import Column
+from meshsim.lab.pilot import estimate
 from meshsim.lab.progress import bar
 from meshsim.lab.questions import FOLDER, Experiment, Found, list_experiments, load_experiment
 from meshsim.lab.stages import Stage, crossings, first_stage, next_stage
@@ -188,6 +189,9 @@ def report_experiment(
 def examine(name: str, *, out: Path | None = None, root: Path = FOLDER, fresh: bool = False) -> dict[str, Any]:
     """How far an experiment is: runs done, stale, failed and missing, damage, who is at it, how long the rest takes.
 
+    How long, in one process: by the runs that are done, or (where `fresh` and there is none) by the first moments of
+    three.
+
     Args:
         name: The slug.
         out: Folder of the results.
@@ -199,8 +203,9 @@ def examine(name: str, *, out: Path | None = None, root: Path = FOLDER, fresh: b
     """
     experiment, name, folder = _asked(name, out, root)
     if fresh and not folder.exists():
-        runs = len(_trials(first_stage(experiment).asked, None))
-        return {"runs": runs, "done": 0, "stale": 0, "failed": 0, "missing": runs, "seconds_left": None, "damages": []}
+        jobs = _trials(first_stage(experiment).asked, None)
+        runs, left = len(jobs), estimate([job.spec for job in jobs])
+        return {"runs": runs, "done": 0, "stale": 0, "failed": 0, "missing": runs, "seconds_left": left, "damages": []}
     batch, _ = _furthest(name, experiment, _existing(name, folder), allow_stale=False)
     took = [record.seconds for record in batch.records if record.is_final]
     missing = len(batch.missing)
