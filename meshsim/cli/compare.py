@@ -37,7 +37,7 @@ def command(of: Path, against: Path, metrics: Sequence[str], out: Path | None, a
       meshsim compare runs/demo-weighted runs/demo-direct --metric poor_call_rate --metric mos
       meshsim compare runs/experiment-smoke runs/experiment-smoke-before --out compared.html --json
     """
-    from meshsim.lab.comparing import DEFAULT, compare, write
+    from meshsim.lab.comparing import DEFAULT, compare
 
     found = compare(of, against, metrics or DEFAULT)
     answer = {
@@ -62,6 +62,8 @@ def command(of: Path, against: Path, metrics: Sequence[str], out: Path | None, a
         **({"notes": found.notes} if found.notes else {}),
     }
     if out is not None:
+        from meshsim.lab.comparison_report import write_comparison
+
         words = ["meshsim", "compare", str(of), str(against), *(w for name in metrics for w in ("--metric", name))]
-        answer["report"] = str(write(found, out, shlex.join([*words, "--out", str(out)])))
+        answer["report"] = str(write_comparison(found, of, against, out, shlex.join([*words, "--out", str(out)])))
     options.emit_tables(answer, json_wanted=as_json)

@@ -101,7 +101,7 @@ def make_report(
         lead=experiment.question,
         verdicts=[*_unfinished(result), *verdicts, *_established(experiment, told)],
         sections=sections,
-        failures=_failures(attempts),
+        failures=failures(attempts),
         provenance=list(_provenance(experiment, attempts, result)),
         command=f"meshsim exp run {result['experiment']}",
     )
@@ -145,9 +145,9 @@ def _means_picture(experiment: Experiment, table: pd.DataFrame, metric: str) -> 
     }
     names = [world.name for world in experiment.worlds]
     text = METRICS[metric.partition("@")[0]].text
-    caption, percent = text[:1].upper() + text[1:], _is_share(metric)
+    caption, percent = text[:1].upper() + text[1:], is_share(metric)
     if len(names) >= _ALONG:
-        drawn = figures.along(names, found, ylabel=_axis(metric), title=caption, percent=percent)
+        drawn = figures.along(names, found, ylabel=axis(metric), title=caption, percent=percent)
     else:
         known = {
             contrasts.name((world, policy)): told[at]
@@ -155,17 +155,17 @@ def _means_picture(experiment: Experiment, table: pd.DataFrame, metric: str) -> 
             for policy, told in found.items()
             if np.isfinite(told[at].mean)
         }
-        drawn = figures.intervals(known, xlabel=_axis(metric), title=caption, percent=percent)
+        drawn = figures.intervals(known, xlabel=axis(metric), title=caption, percent=percent)
     return report.picture(drawn, f"{metric}: mean over seeds and its interval, by policy")
 
 
-def _axis(metric: str) -> str:
+def axis(metric: str) -> str:
     """A metric with its unit."""
     unit = contrasts.unit(metric)
     return f"{metric},{unit}" if unit else metric
 
 
-def _is_share(metric: str) -> bool:
+def is_share(metric: str) -> bool:
     """Whether a metric is told in percent."""
     return metric.partition("@")[0].endswith("_rate")
 
@@ -216,16 +216,19 @@ def _bands(series: pd.DataFrame, experiment: Experiment, worlds: list[str]) -> F
     told = {world: series[series["variant"] == world] if world else series for world in worlds}
     return figures.bands_beside(
         at / _MINUTE,
-        {world: {policy: _by_seed(own, policy, at) for policy in experiment.policies} for world, own in told.items()},
+        {
+            world: {policy: by_seed(own[own["policy"] == policy], at) for policy in experiment.policies}
+            for world, own in told.items()
+        },
         xlabel="minutes",
-        ylabel=_axis(metric),
-        bounds=(0.0, 1.0) if _is_share(metric) else (-np.inf, np.inf),
+        ylabel=axis(metric),
+        bounds=(0.0, 1.0) if is_share(metric) else (-np.inf, np.inf),
     )
 
 
-def _by_seed(series: pd.DataFrame, policy: str, at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(S, T): what each seed tells of a policy; a row of NaN where nobody tells anything."""
-    own = series[series["policy"] == policy].pivot_table(index="seed", columns="t", values="value")
+def by_seed(series: pd.DataFrame, at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(S, T): what each seed tells at each time; a row of NaN where nobody tells anything."""
+    own = series.pivot_table(index="seed", columns="t", values="value")
     values = own.reindex(columns=at).to_numpy(dtype=np.float64)
     return values if len(values) else np.full((1, len(at)), np.nan)
 
@@ -332,7 +335,7 @@ def _network(
     )
 
 
-def _failures(attempts: pd.DataFrame) -> list[report.Failure]:
+def failures(attempts: pd.DataFrame) -> list[report.Failure]:
     """The last attempt at each run that nobody has finished."""
     open_ = attempts[~attempts.groupby("key")["finished"].transform("any").astype(bool)]
     last = open_.sort_values(["began", "attempt"]).groupby("key", sort=False).tail(1)
@@ -347,21 +350,27 @@ def _failures(attempts: pd.DataFrame) -> list[report.Failure]:
 
 
 def _provenance(experiment: Experiment, attempts: pd.DataFrame, result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    done = attempts[attempts["finished"].astype(bool)]
     yield "table_sha256", result["table_sha256"]
     yield "meshsim", __version__
-    yield "code", ", ".join(f"{code} ({count} runs)" for code, count in sorted(done["code"].value_counts().items()))
     yield "scenario", _file(experiment.scenario)
     yield "seeds", ", ".join(map(str, experiment.seeds))
     yield "policies", ", ".join(experiment.policies)
     for variant in experiment.variants:
         yield f"variant {variant.name}", ", ".join(variant.overrides) or "as it is"
-    if len(attempts):
-        began, ended = attempts["began"].min(), (attempts["began"] + attempts["seconds"]).max()
-        yield "machines", ", ".join(sorted(filter(None, attempts["host"].unique())))
-        yield "from", _date(began)
-        yield "to", _date(ended)
-        yield "computing time", f"{attempts['seconds'].sum():.0f} s in {len(attempts)} attempts"
+    yield from made(attempts)
+
+
+def made(attempts: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """By which code, where and when a batch was run."""
+    if attempts.empty:
+        return
+    codes = attempts[attempts["finished"].astype(bool)]["code"].value_counts()
+    began, ended = attempts["began"].min(), (attempts["began"] + attempts["seconds"]).max()
+    yield "code", ", ".join(f"{code} ({count} runs)" for code, count in sorted(codes.items()))
+    yield "machines", ", ".join(sorted(filter(None, attempts["host"].unique())))
+    yield "from", _date(began)
+    yield "to", _date(ended)
+    yield "computing time", f"{attempts['seconds'].sum():.0f} s in {len(attempts)} attempts"
 
 
 def _date(unix: float) -> str:

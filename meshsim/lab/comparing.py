@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meshsim.lab import changes, contrasts, figures, report, verdicts
+from meshsim.lab import changes, contrasts, verdicts
 from meshsim.lab.results import Found, find
 from meshsim.measure.metrics import METRICS
 from meshsim.measure.stats import Effect, Interval, effect, holm, holm_intervals, mean_p_value
@@ -266,68 +266,3 @@ def _rows(values: Mapping[tuple[str, str], Sequence[NDArray[np.float64]]]) -> It
             p_value=float(p_value),
             effect=effect(a, b),
         )
-
-
-def write(compared: Compared, path: Path, command: str) -> Path:
-    """Writes a comparison as one HTML file.
-
-    Args:
-        compared: What was found.
-        path: Of the file.
-        command: That makes it again.
-
-    Raises:
-        ConfigError: If it cannot be written there.
-    """
-    rows = [
-        [row.cell or "all calls", row.metric, _number(row.of), _number(row.against), _gap(row), f"{row.p_value:.2g}"]
-        for row in compared.rows
-    ]
-    columns = ["cell", "metric", compared.of, compared.against, "difference", "p"]
-    text = (
-        f"Means of both, and their difference paired by {compared.pairs}; with {contrasts.CONFIDENCE:.0%} confidence "
-        f"all {len(rows)} intervals hold (Holm). Where zero lies outside, the difference is established."
-    )
-    differing = [list(row) for row in compared.changes]
-    configured = report.Table(columns=["key", compared.of, compared.against], rows=differing, words=3)
-    sections = [
-        report.Section(
-            title="What came out differently",
-            text=[text, *compared.notes],
-            pictures=list(_pictures(compared)),
-            tables=[report.Table(columns=columns, rows=rows, words=2, caption="Every metric")],
-        ),
-        report.Section(
-            title="What was asked for differently",
-            text=() if differing else ("Nothing: both have the same configuration.",),
-            tables=[configured] if differing else (),
-        ),
-    ]
-    lead = f"What differs between {compared.of} and {compared.against}, and how sure that is."
-    told = [(None, line) for line in compared.verdicts]
-    return report.write(
-        report.Report(
-            title=f"{compared.of} against {compared.against}",
-            lead=lead,
-            verdicts=told,
-            sections=sections,
-            command=command,
-        ),
-        path,
-    )
-
-
-def _pictures(compared: Compared) -> Iterator[tuple[str, str]]:
-    title = f"Differences, paired by {compared.pairs}"
-    for metric in dict.fromkeys(row.metric for row in compared.rows):
-        gaps = {row.cell or "all calls": row.gap for row in compared.rows if row.metric == metric}
-        drawn = figures.differences(gaps, xlabel=f"{metric}: {compared.of} minus {compared.against}", title=title)
-        yield report.picture(drawn, f"Differences on {metric}")
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}"
-
-
-def _gap(row: Row) -> str:
-    return f"{row.gap.mean:+.4g} [{row.gap.low:+.4g}, {row.gap.high:+.4g}]"

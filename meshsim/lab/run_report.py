@@ -19,11 +19,10 @@ from meshsim.mesh.errors import MeshSimError
 from meshsim.scenario import Scenario, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import pandas as pd
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from meshsim.lab.run import Result
@@ -115,26 +114,38 @@ def _cells(interval: Interval) -> list[str]:
 
 
 def _over_time(result: Result) -> Iterator[Section]:
-    """Calls by when they began: how they sounded, and how many were poor or failed."""
-    calls = result.calls
-    if calls.empty:
-        return
-    edges = np.linspace(0.0, result.plan.scenario.duration, _STRETCHES + 1)
-    stretch = np.clip(np.searchsorted(edges, calls["start_ns"] / 1e9, side="right") - 1, 0, _STRETCHES - 1)
-    yield Section(
+    if not result.calls.empty:
+        yield quality_over_time({result.policy: result.calls}, result.plan.scenario.duration)
+
+
+def quality_over_time(runs: Mapping[str, pd.DataFrame], duration: float) -> Section:
+    """The section of how calls sounded, by when they began.
+
+    Args:
+        runs: The table `calls` of one or more runs, by name.
+        duration: Of the episodes, in seconds.
+    """
+    edges = np.linspace(0.0, duration, _STRETCHES + 1)
+    drawn = figures.bands(
+        edges[:-1] / 60.0,
+        {name: _stretched(calls, edges) for name, calls in runs.items()},
+        xlabel="minutes",
+        ylabel="MOS",
+        title="Quality of calls, by their begin",
+    )
+    return Section(
         title="How it went over time",
         text=["Calls by when they began, with the band of the 95 % interval over the calls of each stretch."],
-        pictures=[picture(_mos(calls, stretch, edges, result.policy), "Mean opinion score of calls over time")],
+        pictures=[picture(drawn, "Mean opinion score of calls over time")],
     )
 
 
-def _mos(calls: pd.DataFrame, stretch: NDArray[np.int64], edges: NDArray[np.float64], policy: str) -> Figure:
+def _stretched(calls: pd.DataFrame, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K, T): opinion scores of the calls of each stretch, filled up with NaN."""
+    stretch = np.searchsorted(edges[1:-1], calls["start_ns"] / 1e9, side="right")
     parts = [calls["mos"].to_numpy(dtype=float)[stretch == at] for at in range(len(edges) - 1)]
-    longest = max(len(part) for part in parts)
-    padded = np.array([np.pad(part, (0, longest - len(part)), constant_values=np.nan) for part in parts]).T
-    return figures.bands(
-        edges[:-1] / 60.0, {policy: padded}, xlabel="minutes", ylabel="MOS", title="Quality of calls, by their begin"
-    )
+    longest = max(1, *(len(part) for part in parts))
+    return np.array([np.pad(part, (0, longest - len(part)), constant_values=np.nan) for part in parts]).T
 
 
 def _network(result: Result) -> Section:
@@ -204,7 +215,12 @@ def _provenance(result: Result) -> Iterator[tuple[str, str]]:
     yield "scenario", result.plan.scenario.name
     yield "seed", str(result.plan.seed)
     yield "policy", result.policy
-    told = json.loads((result.path / ENVIRONMENT).read_text(encoding="utf-8"))
+    yield from written(result.path)
+
+
+def written(folder: Path) -> Iterator[tuple[str, str]]:
+    """By what, where and when a trace was written."""
+    told = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
     yield "meshsim", str(told.get("meshsim", __version__))
     for name in ("host", "machine", "python", "written"):
         if name in told:

@@ -191,4 +191,4 @@ def _draw_bands(axes: Axes, at: ArrayLike, per_seed: Mapping[str, ArrayLike], bo
 
 def _others() -> Iterator[str]:
     """Colours of those who have none of their own."""
-    return iter((RED, "#b8860b", "#4a9c9c", "#a05a7d", INK, "#6b8e23"))
+    return iter((RED, "#4a9c9c", "#b8860b", "#a05a7d", INK, "#6b8e23"))
