@@ -21,22 +21,22 @@ _REGISTERED = re.compile(r'^@(?:POLICIES|PROTOCOLS)\.register\("([^"]+)"\)', re.
 _GROUP = re.compile(r"^\[meshsim\.routing_(?:policy|protocol)\]$([^\[]*)", re.MULTILINE)
 
 
-def scenarios(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature
+def scenarios(_ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Presets, or files where none begins so."""
     return _offered(presets(), incomplete, otherwise="file")
 
 
-def policies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature
+def policies(_ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Who can choose routes: policies, the oracle, protocols, plug-ins."""
     return _offered(choosers(), incomplete)
 
 
-def experiments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature
+def experiments(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Slugs of the experiments below --root."""
     return _offered(slugs(Path(ctx.params.get("root") or "experiments")), incomplete)
 
 
-def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - click's signature
+def models(_ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Trained scorers, or folders where none begins so."""
     return _offered(scorers(), incomplete, otherwise="dir")
 
