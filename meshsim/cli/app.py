@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
         """The verbs and options that begin so, without importing any verb."""
         from click.shell_completion import CompletionItem
 
-        verbs = [CompletionItem(verb, help=told) for verb, told in VERBS.items() if verb.startswith(incomplete)]
+        verbs = [CompletionItem(verb, help=told) for verb, told in sorted(VERBS.items()) if verb.startswith(incomplete)]
         return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
