@@ -172,8 +172,8 @@ def along(
             colour = _colour(name) or next(others, MUTED)
             axes.plot(x, mean, color=colour, lw=1, marker="o", ms=5, label=name)
             axes.vlines(x, low, high, color=colour, lw=2.4, alpha=0.6)
-        axes.set_xticks(range(len(worlds)), list(worlds))
-        axes.tick_params("x", rotation=0 if sum(map(len, worlds)) < _LETTERS else 40)
+        tilt, side = (0, "center") if sum(map(len, worlds)) < _LETTERS else (40, "right")
+        axes.set_xticks(range(len(worlds)), list(worlds), rotation=tilt, ha=side)
         axes.set(ylabel=f"{ylabel}, %" if percent else ylabel, title=title)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
