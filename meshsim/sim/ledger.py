@@ -31,6 +31,8 @@ from meshsim.trust import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from numpy.typing import NDArray
+
     from meshsim.mesh.media import MediaType
     from meshsim.scenario.schema import TrustConfig
     from meshsim.sim.recorder import Recorder
@@ -138,6 +140,10 @@ class Ledger:
     def published(self, node: int) -> Reputation:
         """What the last digest said of a node."""
         return self._entry(self._table, node)
+
+    def scores(self) -> NDArray[np.float64]:
+        """(N,) what the last digest said of all nodes; NaN of those of whom there is no evidence."""
+        return np.where(self._table.evidence > 0.0, self._table.mean, np.nan)
 
     def renew(self, node: int, now: float) -> None:
         """A node has come back under a new name: from the next digest on nothing is known of it.

@@ -265,6 +265,8 @@ class Episode:
         overhead: What control messages cost.
         attacks: What misbehaving nodes do by the clock, claim and say.
         complaints: Where abuse is reported, if anybody does.
+        ledger: The area's reputations; None where each agent has its own.
+        processes: What packages from outside let go on in the world.
         board: The calls, and with them the belief.
         edge_faults: What cuts and mends the edges below.
         over: Whether the end of the episode is reached.
@@ -290,6 +292,7 @@ class Episode:
         show_truth(engine.policy, self.world)
         self.attacks = Attacks(self.env, self.world, recorder)
         self.complaints: Complaints | None = None
+        self.ledger: Ledger | None = None
         self.board = self._make_board(ids, reputation)
         self.edge_faults = EdgeFaults(self.env, self.world, recorder, self.board)
         self._every_link = self.world.lay_links(plan.links.src, plan.links.dst)
@@ -360,7 +363,7 @@ class Episode:
         blame = Blame(half_life=trust.half_life) if trust.blame else None
         liars = [villain.node for villain in self.world.villains]
         grievances = Grievances(trust.reports, liars, self.plan.seed, blame) if trust.reports > 0.0 else None
-        ledger = Ledger(model, len(ids), self.recorder, words, blame, grievances)
+        self.ledger = ledger = Ledger(model, len(ids), self.recorder, words, blame, grievances)
         if self.attacks.spam or grievances is not None:
             self.complaints = Complaints(self.env, ledger, self.recorder, self.plan, self.attacks.spam, grievances)
         self.attacks.watch(ledger, self.complaints)

@@ -253,6 +253,10 @@ class World:
         """Calls that one node carries for others."""
         return self._now.load.item(self.resources.relay + node)
 
+    def open_paths(self) -> dict[int, Paths]:
+        """The paths of all open flows, by number."""
+        return {number: self._flows[number] for number in self._flows.numbers().tolist()}
+
     def relaying(self) -> NDArray[np.float64]:
         """(N,) calls that each node carries for others."""
         return self.load[self.resources.relay :].copy()

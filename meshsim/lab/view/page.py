@@ -80,6 +80,12 @@ def page(shown: Contents, *, live: bool = False) -> str:
     return text
 
 
+def news(shown: Contents, *, finished: bool) -> str:
+    """What a page that asks for more is told, as JSON."""
+    told = {"words": {**shown.words, **_table(shown)}, "numbers": _numbers(shown), "finished": finished}
+    return _json({"count": shown.words["count"], **told})
+
+
 def _policy(*, live: bool) -> str:
     """What the browser lets the page load: nothing but itself."""
     asks = "'self'" if live else "'none'"

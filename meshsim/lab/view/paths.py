@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from meshsim.lab.view.steps import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -37,6 +37,12 @@ class Ragged:
         lengths = pc.list_value_length(whole).to_numpy(zero_copy_only=False).astype(np.int64)
         start = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         return cls(whole.flatten().to_numpy().astype(np.int32), start)
+
+    @classmethod
+    def joined(cls, rows: Sequence[NDArray[np.int64]]) -> Self:
+        """Rows as they are."""
+        start = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(row) for row in rows], dtype=np.int64)])
+        return cls(np.concatenate([np.zeros(0, np.int64), *rows]).astype(np.int32), start)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
