@@ -87,7 +87,7 @@ def test_a_scenario_may_name_topology_and_process(plugins: Path, tmp_path: Path)
         ("underlay.topology={generator: mine-star, place: 8}", "mine-star has no parameter 'place'"),
         ("underlay.topology={generator: mine-sta}", "did you mean: mine-star"),
         ("processes={mine-blackout: {}}", "did you mean: mine-blackouts"),
-        ("processes={mine-blackouts: {evry: 5}}", "unknown option 'evry'"),
+        ("processes={mine-blackouts: {evvery: 5}}", "unknown option 'evvery'"),
     ],
 )
 def test_mistakes_are_told_like_those_in_parts_of_the_package(

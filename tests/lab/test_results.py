@@ -67,7 +67,7 @@ def test_several_folders_are_told_apart(batch: Path, tmp_path: Path):
     ("sql", "problem", "near"),
     [
         ("SELECT * FROM run", "Table with name run does not exist", "runs"),
-        ("SELECT polcy FROM runs", '"polcy" not found', "policy"),
+        ("SELECT policcy FROM runs", '"policcy" not found', "policy"),
         ("SELEC 1", "syntax error", None),
         ("DROP TABLE runs", "one statement that reads", None),
         ("SELECT 1; SELECT 2", "one statement that reads", None),
