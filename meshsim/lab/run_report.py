@@ -53,7 +53,7 @@ def write_run(result: Result, path: Path) -> Path:
         lead=" ".join(
             [
                 f"{len(plan.nodes)} nodes on {plan.underlay.topology.name}, {len(result.calls):,} calls in",
-                f"{plan.scenario.duration / 60:g} minutes, routed by {result.policy}.",
+                f"{plan.scenario.duration / 60:g} min, routed by {result.policy}.",
             ]
         ),
         verdicts=[(None, line) for line in _findings(result)],
@@ -73,7 +73,8 @@ def write_run(result: Result, path: Path) -> Path:
 
 def _findings(result: Result) -> Iterator[str]:
     """What came out, in sentences; one run claims nothing."""
-    yield f"{_percent(result.metrics['poor_call_rate'])} of calls were poor."
+    poor = result.metrics["poor_call_rate"]
+    yield f"{_percent(poor)} of calls were poor." if np.isfinite(poor.mean) else "No call was over when the run was."
     yield _failing(result)
     relayed, moved = result.metrics["relayed_call_rate"], int(result.calls["failovers"].sum())
     if np.isfinite(relayed.mean):
@@ -90,8 +91,6 @@ def _failing(result: Result) -> str:
 
 
 def _percent(interval: Interval) -> str:
-    if np.isnan(interval.mean):
-        return "An unknown share"
     spread = f" [{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if np.isfinite(interval.high) else ""
     return f"{100 * interval.mean:.1f} %{spread}"
 
@@ -132,6 +131,7 @@ def quality_over_time(runs: Mapping[str, pd.DataFrame], duration: float) -> Sect
         xlabel="minutes",
         ylabel="MOS",
         title="Quality of calls, by their begin",
+        bounds=(1.0, 5.0),
     )
     return Section(
         title="How it went over time",

@@ -67,3 +67,11 @@ def test_a_page_that_is_too_large_is_left_out_and_told(
 
 def test_equal_runs_have_equal_reports(result: Result, written: str, tmp_path: Path) -> None:
     assert result.report(tmp_path / "run.html").read_text(encoding="utf-8") == written
+
+
+def test_a_run_without_calls_has_a_report_too(small: tuple[str, ...], tmp_path: Path) -> None:
+    silent = run("smoke", overrides=(*small, "calls.rate=0.0001"), out=tmp_path / "run")
+    assert len(silent.calls) == 0
+    text = silent.report(tmp_path / "run.html").read_text(encoding="utf-8")
+    assert "No call was over when the run was." in text
+    assert "nan" not in re.sub(r'srcdoc="[^"]*"', "", text).lower().split()

@@ -81,7 +81,8 @@ def network(
 
 def _span(degrees: NDArray[np.float64], least: float = 0.5) -> tuple[float, float]:
     """From the first to the last node with a margin: a lone far place of the underlay must not squeeze the rest."""
-    margin = 0.12 * float(np.ptp(degrees)) + least
+    margin = 0.12 * float(np.ptp(degrees))
+    margin += min(least, margin + 0.005)  # a town is drawn as large as a continent
     return float(degrees.min()) - margin, float(degrees.max()) + margin
 
 
