@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = {
     "meshsim node run alice.yaml": "tests/node/test_runtime.py",
     "meshsim node call alice.yaml @bob.aura --seconds 5 --json": "tests/node/test_runtime.py",
+    "meshsim view demo --live -o calls.rate=2 --speed 30": "tests/lab/test_view_live.py",
     "meshsim node replay alice.receipts --json": "tests/node/test_journal.py",
     "meshsim registry serve --port 8420": "tests/control/test_http.py",
     "meshsim registry serve --host 127.0.0.1 --port 8420 --store registry.jsonl": "tests/control/test_http.py",
@@ -124,7 +125,9 @@ def test_the_words_of_every_example_are_known(example: str) -> None:
 def test_what_is_run_elsewhere_is_there() -> None:
     assert set(ELSEWHERE) <= set(EXAMPLES)
     for example, place in ELSEWHERE.items():
-        verb = {"run": "run_node", "call": "place_call", "serve": "serve", "replay": "replay_file"}[example.split()[2]]
+        verb = {"run": "run_node", "call": "place_call", "serve": "serve", "replay": "replay_file", "demo": "follow"}[
+            example.split()[2]
+        ]
         assert verb in (ROOT / place).read_text(encoding="utf-8")
 
 
