@@ -18,10 +18,18 @@ def blocks(page: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
+def files(page: Path) -> list[tuple[str, str]]:
+    """The blocks that a page says are files: name and text."""
+    named = r"^`(\w+\.py)`:\n\n```python\n(.*?)^```"
+    return re.findall(named, page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     (tmp_path / "page.py").write_text("\n".join(blocks(page)), encoding="utf-8")
+    for name, text in files(page):
+        (tmp_path / name).write_text(text, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "page.py"],
         cwd=tmp_path,

@@ -95,6 +95,7 @@ def test_a_report_of_nothing_but_failures_is_still_a_report(
     assert "4 of 4 runs are missing" in text
 
 
+@pytest.mark.full
 def test_pictures_of_a_report_are_files_of_their_own_the_same_each_time(worlds: Path, tmp_path: Path) -> None:
     run_experiment("tiny-question", out=tmp_path / "out", root=worlds, progress=False)
     told = [
@@ -109,6 +110,7 @@ def test_pictures_of_a_report_are_files_of_their_own_the_same_each_time(worlds: 
     assert [place.read_bytes() for place in first] == [place.read_bytes() for place in second]
 
 
+@pytest.mark.full
 def test_pictures_that_cannot_be_written_are_told(worlds: Path, tmp_path: Path) -> None:
     run_experiment("tiny-question", out=tmp_path / "out", root=worlds, progress=False)
     (tmp_path / "file").write_text("", encoding="utf-8")

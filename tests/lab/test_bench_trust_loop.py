@@ -60,7 +60,7 @@ def test_the_oracle_knows_gray_holes_from_the_first_call(tmp_path: Path) -> None
 
 
 def test_every_part_of_the_benchmark_has_something_to_measure() -> None:
-    assert set(trust.PARTS) == {"static", "loop", "scale"}
+    assert set(trust.PARTS) == {"static", "desk", "loop", "scale"}
     assert all(trust.PARTS.values())
 
 

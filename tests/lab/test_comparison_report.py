@@ -41,6 +41,7 @@ def test_a_comparison_of_runs_shows_both_over_time_and_both_networks(
     assert again.read_bytes() == place.read_bytes()
 
 
+@pytest.mark.full
 def test_a_comparison_of_batches_shows_both_in_each_cell(experiments: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):

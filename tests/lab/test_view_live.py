@@ -111,6 +111,7 @@ def test_page_and_news_are_served_to_this_machine_under_its_own_name_alone(tmp_p
             Server(watched, int(server.address.rsplit(":", 1)[1].strip("/")))
 
 
+@pytest.mark.full
 def test_an_episode_is_followed_to_its_end(tmp_path: Path):
     episode = episode_of(tmp_path, "duration=20s")
     told: list[str] = []

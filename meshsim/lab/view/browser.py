@@ -71,7 +71,7 @@ class Browser:
         self.requests: list[str] = []
         self.errors: list[str] = []
         self._size, self._dark, self._program = (width, height), dark, program
-        self._sent, self._waiting, self._session = 0, b"", ""
+        self._sent, self._waiting, self._session, self._loads = 0, b"", "", 0
 
     def __enter__(self) -> Self:
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -118,8 +118,15 @@ class Browser:
         self.wait("document.body && document.body.dataset.ready === 'yes'")
 
     def visit(self, address: str) -> None:
-        """Loads an address; returns before it is there."""
+        """Loads an address; returns when it is there, scripts included.
+
+        What is asked while one page gives way to the next may never be answered.
+        """
+        before = self._loads
         self.ask("Page.navigate", url=address)
+        end = time.monotonic() + _PATIENCE
+        while self._loads == before:
+            self._hear(self._read(end))
 
     def wait(self, condition: str) -> None:
         """Returns when an expression of the page is true.
@@ -182,7 +189,9 @@ class Browser:
     def _hear(self, message: dict[str, Any]) -> None:
         """What the page tells without being asked."""
         what, told = message.get("method"), message.get("params", {})
-        if what == "Network.requestWillBeSent":
+        if what == "Page.loadEventFired":
+            self._loads += 1
+        elif what == "Network.requestWillBeSent":
             self.requests.append(told["request"]["url"])
         elif what == "Runtime.exceptionThrown":
             self.errors.append(str(told["exceptionDetails"].get("exception", {}).get("description", "exception")))
