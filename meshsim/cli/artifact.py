@@ -9,10 +9,6 @@ import click
 from meshsim.cli import names, options
 from meshsim.cli.app import FAILED, OK
 
-_ROOT = click.option(
-    "--root", type=options.folder, default=Path("experiments"), show_default=True, help="Folder of experiments."
-)
-
 
 @click.group("artifact")
 def command() -> None:
@@ -26,13 +22,9 @@ def command() -> None:
 
 @command.command("make")
 @click.argument("name", shell_complete=names.experiments)
-@click.option(
-    "--root", type=options.folder, default=Path("experiments"), show_default=True, help="Where experiments are."
-)
+@options.root
 @click.option("--results", type=options.folder, help="Folder of the results; runs/experiment-NAME when not given.")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.zip", help="NAME.zip when not given."
-)
+@click.option("--out", type=options.file, metavar="FILE.zip", help="NAME.zip when not given.")
 @options.as_json
 def make(name: str, root: Path, results: Path | None, out: Path | None, as_json: bool) -> None:
     """Write question, tables, report, versions and checksum of the finished experiment NAME into one file.
@@ -48,7 +40,7 @@ def make(name: str, root: Path, results: Path | None, out: Path | None, as_json:
 
 
 @command.command("check")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=options.file)
 @click.option("--executor", type=click.Choice(["serial", "local", "ray"]), default="serial", show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; as many as there are cores.")
 @options.as_json

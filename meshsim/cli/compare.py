@@ -14,18 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-
-
 @click.command("compare")
 @click.argument("of", metavar="A", type=options.folder)
 @click.argument("against", metavar="B", type=options.folder)
 @click.option(
     "--metric", "metrics", multiple=True, help="What to compare; may be repeated. poor_call_rate when not given."
 )
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html", help="Write a report as well."
-)
+@click.option("--out", type=options.file, metavar="FILE.html", help="Write a report as well.")
 @options.as_json
 def command(of: Path, against: Path, metrics: Sequence[str], out: Path | None, as_json: bool) -> None:
     """Hold A against B: two batches, paired by seed, or two traces of the same calls.

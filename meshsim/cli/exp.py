@@ -10,9 +10,6 @@ import click
 from meshsim.cli import names, options
 from meshsim.cli.app import FAILED, OK
 
-_ROOT = click.option(
-    "--root", type=options.folder, default=Path("experiments"), show_default=True, help="Folder of experiments."
-)
 _OUT = options.out(None, "Folder of the results; runs/experiment-NAME when not given.")
 _EXECUTOR = click.option(
     "--executor",
@@ -44,7 +41,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_ROOT
+@options.root
 @options.as_json
 def list_(root: Path, as_json: bool) -> None:
     """List the experiments with their questions.
@@ -60,7 +57,7 @@ def list_(root: Path, as_json: bool) -> None:
 
 @command.command("run")
 @click.argument("name", shell_complete=names.experiments)
-@_ROOT
+@options.root
 @_EXECUTOR
 @_WORKERS
 @_RETRIES
@@ -91,7 +88,7 @@ def run_(name: str, root: Path, out: Path | None, as_json: bool, dry_run: bool, 
 
 @command.command("resume")
 @click.argument("name", shell_complete=names.experiments)
-@_ROOT
+@options.root
 @_EXECUTOR
 @_WORKERS
 @_RETRIES
@@ -116,7 +113,7 @@ def resume(name: str, root: Path, out: Path | None, as_json: bool, **how: Any) -
 
 @command.command("status")
 @click.argument("name", shell_complete=names.experiments)
-@_ROOT
+@options.root
 @_OUT
 @options.as_json
 def status(name: str, root: Path, out: Path | None, as_json: bool) -> int:
@@ -137,7 +134,7 @@ def status(name: str, root: Path, out: Path | None, as_json: bool) -> int:
 
 @command.command("report")
 @click.argument("name", shell_complete=names.experiments)
-@_ROOT
+@options.root
 @_OUT
 @click.option("--figures", type=options.folder, metavar="DIR", help="Write each picture to a file of its own, too.")
 @click.option(

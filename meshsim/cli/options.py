@@ -23,6 +23,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for machines.")
 folder = click.Path(file_okay=False, path_type=Path)
+file = click.Path(dir_okay=False, path_type=Path)
+root = click.option(
+    "--root", type=folder, default=Path("experiments"), show_default=True, help="Folder of experiments."
+)
 
 
 seed = click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of all draws.")

@@ -15,13 +15,11 @@ if TYPE_CHECKING:
 PAGE = "view.html"
 """What the page is called beside the tables of a run, unless it gets a name."""
 
-_file = click.Path(dir_okay=False, path_type=Path)
-
 
 @click.command("view")
 @click.argument("run", metavar="RUN", shell_complete=names.scenarios)
-@click.option("--out", type=_file, help="The page's file; view.html in the folder of the run when not given.")
-@click.option("--picture", type=_file, metavar="FILE.png", help="A picture of it as well, taken by Chromium.")
+@click.option("--out", type=options.file, help="The page's file; view.html in the folder of the run when not given.")
+@click.option("--picture", type=options.file, metavar="FILE.png", help="A picture of it as well, taken by Chromium.")
 @click.option("--live", is_flag=True, help="RUN is a scenario: simulate it now and show it on a page while it goes on.")
 @click.option("-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="With --live: set one key.")
 @click.option("--policy", default=None, shell_complete=names.policies, help="With --live: routing policy.")

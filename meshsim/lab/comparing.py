@@ -147,7 +147,7 @@ def _batches(first: Found, second: Found, metrics: Sequence[str]) -> Compared:
         for cell in cells
         for metric in metrics
     }
-    attempts = [found.read("attempts").to_pandas() for found in (first, second)]
+    attempts = [_of_cell(found.read("attempts").to_pandas(), cells[0]) for found in (first, second)]
     return Compared(
         of=labels[0],
         against=labels[1] if labels[0] != labels[1] else str(second.path),
@@ -163,8 +163,14 @@ def _cells(found: Found) -> pd.DataFrame:
     return table if "variant" in table else table.assign(variant="")
 
 
+def _of_cell(attempts: pd.DataFrame, cell: contrasts.Cell) -> pd.DataFrame:
+    """The attempts at one cell: the same of both, so that what it sets is no difference."""
+    told = attempts if "variant" in attempts else attempts.assign(variant="")
+    return told[(told["variant"] == cell[0]) & (told["policy"] == cell[1])]
+
+
 def _commands(attempts: Sequence[pd.DataFrame]) -> Iterator[tuple[str, str, str]]:
-    """What the commands of the first runs set differently."""
+    """What the commands of one cell's runs set differently."""
     said = [dict(_set(shlex.split(table["again"].iloc[0]))) for table in attempts]
     for key in sorted(said[0].keys() | said[1].keys()):
         before, after = (one.get(key, changes.UNSAID) for one in said)
@@ -253,6 +259,9 @@ def _rows(values: Mapping[tuple[str, str], Sequence[NDArray[np.float64]]]) -> It
         both = np.isfinite(a) & np.isfinite(b)
         if both.sum() >= _FEWEST:
             kept[key] = a[both], b[both]
+    if not kept:
+        problem = f"fewer than {_FEWEST} pairs tell of {', '.join(sorted({metric for _, metric in values}))}"
+        raise ConfigError(problem, key="--metric")
     gaps = [a - b for a, b in kept.values()]
     intervals = holm_intervals(gaps, np.zeros(len(gaps)), contrasts.CONFIDENCE)
     p_values = holm([mean_p_value(gap, 0.0) for gap in gaps])

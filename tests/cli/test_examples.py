@@ -29,6 +29,7 @@ ELSEWHERE = {
 """What goes on until somebody stops it, or needs what such things have written: those tests run it with that."""
 
 SHORTER = [
+    (re.compile(r"^meshsim bench trust.*$"), "meshsim bench trust --scale --quick --json"),
     (re.compile(r"^(meshsim bench \w+)(?!.*--quick)(.*)$"), r"\1 --quick\2"),
     (re.compile(r"^meshsim validate( --media| --statistics)?$"), "meshsim validate --list"),
     (re.compile(r"^(meshsim demo)(.*)$"), r"\1 --quick\2"),
