@@ -36,7 +36,7 @@ test-slow: setup  ## Only what test-full adds
 mutation: setup  ## Break meshsim/trust in thousands of small ways and count what its tests notice; some 20 minutes of CPU
 	@WORKERS=$(WORKERS) bash tools/mutation.sh $(VENV) $(MODULES)
 
-chaos: setup  ## Kill a batch of 500 runs a hundred times, ten of them on Ray where it is installed; ten minutes
+chaos: setup  ## Kill a batch of 500 runs a hundred times, ten of them on Ray where it is installed; five minutes
 	@if $(BIN)/python -c 'import ray' 2>/dev/null; then on_ray=10; else on_ray=0; echo "Ray is not installed: all kills on this machine's processes"; fi; \
 		$(BIN)/python benchmarks/chaos.py --ray-kills $$on_ray
 
@@ -47,6 +47,9 @@ bench: setup  ## Validity and speed, one after the other; half an hour on a quie
 lab: setup  ## JupyterLab with the notebooks, for this machine only, asking nobody outside for news or updates
 	@$(BIN)/python -m jupyterlab --ip=127.0.0.1 --notebook-dir=notebooks $$([ "$$(id -u)" != 0 ] || echo --allow-root) \
 		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None --LabApp.extension_manager=readonly
+
+bench-check: setup  ## The quick ones of the benchmarks against what they were (benchmarks/baselines.json); five minutes
+	@$(BIN)/python tools/baselines.py check packet elastic batch "trust --scale"
 
 docs: $(VENV)/docs.stamp  ## The site, to docs/_build/html; warnings are errors
 	@$(BIN)/python -m sphinx -q -W --keep-going -j $(WORKERS) -c docs -d docs/_build/doctrees . docs/_build/html
