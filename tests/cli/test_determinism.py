@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHORT = {
-    "smoke": ["-o", "duration=50 s", "-o", "warmup=5 s"],
+    "smoke": ["-o", "duration=24 s", "-o", "warmup=4 s"],
     "demo": ["-o", "duration=90 s", "-o", "warmup=20 s"],
 }
 

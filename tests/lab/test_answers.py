@@ -34,6 +34,7 @@ def headings(text: str) -> list[str]:
     return re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
 
 
+@pytest.mark.full
 def test_a_report_says_first_what_held_then_shows_it_and_last_how_to_repeat_it(worlds: Path, tmp_path: Path) -> None:
     told = run_experiment("tiny-question", out=tmp_path / "out", root=worlds, keep_traces=True, progress=False)
     text = Path(told["report"]).read_text(encoding="utf-8")

@@ -155,6 +155,7 @@ def test_what_was_run_is_not_run_again_and_more_seeds_only_add(
     assert (third["cached"], third["runs"]) == (4, 6)
 
 
+@pytest.mark.full
 def test_results_of_other_code_are_shown_as_stale_and_mixed_in_only_when_asked(
     experiments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +243,7 @@ def test_worlds_times_policies_times_seeds_are_run_and_compared_within_and_betwe
     assert "Differences on poor_call_rate" in text
 
 
+@pytest.mark.full
 def test_a_phase_holds_the_calls_that_began_in_it(wide: Path, tmp_path: Path) -> None:
     answer = run_experiment("tiny_question", out=tmp_path / "out", root=wide, keep_traces=True, progress=False)
     row = pd.read_parquet(answer["table"]).query("variant == 'busy' and policy == 'direct' and seed == 2")

@@ -122,6 +122,7 @@ for suffix in (".svg", ".pdf", ".png"):
 """
 
 
+@pytest.mark.full
 def test_figures_saved_by_two_processes_with_other_settings_are_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.size: 20\n", encoding="utf-8")
     for name, own in (("one", {}), ("two", {"MATPLOTLIBRC": str(tmp_path), "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"})):
