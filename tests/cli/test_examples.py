@@ -74,9 +74,10 @@ compare:
 """,
     "experiments/01_smoke/README.md": "# Does it matter who chooses?\n\n## Expected\n\nYes.\n\n## Found\n\nYes.\n",
 }
+COMPARED = ("weighted", "direct")
 BEFORE = [
-    *(f"meshsim run tiny --out runs/{name}" for name in ("demo-3", "demo-weighted", "captured-before")),
-    "meshsim run tiny --policy direct --out runs/demo-direct",
+    *(f"meshsim run tiny --out runs/{name}" for name in ("demo-3", "captured-before")),
+    *(f"meshsim run smoke -o duration=60s -o warmup=5s --policy {who} --out runs/demo-{who}" for who in COMPARED),
     "meshsim run tiny --checkpoint-every 30 --out runs/warm",
     "meshsim exp run smoke",
     "cp -r runs/experiment-smoke runs/experiment-smoke-before",

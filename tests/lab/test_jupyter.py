@@ -42,7 +42,9 @@ def test_a_notebook_runs_in_the_kernel_of_this_python_and_shows_what_it_made(tmp
 
 def words_of_make_lab() -> list[str]:
     """What `make lab` starts, as the shell would read it."""
-    told = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        ["make", "--no-print-directory", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     command = told[told.index(".venv/bin/python -m jupyterlab") :]
     printed = subprocess.run(["bash", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True, check=True)
     return [sys.executable, *printed.stdout.splitlines()[1:]]
