@@ -233,12 +233,15 @@ def by_seed(series: pd.DataFrame, at: NDArray[np.float64]) -> NDArray[np.float64
     return values if len(values) else np.full((1, len(at)), np.nan)
 
 
+def _differences(metric: str, gaps: Mapping[str, Interval]) -> Figure:
+    return figures.differences(gaps, xlabel=metric, lower_is_better=contrasts.measure(metric).lower_is_better)
+
+
 def _compared(told: Mapping[Pair, Contrast]) -> report.Section:
     """The section of comparisons: with the baseline, and what was claimed."""
     judged = {pair: found.interval for pair, found in told.items()}
     pictures = [
-        report.picture(figures.differences(gaps, xlabel=metric), f"Differences on {metric}")
-        for metric, gaps in _gaps(judged).items()
+        report.picture(_differences(metric, gaps), f"Differences on {metric}") for metric, gaps in _gaps(judged).items()
     ]
     columns = ["compared", "with", "metric", "difference", "told", "p", "Hedges g", "read with care"]
     rows = [

@@ -97,7 +97,8 @@ def _pictures(compared: Compared) -> Iterator[Picture]:
     for metric in dict.fromkeys(row.metric for row in compared.rows):
         gaps = {row.cell or "all calls": row.gap for row in compared.rows if row.metric == metric}
         label = f"{metric}: {compared.of} minus {compared.against}"
-        drawn = figures.differences(gaps, xlabel=label, title=f"Differences, paired by {compared.pairs}")
+        title, lower = f"Differences, paired by {compared.pairs}", contrasts.measure(metric).lower_is_better
+        drawn = figures.differences(gaps, xlabel=label, title=title, lower_is_better=lower)
         yield picture(drawn, f"Differences on {metric}")
 
 

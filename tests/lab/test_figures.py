@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from meshsim.lab import figures
 from meshsim.lab.detours import Detours
+from meshsim.lab.figures import style
 from meshsim.measure.stats import Interval
 from meshsim.mesh.errors import ConfigError
 from meshsim.scenario import topologies
@@ -157,3 +158,10 @@ def test_the_house_style_stays_in_its_block() -> None:
     with figures.house_style():
         assert mpl.rcParams["svg.hashsalt"] == "meshsim"
     assert mpl.rcParams["svg.hashsalt"] == before
+
+
+@pytest.mark.parametrize(("better", "colour"), [("lower", style.BLUE), ("higher", style.ORANGE)])
+def test_a_difference_is_blue_where_it_is_better_and_orange_where_it_is_worse(better: str, colour: str):
+    figure = figures.differences({"less": Interval(-2.0, -3.0, -1.0)}, lower_is_better=better == "lower")
+    (dot,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert dot.get_color() == colour

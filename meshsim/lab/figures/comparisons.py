@@ -76,14 +76,22 @@ def _colour(name: str) -> str | None:
 
 
 def differences(
-    gaps: Mapping[str, Interval], *, xlabel: str = "difference", title: str = "Differences, paired by seed"
+    gaps: Mapping[str, Interval],
+    *,
+    xlabel: str = "difference",
+    title: str = "Differences, paired by seed",
+    lower_is_better: bool = True,
 ) -> Figure:
-    """Paired differences with their intervals, one per row in the order given; grey where zero lies inside."""
+    """Paired differences with their intervals, one per row in the order given.
+
+    Blue is better, orange worse, grey where zero lies inside.
+    """
     with house_style():
         figure, axes = canvas(7.2, 0.9 + 0.3 * len(gaps))
         axes.axvline(0.0, color=INK, lw=1)
         for row, gap in enumerate(gaps.values()):
-            colour = (BLUE if gap.high < 0 else ORANGE) if gap.excludes_zero else GREY
+            better = (gap.high < 0) == lower_is_better
+            colour = (BLUE if better else ORANGE) if gap.excludes_zero else GREY
             axes.plot([gap.low, gap.high], [row, row], color=colour, lw=3, solid_capstyle="round")
             axes.plot([gap.mean], [row], "o", color=colour, ms=7)
         axes.set_yticks(range(len(gaps)), list(gaps))
