@@ -10,7 +10,7 @@ evidence, and a ban when grave, alone or with what was upheld before; the other 
 fades by half-life, those of repeat offenders add up, and each can be appealed once.
 
 A state machine without IO: reports and rulings in, evidence out. Nothing here depends on the order in which reports
-of different reporters come.
+of different reporters come, but that who is suspended by some has no voice from then on.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Terms:
     def __post_init__(self) -> None:
         rising = 0.0 < self.review <= self.warning <= self.critical <= self.suspension
         shares = 0.0 <= self.unbacked <= 1.0 and 0.0 <= self.unreviewed <= 1.0
-        lasting = min(self.half_life, self.ban_half_life) > 0.0 and self.escalation >= 0.0
+        lasting = self.half_life > 0.0 and self.ban_half_life > 0.0 and self.escalation >= 0.0  # which NaN is not
         if not (rising and shares and lasting and min(self.budget, self.newcomers) >= 0):
             raise ValueError(f"no terms to work by: {self}")
 
@@ -156,6 +156,7 @@ class _Ban:
     since: float
     reporters: tuple[int, ...]
     appealed: bool = False
+    settled: bool = False
 
 
 _GRADES = (Severity.NORMAL, Severity.WARNING, Severity.CRITICAL)
@@ -245,11 +246,11 @@ class AbuseDesk:
         case = next((case for case in self.queue(now) if case.subject == subject), None)
         if case is None:
             raise LookupError(f"nothing on node {subject} waits for review")
+        category = self._category(subject, now)
         self._credit(case.reporters, ruling, now)
         if case.appeal:
             self._settle_appeal(subject, ruling)
             return
-        category = self._category(subject, now)
         del self._open[subject]
         if ruling is Ruling.UPHELD:
             self._upheld[subject] = self._record(subject, now) + case.weight, now
@@ -263,12 +264,16 @@ class AbuseDesk:
         A suspension waits for review by itself and needs no appeal.
         """
         ban = self._bans.get(node)
-        if ban is None or self._strength(node, now) <= _OVER:
+        if ban is None or self.banned_since(node, now) is None:
             return "not_banned"
         if ban.appealed:
             return "appealed_before"
         ban.appealed = True
         return ""
+
+    def banned_since(self, node: int, now: float) -> float | None:
+        """When the ban by a ruling that holds a node began, seconds; None for one that is free or only suspended."""
+        return self._bans[node].since if self._strength(node, now) > _OVER else None
 
     def is_banned(self, node: int, now: float) -> bool:
         """Whether nothing may be routed over `node`: by a ruling, or because reports weigh enough to suspend it."""
@@ -308,6 +313,8 @@ class AbuseDesk:
             book.pop(node, None)
         for case in self._open.values():
             case.heard.pop(node, None)
+        for ban in self._bans.values():
+            ban.reporters = tuple(reporter for reporter in ban.reporters if reporter != node)
         self._drop_unheard()
 
     def events(self) -> tuple[Evidence, ...]:
@@ -412,7 +419,7 @@ class AbuseDesk:
     def _appeals(self, now: float) -> Iterator[Case]:
         for node, ban in self._bans.items():
             strength = self._strength(node, now)
-            if ban.appealed and strength > _OVER and ban.reporters:
+            if ban.appealed and not ban.settled and strength > _OVER:
                 yield Case(node, strength, Severity.CRITICAL, ban.reporters, ban.since, appeal=True)
 
     def _settle_appeal(self, node: int, ruling: Ruling) -> None:
@@ -420,7 +427,7 @@ class AbuseDesk:
             del self._bans[node]
             self._upheld.pop(node, None)
         else:
-            self._bans[node].reporters = ()  # looked at twice: it stands
+            self._bans[node].settled = True  # looked at twice: it stands
 
     def _credit(self, reporters: tuple[int, ...], ruling: Ruling, now: float) -> None:
         held = ruling is Ruling.UPHELD

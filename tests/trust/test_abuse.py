@@ -690,3 +690,38 @@ def test_terms_at_the_edge_are_taken() -> None:
         Terms(
             unbacked=unbacked, unreviewed=unreviewed, escalation=0.0, newcomers=0, review=6.0, warning=6.0, critical=6.0
         )
+
+
+def test_an_appeal_costs_a_reporter_under_its_new_name_nothing() -> None:
+    desk = banned()
+    desk.renew(0, 0.0)
+    assert desk.appeal(ACCUSED, 0.0) == ""
+    desk.decide(ACCUSED, Ruling.DISMISSED, 0.0)
+    assert desk.standing(0) == 1.0
+    assert desk.standing(1) < 1.0
+
+
+def test_an_appeal_is_heard_even_if_all_who_reported_have_new_names() -> None:
+    desk = banned()
+    for reporter in range(4):
+        desk.renew(reporter, 0.0)
+    assert desk.appeal(ACCUSED, 0.0) == ""
+    desk.decide(ACCUSED, Ruling.DISMISSED, 0.0)
+    assert not desk.is_banned(ACCUSED, 0.0)
+
+
+def test_the_accusation_is_weighed_before_the_ruling_changes_what_words_are_worth() -> None:
+    desk = AbuseDesk()
+    file(desk, report(2, subject=50, t=0.0))
+    desk.decide(50, Ruling.DISMISSED, 0.0)
+    file(desk, report(1, subject=9, category=Category.SPAM), credibility=0.55)
+    file(desk, report(2, subject=9, category=Category.FRAUD))
+    desk.events()
+    desk.decide(9, Ruling.UPHELD, 0.0)
+    assert [event.kind for event in desk.events()] == [EventKind.SPAM_DETECTED]
+
+
+@pytest.mark.parametrize("name", ["half_life", "ban_half_life", "escalation"])
+def test_no_term_is_a_number_that_is_none(name: str) -> None:
+    with pytest.raises(ValueError, match="no terms"):
+        Terms(**{name: math.nan})

@@ -89,6 +89,7 @@ class Complaints:
         self._relays: list[int] = np.flatnonzero(plan.nodes.max_calls > 0).tolist()
         self._banned: frozenset[int] = frozenset()
         self._appeals: dict[int, int] = {}
+        self._considered: dict[int, float] = {}  # by node: since when the ban holds that it has thought of appealing
         env.on("complaints", self._hear)
         env.on("reviews", self._review)
         env.on("bans", self._look)
@@ -104,6 +105,8 @@ class Complaints:
     def renew(self, node: int, now: float) -> None:
         """A node has come back under a new name, under which nobody has reported or banned it."""
         self.desk.renew(node, now)
+        if self._grievances:
+            self._grievances.renew(node)
 
     def _look(self, step: int, _: object) -> None:
         now = self._env.now
@@ -112,9 +115,12 @@ class Complaints:
             for kind, nodes in (("banned", banned - self._banned), ("unbanned", self._banned - banned)):
                 for node in sorted(nodes):
                     self._recorder.event(now, kind, node=node)
-            fresh, self._banned = banned - self._banned, banned
+            self._banned = banned
             self._carrier.ban(banned)
-            for node in sorted(fresh):
+        for node in sorted(banned):
+            since = self.desk.banned_since(node, now)
+            if since is not None and self._considered.get(node) != since:
+                self._considered[node] = since
                 self._appeal(node)
         # products, not sums: the n-th step is at the same instant however it is reached
         self._env.schedule_record((step + 1) * self._control.heartbeat, "bans", step + 1, priority=BEFORE)

@@ -48,11 +48,17 @@ class Grievances:
         if speaks >= self._share or path[0] in self._liars:
             return
         relays = path[1:-1]
+        if not relays:
+            return
         shares = self._guilt.shares(relays, True, t) if self._guilt else (1.0 / len(relays),) * len(relays)
         likely = [place for place, share in enumerate(shares) if share == max(shares)]
         accused = likely[int(picks * len(likely))]
         report = Report(reporter=path[0], subject=relays[accused], category=Category.TAMPERING, t=t, call=call)
         self._waiting.append(Grievance(report, min(shares[accused], 1.0)))
+
+    def renew(self, node: int) -> None:
+        """A node has come back under a new name: what waits by or of the old one is dropped."""
+        self._waiting = [one for one in self._waiting if node not in (one.report.reporter, one.report.subject)]
 
     def due(self) -> list[Grievance]:
         """What has come up since this was asked last."""

@@ -130,3 +130,15 @@ def test_without_reports_reviews_and_appeals_change_nothing(tmp_path: Path):
     for table in ("calls", "trust", "events"):
         one, other = Trace(plain.trace).columns(table), Trace(more.trace).columns(table)
         assert all(list(map(str, one[name])) == list(map(str, other[name])) for name in one)
+
+
+def test_who_was_suspended_first_may_appeal_the_ban_that_follows(tmp_path: Path):
+    episode = episode_of(tmp_path, reports=0.001, appeals=1.0)
+    desk, relay = episode.complaints.desk, int(np.flatnonzero(episode.plan.nodes.max_calls > 0)[0])
+    accuse(episode, relay, 7)
+    episode.advance(20.0)
+    assert desk.is_banned(relay, 20.0)
+    assert desk.banned_since(relay, 20.0) is None
+    desk.decide(relay, Ruling.UPHELD, 20.0)
+    episode.advance(40.0)
+    assert [case.subject for case in desk.queue(40.0) if case.appeal] == [relay]

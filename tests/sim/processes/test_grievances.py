@@ -63,3 +63,18 @@ def test_with_it_the_relay_that_is_likely_to_blame_is_accused():
     accused = grievances.due()
     assert {one.report.subject for one in accused} == {8}
     assert all(0.5 < one.guilt <= 1.0 for one in accused)
+
+
+def test_a_path_without_relays_gives_nobody_to_accuse():
+    grievances = Grievances(1.0, (), seed=1)
+    grievances.suffer(1, (1, 2), 5.0)
+    assert grievances.due() == []
+
+
+@pytest.mark.parametrize("renewed", [1, 7])
+def test_what_waits_of_an_old_name_is_dropped(renewed: int):
+    grievances = Grievances(1.0, (), seed=1)
+    grievances.suffer(1, (1, 7, 2), 5.0)
+    grievances.suffer(2, (3, 8, 2), 5.0)
+    grievances.renew(renewed)
+    assert [one.report.call for one in grievances.due()] == [2]
