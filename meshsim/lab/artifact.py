@@ -115,7 +115,7 @@ def check(path: Path, settings: Settings | None = None) -> Checked:
         ConfigError: If the file is no such archive.
     """
     with tempfile.TemporaryDirectory(prefix="meshsim-") as folder, _opened(path) as archive:
-        card = json.loads(archive.read(CARD))
+        card = _card(path, archive)
         for member in archive.infolist():
             if member.filename.startswith("experiments/"):
                 archive.extract(member, folder)
@@ -140,6 +140,18 @@ def _opened(path: Path) -> zipfile.ZipFile:
     if sum(member.file_size for member in archive.infolist()) > _LARGEST:
         raise ConfigError(f"{path} is no artifact: it would unpack to more than {_LARGEST >> 20} MB", key="FILE")
     return archive
+
+
+def _card(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
+    try:
+        card = json.loads(archive.read(CARD))
+    except (ValueError, zipfile.BadZipFile, RuntimeError) as error:
+        raise ConfigError(f"{path} is no artifact: {CARD} cannot be read: {error}", key="FILE") from error
+    wanted = ("experiment", "table_sha256", "code", "python", "machine")
+    absent = [key for key in wanted if not isinstance(card, dict) or not isinstance(card.get(key), str)]
+    if absent:
+        raise ConfigError(f"{path} is no artifact: {CARD} does not say {', '.join(absent)}", key="FILE")
+    return dict(card)
 
 
 def _differences(card: dict[str, Any], archive: zipfile.ZipFile) -> Iterator[str]:

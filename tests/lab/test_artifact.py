@@ -45,6 +45,12 @@ def changed(done: Path, tmp_path: Path, name: str, content: bytes) -> Path:
     return path
 
 
+@pytest.mark.parametrize("content", [b"not json", b"[]", b'{"experiment": "tiny-question"}', b'{"experiment": 7}'])
+def test_a_card_that_says_too_little_is_told(done: Path, tmp_path: Path, content: bytes):
+    with pytest.raises(ConfigError, match=r"is no artifact: artifact\.json"):
+        artifact.check(changed(done, tmp_path, artifact.CARD, content))
+
+
 def test_the_archive_has_question_results_versions_and_the_command(done: Path):
     with zipfile.ZipFile(done / "tiny.zip") as archive:
         names = set(archive.namelist())
