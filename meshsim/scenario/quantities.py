@@ -185,6 +185,8 @@ POLICY_NAMES = (
     "q-routing",
     "via",
     "weighted",
+    "greedy-reputation",
+    "physics",
     "learned",
     "exploring",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshsim.mesh import geo
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.ids import NodeId
-from meshsim.mesh.media import MediaType
+from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import LinkEntry, NetworkView, NodeEntry, Role, make_view
 from meshsim.routing import RouteRequest, RoutingEngine
@@ -20,9 +22,11 @@ from meshsim.routing.policies import (
     Direct,
     Ecmp,
     Exploring,
+    GreedyReputation,
     Hop,
     KShortest,
     Learned,
+    Physics,
     Policy,
     QRouting,
     RandomRelay,
@@ -39,6 +43,8 @@ from meshsim.testing import PolicyContract
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from meshsim.routing.features import Scores
 
 ALICE, BOB, NEAR, FAR = (NodeId(bytes([i] * 32)) for i in range(4))
 REQUEST = RouteRequest(source=ALICE, destinations=(BOB,), media=MediaType.AUDIO)
@@ -107,6 +113,16 @@ class TestVia(PolicyContract):
 class TestWeighted(PolicyContract):
     def make_policy(self) -> Policy:
         return Weighted()
+
+
+class TestGreedyReputation(PolicyContract):
+    def make_policy(self) -> Policy:
+        return GreedyReputation()
+
+
+class TestPhysics(PolicyContract):
+    def make_policy(self) -> Policy:
+        return Physics()
 
 
 class TestExploring(PolicyContract):
@@ -183,6 +199,67 @@ def test_weighted_is_the_weighted_sum_of_the_brief() -> None:
     assert ranking.candidates.path(1) == (0, 2, 1)
     expected = -0.4 * 0.1 / 0.8 + 0.25 * 1.0 + 0.15 * 0.8 - 0.1 * 2 / 5 + 0.05 + 0.05
     assert ranking.scores.utility[1] == pytest.approx(expected)
+
+
+def test_greedy_reputation_divides_the_delay_by_what_is_sure_of_the_relays() -> None:
+    ranking = RoutingEngine("greedy-reputation").rank(REQUEST, diamond(direct_delay=0.1))
+    cost = dict(zip(ranking.candidates, -ranking.scores.utility, strict=True))
+    assert cost[0, 1] == pytest.approx(0.2)
+    assert cost[0, 2, 1] == pytest.approx(2 * 0.05 / 0.7)  # the lower bound of a NodeEntry's reputation is 70
+
+
+def test_greedy_reputation_passes_over_the_fast_relay_that_little_is_known_of() -> None:
+    def known(low: float) -> NetworkView:
+        view = diamond(direct_delay=0.5)
+        bounds = np.array([70.0, 70.0, low, 70.0])
+        return replace(view, nodes=replace(view.nodes, reputation_low=bounds))
+
+    assert choice("greedy-reputation", known(70.0)) == (ALICE, NEAR, BOB)
+    assert choice("greedy-reputation", known(20.0)) == (ALICE, FAR, BOB)
+
+
+def pair(**link: float) -> NetworkView:
+    """Alice, Bob and the link between them, 100 km apart."""
+    nodes = [NodeEntry(id=ALICE), NodeEntry(id=BOB, longitude=0.9)]
+    return make_view(nodes, [replace(LinkEntry(src=0, dst=1, delay=0.05, rate=40e6), **link)])
+
+
+def physics(view: NetworkView) -> Scores:
+    return RoutingEngine("physics").rank(REQUEST, view).scores
+
+
+def test_physics_of_a_fresh_idle_link_is_what_is_believed_and_its_own_wait() -> None:
+    said = physics(pair(rate=50e6, jitter=0.003, loss=0.01))
+    assert said.rtt[0] == pytest.approx(0.1, rel=1e-3)
+    assert said.jitter[0] == pytest.approx(0.003, rel=0.05)
+    assert said.loss[0] == pytest.approx(0.01, rel=1e-4)
+
+
+def test_physics_waits_ever_longer_the_fuller_a_link_is() -> None:
+    rtt = [physics(pair(rate=rate)).rtt[0] for rate in (40e6, 10e6, 2e6, 0.1e6)]
+    steps = np.diff(rtt)
+    assert np.all(steps > 0)
+    assert np.all(np.diff(steps) > 0)
+
+
+def test_physics_loses_what_a_link_has_no_rate_for() -> None:
+    half = demand(MediaType.AUDIO).rate_bps / 2
+    assert physics(pair(rate=half)).loss[0] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_physics_believes_old_measurements_less_and_is_less_sure_of_them() -> None:
+    fresh, old, older = (physics(pair(age=age)) for age in (0.0, 300.0, 1e6))
+    assert fresh.rtt[0] > old.rtt[0] > older.rtt[0]
+    assert older.rtt[0] == pytest.approx(geo.predicted_rtt(100e3), rel=0.02)
+    poor = [physics(pair(age=age, delay=0.02, jitter=0.002, loss=0.005)).utility[0] for age in (0.0, 1e6)]
+    assert poor[0] > poor[1]
+
+
+def test_physics_waits_in_the_queue_of_a_busy_relay() -> None:
+    idle, busy = (RoutingEngine("physics").rank(REQUEST, diamond(load=load)) for load in (0.0, 0.95))
+    row = idle.candidates.paths.index((0, 2, 1))
+    assert busy.scores.rtt[row] > idle.scores.rtt[row]
+    assert busy.scores.utility[row] < idle.scores.utility[row]
 
 
 @given(

@@ -18,8 +18,10 @@ from meshsim.routing.policies.base import (
 from meshsim.routing.policies.direct import Direct
 from meshsim.routing.policies.ecmp import Ecmp
 from meshsim.routing.policies.exploring import Exploring
+from meshsim.routing.policies.greedy import GreedyReputation
 from meshsim.routing.policies.hop import Hop
 from meshsim.routing.policies.learned import Learned, list_models, load_model, verify_model
+from meshsim.routing.policies.physics import Physics
 from meshsim.routing.policies.qrouting import QRouting
 from meshsim.routing.policies.shortest import Shortest
 from meshsim.routing.policies.spreading import KShortest, RandomRelay
@@ -33,11 +35,13 @@ __all__ = [
     "Direct",
     "Ecmp",
     "Exploring",
+    "GreedyReputation",
     "Hop",
     "KShortest",
     "Learned",
     "Learning",
     "Outcome",
+    "Physics",
     "Policy",
     "QRouting",
     "RandomRelay",
