@@ -22,7 +22,8 @@ def group_of(kind: str) -> str:
 class Registry(Generic[T]):
     """Parts by name; unknown names are refused with the known ones.
 
-    Entry points add parts from outside, in the group that `group_of` names.
+    Entry points add parts from outside, in the group that `group_of` names. One that cannot be loaded is told to who
+    asks for it by name, and is no part to others.
 
     >>> shapes = Registry("shape")
     >>> shapes.add("square", 4)
@@ -33,6 +34,7 @@ class Registry(Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._parts: dict[str, T] = {}
+        self._broken: dict[str, str] = {}
         self._discovered = False
 
     def add(self, name: str, part: T) -> None:
@@ -57,6 +59,8 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         if name not in self._parts:
             self._discover()
+        if name in self._broken and name not in self._parts:
+            raise ConfigError(f"{self.kind} {name!r} cannot be loaded: {self._broken[name]}")
         if name not in self._parts:
             raise ConfigError(f"unknown {self.kind} {name!r}", allowed=list(self), nearest=nearest(name, self))
         return self._parts[name]
@@ -81,4 +85,7 @@ class Registry(Generic[T]):
 
         self._discovered = True
         for point in entry_points(group=group_of(self.kind)):
-            self._parts.setdefault(point.name, point.load())
+            try:
+                self._parts.setdefault(point.name, point.load())
+            except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises; who asks for it is told
+                self._broken[point.name] = f"{point.value}: {type(error).__name__}: {error}"

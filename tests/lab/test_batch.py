@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import resource
@@ -14,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshsim.lab.batch import BatchError, Job, Outcome, Record, Settings, Store, chosen, hold, key_of, perform
-from meshsim.lab.batch.shard import Shard, read
+from meshsim.lab.batch.fingerprint import code_fingerprint
+from meshsim.lab.batch.shard import Shard, held, read
 from meshsim.mesh.errors import ConfigError
 
 
@@ -113,6 +115,31 @@ def test_merged_shards_say_what_they_said_and_one_that_is_held_is_left_alone(tmp
     assert store.records() == before
     assert sorted(path.name for path in store.shards.iterdir()) == ["all.shard", "d.shard"]
     held.close()
+
+
+def test_a_shard_that_is_merged_away_takes_no_more_records(tmp_path: Path) -> None:
+    store = Store(tmp_path / "b", "x")
+    with Shard(store.shards, "a") as shard:
+        shard.append(record("first"))
+    with held(store.shards / "a.shard") as ours, Shard(store.shards, "a") as other:
+        assert ours
+        other.append(record("second"))
+        (store.shards / "a.shard").unlink()
+    assert [one.key for one in store.records()] == ["second"]
+
+
+def test_the_code_of_plug_ins_is_part_of_the_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "mine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[meshsim.routing_policy]\nmine = mine_policy:Mine\n")
+    seen = [code_fingerprint.__wrapped__()]
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for text in ("class Mine: ...\n", "class Mine: name = 'mine'\n"):
+        (tmp_path / "mine_policy.py").write_text(text)
+        importlib.invalidate_caches()
+        seen.append(code_fingerprint.__wrapped__())
+    assert len(set(seen)) == 3
 
 
 def test_a_merge_that_was_killed_before_it_removed_the_old_shards_counts_nothing_twice(tmp_path: Path) -> None:

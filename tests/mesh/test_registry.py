@@ -71,3 +71,19 @@ def test_entry_points_add_parts_but_do_not_replace_any() -> None:
 def test_a_part_from_outside_counts_before_it_was_asked_for() -> None:
     assert "triangle" in shapes()
     assert len(shapes()) == 3
+
+
+def test_a_part_that_cannot_be_loaded_is_told_to_who_asks_for_it_and_to_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "broken_shapes-1.0.dist-info"
+    info.mkdir()
+    (tmp_path / "broken_shapes.py").write_text("raise RuntimeError('no licence')\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-shapes\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[meshsim.test_shape]\nblob = broken_shapes:BLOB\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = shapes()
+    assert list(registry) == ["circle", "square"]
+    assert "blob" not in registry
+    with pytest.raises(ConfigError, match="'blob' cannot be loaded: broken_shapes:BLOB: RuntimeError: no licence"):
+        registry["blob"]

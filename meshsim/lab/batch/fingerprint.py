@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,7 +36,10 @@ def key_of(said: Mapping[str, Any]) -> str:
 
 @functools.cache
 def code_fingerprint() -> str:
-    """Hash of all code and data of the packages that simulate, and of the versions of what they compute with."""
+    """Hash of the code and data that simulate: our packages, plug-ins, and the versions of libraries.
+
+    What plug-ins import from elsewhere is known by the version of their distribution alone.
+    """
     digest = hashlib.blake2b(digest_size=_KEY_BYTES)
     for package in SIMULATING:
         for path, content in _sources(files("meshsim") / package, package):
@@ -42,7 +47,26 @@ def code_fingerprint() -> str:
             digest.update(content)
     for name in NUMERIC:
         digest.update(f"{name} {_version(name)}\n".encode())
+    for said, content in _plug_ins():
+        digest.update(f"{said}\0{len(content)}\0".encode())
+        digest.update(content)
     return digest.hexdigest()
+
+
+def _plug_ins() -> Iterator[tuple[str, bytes]]:
+    """What is registered from outside: each entry point with its distribution, and the code of its package."""
+    groups = sorted(group for group in importlib.metadata.entry_points().groups if group.startswith("meshsim."))
+    points = [point for group in groups for point in importlib.metadata.entry_points(group=group)]
+    for point in sorted(points, key=lambda point: (point.group, point.name, point.value)):
+        whose = "" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+        yield f"{point.group} {point.name} {point.value} {whose}", b""
+    for module in sorted({point.module.partition(".")[0] for point in points}):
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.submodule_search_locations:
+            for folder in spec.submodule_search_locations:
+                yield from _sources(Path(folder), module)
+        elif spec is not None and spec.origin is not None and Path(spec.origin).is_file():
+            yield module, Path(spec.origin).read_bytes()
 
 
 def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:

@@ -14,6 +14,7 @@ import fcntl
 import os
 import threading
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ import msgspec
 from meshsim.lab.batch.job import BatchError, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -165,16 +166,21 @@ def _end_line(file: int) -> None:
         os.write(file, b"\n")
 
 
-def is_held(path: Path) -> bool:
-    """Whether a living process still appends to a shard."""
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Keeps others from appending to a shard; False where a living process still does.
+
+    A shard that is removed meanwhile stays held to the end: who waits for it makes a new one.
+    """
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        yield False
+    else:
+        yield True
     finally:
         os.close(file)
-    return False
 
 
 def read(path: Path) -> tuple[list[Record], list[Damage]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -84,17 +85,19 @@ class Store:
         Raises:
             BatchError: If the disk is full; nothing is lost then.
         """
-        done = [path for path in self._files() if not shard.is_held(path)]
-        if [path.name for path in done] in ([], [_MERGED]):
-            return
-        merged = b"".join(_ended(path.read_bytes()) for path in done)
-        try:
-            write_whole(self.shards / _MERGED, merged)
-        except OSError as error:
-            raise BatchError(f"shards cannot be merged: {error.strerror}") from error
-        for path in done:
-            if path.name != _MERGED:
-                path.unlink()
+        with ExitStack() as stack:
+            # held until they are removed: a worker that begins meanwhile must not append to what goes
+            done = [path for path in self._files() if stack.enter_context(shard.held(path))]
+            if [path.name for path in done] in ([], [_MERGED]):
+                return
+            merged = b"".join(_ended(path.read_bytes()) for path in done)
+            try:
+                write_whole(self.shards / _MERGED, merged)
+            except OSError as error:
+                raise BatchError(f"shards cannot be merged: {error.strerror}") from error
+            for path in done:
+                if path.name != _MERGED:
+                    path.unlink()
 
     def tidy(self) -> None:
         """Merges shards where there are many."""
