@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.routing.calibration import ConfidenceMap, sigmoid
+from meshsim.learn.losses import TAIL
+from meshsim.routing.calibration import BUCKETS, ConfidenceMap, sigmoid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NEAR_BEST = 0.2
 """MOS within which a chosen path counts as good as the best candidate: what `confidence` is the probability of."""
+
+LEAST_OUTCOMES = 400
+"""Outcomes that a bucket needs for margins of its own: 20 beyond each end."""
 
 BINS = 10
 CONFIDENCE_STEPS = 20
@@ -83,6 +87,34 @@ def fit_confidence(score: NDArray[np.float64], near_best: NDArray[np.bool_]) -> 
     usual = (near_best.sum() + 1.0) / (len(near_best) + 2.0)  # what a step with few calls leans on
     values = isotonic((hits[filled] + 2.0 * usual) / (count[filled] + 2.0), count[filled])
     return ConfidenceMap(ai_score=tuple(map(float, edges)), values=tuple(map(float, values)))
+
+
+def fit_margins(
+    spread: NDArray[np.float64], error: NDArray[np.float64], bucket: NDArray[np.int64]
+) -> tuple[tuple[float, float, float, float, float, float], ...]:
+    """By how much the ends of intervals are to be moved outwards, so that each is exceeded in 5 % of calls.
+
+    Conformalised quantile regression, one end at a time (Romano, Patterson, Candes, NeurIPS 2019): the margin is the
+    (1 - 5 %)(1 + 1/K) quantile of how far outcomes lie beyond the end. A bucket with few outcomes takes all of them.
+
+    Args:
+        spread: (K, 6), how far the ends lie below and above the middle, of each of three measures.
+        error: (K, 3), measured minus middle.
+        bucket: (K,), which of `BUCKETS` each belongs to.
+    """
+    sides = np.stack([-error, error], axis=2).reshape(-1, 6)  # (K, 6): how far below and above
+    beyond = sides - spread
+    rows = [beyond[bucket == place] for place in range(BUCKETS)]
+    ends = (_ends(some if len(some) >= LEAST_OUTCOMES else beyond) for some in rows)
+    return tuple(ends)
+
+
+def _ends(beyond: NDArray[np.float64]) -> tuple[float, float, float, float, float, float]:
+    if not len(beyond):
+        return (0.0,) * 6
+    level = min((1.0 - TAIL) * (1.0 + 1.0 / len(beyond)), 1.0)
+    one, two, three, four, five, six = np.quantile(beyond, level, axis=0).tolist()
+    return one, two, three, four, five, six
 
 
 def calibration_error(probability: NDArray[np.float64], outcome: NDArray[np.bool_], bins: int = BINS) -> float:

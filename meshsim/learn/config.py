@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from meshsim.mesh.errors import ConfigError
+from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.scenario import load
 from meshsim.scenario.problems import explain, within
 from meshsim.scenario.text import Text, dotted, parse
@@ -35,7 +35,7 @@ class Part(BaseModel):
 
 
 class Episodes(Part):
-    """Some episodes of one scenario."""
+    """Some episodes of one scenario: one for each seed, in each regime, on each topology."""
 
     scenario: str
     """Name of a preset, or path of a scenario file."""
@@ -43,11 +43,17 @@ class Episodes(Part):
     """One episode for each."""
     overrides: tuple[str, ...] = ()
     """`dotted.key=value` each, as `meshsim run -o` takes them."""
+    regimes: tuple[str, ...] = ()
+    """Names under `data.regimes`, whose overrides come before these; without one, the scenario as it is."""
+    topologies: tuple[str, ...] = ()
+    """Names of graphs (`meshsim topo list`); without one, the scenario's own."""
 
 
 class Data(Part):
     """Which episodes are used for what; no episode may serve twice."""
 
+    regimes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Overrides by name: how fresh beliefs are, who lies, how large the mesh is."""
     train: Annotated[tuple[Episodes, ...], Field(min_length=1)]
     """Gradients come from these; graphs that may train."""
     calibration: Annotated[tuple[Episodes, ...], Field(min_length=1)]
@@ -88,6 +94,8 @@ class Optimisation(Part):
     """Weight of what the call would measure, beside 1 for cross-entropy."""
     choice_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the utility that a choice forgoes."""
+    spread_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the quantiles of what the call would measure."""
     temperature: Annotated[float, Field(gt=0)] = 0.1
     """Of that choice: how soft a maximum it is, in utility."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -135,15 +143,40 @@ class TrainConfig(Part):
         for split in SPLITS:
             episodes: tuple[Episodes, ...] = getattr(self.data, split)
             for place, part in enumerate(episodes):
-                for seed in part.seeds:
-                    before = seen.setdefault((part.scenario, seed, _graph(part.overrides)), split)
-                    if before != split:
-                        raise ConfigError(
-                            f"{part.scenario} with seed {seed} stands in {before} and in {split}",
-                            key=dotted(("data", split, place, "seeds")),
-                            allowed=["seeds of its own"],
-                        )
-                    yield Wanted(split, part.scenario, seed, part.overrides)
+                for overrides in self.ways(part, ("data", split, place)):
+                    for seed in part.seeds:
+                        before = seen.setdefault((part.scenario, seed, _graph(overrides)), split)
+                        if before != split:
+                            raise ConfigError(
+                                f"{part.scenario} with seed {seed} stands in {before} and in {split}",
+                                key=dotted(("data", split, place, "seeds")),
+                                allowed=["seeds of its own"],
+                            )
+                        yield Wanted(split, part.scenario, seed, overrides)
+
+    def ways(self, part: Episodes, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str, ...]]:
+        """The overrides of each regime on each topology.
+
+        Args:
+            part: Some episodes.
+            at: Where they stand, for the error.
+
+        Raises:
+            ConfigError: If there is no such regime.
+        """
+        for number, regime in enumerate(part.regimes):
+            if regime not in self.data.regimes:
+                known = sorted(self.data.regimes)
+                raise ConfigError(
+                    f"no regime {regime!r}",
+                    key=dotted((*at, "regimes", number)),
+                    allowed=known,
+                    nearest=nearest(regime, known),
+                )
+        plain: list[tuple[str, ...]] = [()]
+        regimes = [self.data.regimes[regime] for regime in part.regimes] or plain
+        places = [(f"{_TOPOLOGY}={name}",) for name in part.topologies] or plain
+        yield from ((*regime, *part.overrides, *place) for regime in regimes for place in places)
 
 
 def _graph(overrides: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -181,18 +214,33 @@ def _checked(text: Text, file: str) -> TrainConfig:
     except ConfigError as error:
         place = tuple(int(part) if part.isdecimal() else part for part in (error.key or "").split("."))
         raise ConfigError(
-            error.message, file=file, line=text.line(place), key=error.key, allowed=error.allowed
+            error.message,
+            file=file,
+            line=text.line(place),
+            key=error.key,
+            allowed=error.allowed,
+            nearest=error.nearest,
         ) from error
     for split in SPLITS:
         for i, part in enumerate(getattr(config.data, split)):
-            _check_scenario(part, ("data", split, i), text, file)
+            _check_scenario(config, part, ("data", split, i), text, file)
     return config
 
 
-def _check_scenario(part: Episodes, at: tuple[str | int, ...], text: Text, file: str) -> None:
-    """Holds a scenario and its overrides to the schema: what is wrong is told where this file says it."""
+def _check_scenario(config: TrainConfig, part: Episodes, at: tuple[str | int, ...], text: Text, file: str) -> None:
+    """Holds a scenario and all its overrides to the schema: what is wrong is told where this file says it."""
+    said: list[tuple[tuple[str | int, ...], str]] = [
+        *(
+            (("data", "regimes", name, i), one)
+            for name in part.regimes
+            for i, one in enumerate(config.data.regimes[name])
+        ),
+        *(((*at, "overrides", i), one) for i, one in enumerate(part.overrides)),
+        *(((*at, "topologies", i), f"{_TOPOLOGY}={name}") for i, name in enumerate(part.topologies)),
+    ]
+    places = {override: place for place, override in said}
     try:
-        load(part.scenario, part.overrides)
+        for overrides in config.ways(part):
+            load(part.scenario, overrides)
     except ConfigError as error:
-        places = {override: (*at, "overrides", i) for i, override in enumerate(part.overrides)}
         raise within(error, text, file=file, scenario=(*at, "scenario"), overrides=places) from error

@@ -1,8 +1,6 @@
 """The training loop: from examples to a fitted scorer. No framework, no globals; seeded, and the same on every run.
 
-The loss has four parts, all on counterfactual labels: the log-odds of a good call (cross-entropy), what the call would
-measure (Huber on log RTT, log jitter, log-odds of loss, MOS), and the utility that a choice by softmax over the call's
-candidates is expected to forgo. Training stops when the validation episodes say so.
+What is made small is told by `learn.losses`; training stops when the validation episodes say so.
 """
 
 from __future__ import annotations
@@ -13,13 +11,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from meshsim.learn.batch import Batch, batches_of, join
-from meshsim.learn.gnn import Prediction, RouteScorer, add_up
+from meshsim.learn.gnn import Prediction, RouteScorer
+from meshsim.learn.losses import forgone, loss_of, poor_rate
 from meshsim.mesh.errors import ConfigError
 from meshsim.routing import features
-from meshsim.routing.calibration import UtilityWeights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
     from meshsim.learn.dataset import Dataset
 
     Progress = Callable[[float], None]
-
-MOS_WEIGHT = UtilityWeights().mos
-"""Utility of one point of MOS, beside 1 for a call that meets its target: breaks ties between good paths."""
 
 SMOOTHED = 3
 """Epochs whose mean validation is compared."""
@@ -77,67 +72,6 @@ def predict(scorer: RouteScorer, batch: Batch, *, dropout: float = 0.0) -> Predi
     embedding = nn.functional.dropout(embedding, dropout, training=dropout > 0.0)
     said = scorer.head(embedding, batch.hop, batch.hop_src, batch.hop_dst, batch.hop_path, batch.path)
     return Prediction(*said)
-
-
-def utility_of(said: Prediction) -> Tensor:
-    """Predicted utility of each candidate, (P,): probability of a good call plus a little for MOS."""
-    return torch.sigmoid(said.logit_ok) + MOS_WEIGHT * said.mos
-
-
-def true_utility(batch: Batch) -> Tensor:
-    """The utility that each candidate would have had, (P,)."""
-    return batch.ok.float() + MOS_WEIGHT * batch.mos
-
-
-def forgone(said: Prediction, batch: Batch, temperature: float) -> Tensor:
-    """Mean utility that a softmax choice among a call's feasible candidates forgoes against the best one; scalar."""
-    can = batch.feasible.float()  # (P,)
-    true = true_utility(batch)  # (P,)
-    wanted = torch.where(batch.feasible, utility_of(said) / temperature, -torch.inf)  # (P,)
-    top = wanted.detach().new_zeros(batch.calls).scatter_reduce(0, batch.call, wanted.detach(), "amax")  # (C,)
-    weight = torch.exp(wanted - top[batch.call])  # (P,), at most 1
-    sums = add_up(torch.stack([weight, weight * true, can], dim=1), batch.call, batch.calls)  # (C, 3)
-    choice = sums[:, 2] > 1  # (C,), calls that leave a choice
-    best = true.new_zeros(batch.calls).scatter_reduce(0, batch.call, true * can, "amax")  # (C,)
-    expected = sums[:, 1] / sums[:, 0].clamp(min=1e-9)  # (C,)
-    return ((best - expected) * choice).sum() / choice.sum().clamp(min=1)
-
-
-def cross_entropy(said: Prediction, batch: Batch) -> Tensor:
-    """Mean cross-entropy of "meets its target" over the feasible candidates; scalar."""
-    each = nn.functional.binary_cross_entropy_with_logits(said.logit_ok, batch.ok.float(), reduction="none")  # (P,)
-    return (each * batch.feasible).sum() / batch.feasible.sum().clamp(min=1)
-
-
-def regression(said: Prediction, batch: Batch) -> Tensor:
-    """Mean Huber loss of what the call would measure, over the candidates that connect; scalar."""
-    pairs = (
-        (said.log_rtt, batch.log_rtt),
-        (said.log_jitter, batch.log_jitter),
-        (0.3 * said.logit_loss.clamp(min=-12.0), 0.3 * batch.logit_loss),
-        (said.mos, batch.mos),
-    )
-    each = torch.stack([nn.functional.smooth_l1_loss(a, b, reduction="none", beta=0.5) for a, b in pairs])  # (4, P)
-    return (each * batch.connected).sum() / (4 * batch.connected.sum().clamp(min=1))
-
-
-def loss_of(said: Prediction, batch: Batch, by: Optimisation) -> Tensor:
-    """The training loss; scalar."""
-    return (
-        cross_entropy(said, batch)
-        + by.regression_weight * regression(said, batch)
-        + by.choice_weight * forgone(said, batch, by.temperature)
-    )
-
-
-def poor_rate(said: Prediction, batch: Batch) -> float:
-    """Share of calls that the feasible candidate of highest utility would have made poor."""
-    utility = torch.where(batch.feasible, utility_of(said), -torch.inf)  # (P,)
-    top = utility.new_full((batch.calls,), -torch.inf).scatter_reduce(0, batch.call, utility, "amax")  # (C,)
-    chosen = batch.feasible & (utility == top[batch.call])  # (P,)
-    sums = add_up(torch.stack([chosen.float(), (chosen & ~batch.ok).float()], dim=1), batch.call, batch.calls)
-    some = sums[:, 0] > 0  # calls with a feasible candidate
-    return float((sums[some, 1] / sums[some, 0]).mean()) if bool(some.any()) else float("nan")
 
 
 @contextlib.contextmanager

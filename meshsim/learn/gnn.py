@@ -33,6 +33,15 @@ MOST_UNSEEN = 0.3
 UNSEEN_OFFSET = 8.0
 """Loss exponent that a hop may add though no belief shows it (a relay that drops): at most 0.3, hardly any at first."""
 MOST_LOGIT = 30.0
+MOST_SAID = 4.0
+"""Bound of each entry of a message: no node shouts louder than others."""
+LEAST_TRUST = 0.1
+UNOBSERVED_TRUST = 0.25
+"""Weights of the message of a node without any reputation, and of a link nobody has measured, beside 1."""
+TYPICAL_SPREAD = (0.1, 0.1, 0.3, 0.3, 0.6, 0.6)
+"""Half-widths of an untrained head's 90 % intervals: below and above, of log RTT, log jitter and log-odds of loss."""
+USUAL = 4.0
+"""Deviations from the mean of training up to which an input is nothing unusual."""
 UNBOUNDED = 1e6
 """Bound of what a target does not bound: seconds, so far off that nothing exceeds it."""
 MEDIA = [columns.PATH.index(media) for media in MediaType]
@@ -44,7 +53,7 @@ LEAST_DEVIATION = 1e-6
 
 
 class Prediction(NamedTuple):
-    """What the head says of P candidates; each (P,) float32.
+    """What the head says of P candidates with S hops; each (P,) float32 unless said.
 
     Attributes:
         logit_ok: Uncalibrated log-odds that the call meets the target of its media (`mesh.quality`).
@@ -52,6 +61,10 @@ class Prediction(NamedTuple):
         log_jitter: Natural log of seconds.
         logit_loss: Log-odds of a packet's loss.
         mos: Conversational MOS.
+        spread: (P, 6), all positive: how far below and above `log_rtt` the 5 % and 95 % quantiles lie, then the same of
+            `log_jitter` and `logit_loss`.
+        strange: How far outside the training data the path's inputs lie, >= 0: mean of what exceeds `USUAL` deviations.
+        part: (S, 3), what each hop adds to its path: delay in s, variance of jitter in s^2, -ln(1 - loss).
     """
 
     logit_ok: Tensor
@@ -59,6 +72,9 @@ class Prediction(NamedTuple):
     log_jitter: Tensor
     logit_loss: Tensor
     mos: Tensor
+    spread: Tensor
+    strange: Tensor
+    part: Tensor
 
 
 def add_up(values: Tensor, index: Tensor, n: int) -> Tensor:
@@ -124,9 +140,16 @@ class Scale(nn.Module):
         """Standardised and cut at 6 deviations, against inputs unlike any in training; (K, F) -> (K, F)."""
         return ((rows - self.mean) / self.deviation).clamp(-6.0, 6.0)
 
+    def excess(self, rows: Tensor) -> Tensor:
+        """Mean over columns of the deviations beyond `USUAL`; (K, F) -> (K,)."""
+        return (torch.abs((rows - self.mean) / self.deviation) - USUAL).clamp(min=0.0).mean(dim=1)
+
 
 class Round(nn.Module):
-    """One round of message passing: each node hears the mean of the messages on its incoming links."""
+    """One round of message passing: each node hears the mean of the messages on its incoming links.
+
+    Messages are bounded and weigh by the reputation of who speaks: liars are heard, but not loudly.
+    """
 
     def __init__(self, dimension: int, message: int, links: int) -> None:
         super().__init__()
@@ -134,12 +157,15 @@ class Round(nn.Module):
         self.update = perceptron(dimension + message, dimension, dimension, still=True)
         self.norm = nn.LayerNorm(dimension)
 
-    def forward(self, state: Tensor, link: Tensor, src: Tensor, dst: Tensor) -> Tensor:
-        """(N, D), (E, Fl), (E,), (E,) -> (N, D)."""
-        said = self.message(torch.cat([state[src], state[dst], link], dim=1))  # (E, M)
-        heard = add_up(torch.cat([said, torch.ones_like(said[:, :1])], dim=1), dst, state.shape[0])  # (N, M + 1)
-        mean = heard[:, :-1] / heard[:, -1:].clamp(min=1.0)  # (N, M)
+    def forward(self, state: Tensor, link: Tensor, weight: Tensor, src: Tensor, dst: Tensor) -> Tensor:
+        """(N, D), (E, Fl), (E, 1) > 0, (E,), (E,) -> (N, D)."""
+        said = self.message(torch.cat([state[src], state[dst], link], dim=1)).clamp(-MOST_SAID, MOST_SAID)  # (E, M)
+        heard = add_up(torch.cat([weight * said, weight], dim=1), dst, state.shape[0])  # (N, M + 1)
+        mean = heard[:, :-1] / heard[:, -1:].clamp(min=LEAST_TRUST * UNOBSERVED_TRUST)  # (N, M)
         return torch.as_tensor(self.norm(state + self.update(torch.cat([state, mean], dim=1))))  # (N, D)
+
+
+_LOW, _OBSERVED = columns.NODE.index("reputation_low"), columns.HOP.index("observed")
 
 
 class Encoder(nn.Module):
@@ -157,14 +183,21 @@ class Encoder(nn.Module):
     def forward(self, node: Tensor, link: Tensor, link_src: Tensor, link_dst: Tensor) -> Tensor:
         """(N, Fn), (E, Fl), (E,), (E,) -> (N, D)."""
         state = self.start(self.node_scale(node))  # (N, D)
+        if not len(self.rounds):
+            return torch.as_tensor(state)
         scaled = self.link_scale(link)  # (E, Fl)
+        trust = LEAST_TRUST + (1.0 - LEAST_TRUST) * node[link_src, _LOW].clamp(0.0, 1.0)  # (E,)
+        seen = UNOBSERVED_TRUST + (1.0 - UNOBSERVED_TRUST) * link[:, _OBSERVED].clamp(0.0, 1.0)  # (E,)
+        weight = (trust * seen)[:, None]  # (E, 1)
         for step in self.rounds:
-            state = step(state, scaled, link_src, link_dst)  # (N, D)
+            state = step(state, scaled, weight, link_src, link_dst)  # (N, D)
         return torch.as_tensor(state)
 
 
 class Head(nn.Module):
     """Scores the candidates of one call (in training: of many); exported as `head.onnx`."""
+
+    typical: Tensor
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -173,19 +206,22 @@ class Head(nn.Module):
         self.hop = perceptron(2 * shape.dimension + len(columns.HOP), 2 * shape.dimension, shape.dimension)
         self.correct = perceptron(shape.dimension, shape.dimension, 4, still=True)
         self.carry = nn.Linear(shape.dimension, shape.state)
-        self.judge = perceptron(shape.state + len(columns.PATH) + 4, 2 * shape.dimension, 2, still=True)
+        self.judge = perceptron(shape.state + len(columns.PATH) + 4, 2 * shape.dimension, 8, still=True)
+        self.register_buffer("typical", torch.log(torch.expm1(torch.tensor(TYPICAL_SPREAD))))
         self.sharpness = nn.Parameter(torch.tensor(math.log(4.0)))
 
     def forward(
         self, embedding: Tensor, hop: Tensor, hop_src: Tensor, hop_dst: Tensor, hop_path: Tensor, path: Tensor
     ) -> Prediction:
-        """(N, D), (S, Fh), (S,), (S,), (S,), (P, Fp) -> five of (P,)."""
+        """(N, D), (S, Fh), (S,), (S,), (S,), (P, Fp) -> five of (P,), (P, 6), (P,), (S, 3)."""
         known = self.hop_scale(hop)  # (S, Fh)
         state = nn.functional.silu(
             self.hop(torch.cat([embedding[hop_src], embedding[hop_dst], known], dim=1))
         )  # (S, D)
-        parts = torch.cat([self._contributions(hop, self.correct(state)), self.carry(state)], dim=1)  # (S, 3 + state)
-        total = add_up(parts, hop_path, path.shape[0])  # (P, 3 + state)
+        part = self._contributions(hop, self.correct(state))  # (S, 3)
+        unusual = self.hop_scale.excess(hop)[:, None]  # (S, 1)
+        added = torch.cat([part, unusual, self.carry(state)], dim=1)  # (S, 4 + state)
+        total = add_up(added, hop_path, path.shape[0])  # (P, 4 + state)
         log_rtt = torch.log(2.0 * total[:, 0] + LEAST_RTT)  # (P,)
         log_jitter = 0.5 * torch.log(total[:, 1] + LEAST_JITTER**2)  # (P,)
         survival = total[:, 2] + LEAST_LOSS  # (P,) = -log(1 - loss)
@@ -194,9 +230,11 @@ class Head(nn.Module):
         mos = voice_mos(0.5 * torch.exp(log_rtt), torch.exp(log_jitter), 1.0 - torch.exp(-survival))  # (P,)
         within = self._within(log_rtt, log_jitter, torch.log(survival), path[:, MEDIA])  # (P,)
         seen = torch.stack([log_rtt, log_jitter, 0.2 * torch.log(survival), mos], dim=1)  # (P, 4)
-        last = self.judge(torch.cat([total[:, 3:], self.path_scale(path), seen], dim=1))  # (P, 2)
+        last = self.judge(torch.cat([total[:, 4:], self.path_scale(path), seen], dim=1))  # (P, 8)
         logit_ok = (within + last[:, 0]).clamp(-MOST_LOGIT, MOST_LOGIT)  # (P,)
-        return Prediction(logit_ok, log_rtt, log_jitter, logit_loss, mos + last[:, 1])
+        spread = nn.functional.softplus(last[:, 2:] + self.typical)  # (P, 6)
+        strange = self.path_scale.excess(path) + total[:, 3]  # (P,)
+        return Prediction(logit_ok, log_rtt, log_jitter, logit_loss, mos + last[:, 1], spread, strange, part)
 
     def _contributions(self, hop: Tensor, correction: Tensor) -> Tensor:
         """What each hop adds to its path: delay, jitter variance, loss exponent; all positive; (S, 4) -> (S, 3)."""

@@ -7,29 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-import numpy as np
-import torch
-
-from meshsim.learn.batch import batches_of, join
-from meshsim.learn.calibration import NEAR_BEST, fit_confidence, fit_platt
+from meshsim.learn.calibrate import calibrate
 from meshsim.learn.card import card_text, untested
 from meshsim.learn.config import SPLITS, USES, TrainConfig, load_config
 from meshsim.learn.dataset import Dataset, load
 from meshsim.learn.evaluate import OpenLoop, evaluate_dataset
 from meshsim.learn.export import export
-from meshsim.learn.fit import Epoch, fit, predict, settled
-from meshsim.mesh.errors import ConfigError
-from meshsim.routing.calibration import Calibration, ConfidenceMap
+from meshsim.learn.fit import Epoch, fit
 from meshsim.routing.policies import Learned, Policy, make
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from meshsim.learn.config import Split
-    from meshsim.learn.gnn import RouteScorer
 
 BASELINES = ("direct", "shortest", "weighted")
 """What the card compares the scorer with, on the same calls."""
@@ -70,48 +60,6 @@ class TrainResult:
             "topologies": {split: list(names) for split, names in self.topologies.items()},
             "report": {scenario: result.rows() for scenario, result in self.report.items()},
         }
-
-
-@torch.no_grad()
-def calibrate(scorer: RouteScorer, dataset: Dataset, *, threads: int = 1) -> Calibration:
-    """What the scorer's outputs are worth as probabilities, on episodes it was not trained on.
-
-    Args:
-        scorer: Fitted.
-        dataset: The calibration episodes.
-        threads: Of torch.
-
-    Raises:
-        ConfigError: If no call of `dataset` has a feasible candidate.
-    """
-    batch = join(batches_of(dataset))
-    with settled(0, threads):
-        said = predict(scorer, batch)
-    feasible = batch.feasible.numpy()
-    if not feasible.any():
-        raise ConfigError("the calibration episodes hold no feasible candidate", key="data.calibration")
-    platt = fit_platt(said.logit_ok.numpy()[feasible], batch.ok.numpy()[feasible])
-    unsure = Calibration(platt=platt, confidence=ConfidenceMap(ai_score=(), values=(0.0,)))
-    score = unsure.ai_score(said.logit_ok.double().numpy())
-    utility = unsure.order_by(score, np.clip(said.mos.double().numpy(), 1.0, 4.5))
-    return msgspec.structs.replace(unsure, confidence=fit_confidence(*_chosen(dataset, score, utility)))
-
-
-def _chosen(
-    dataset: Dataset, score: NDArray[np.float64], utility: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """For each call that can be placed: the chosen path's ai_score, and whether it was as good as the truly best."""
-    scores: list[float] = []
-    near: list[bool] = []
-    start = 0
-    for example in (example for group in dataset.by_view() for example in group):
-        rows = np.flatnonzero(example.feasible)
-        if len(rows):
-            best, mos = int(np.argmax(utility[start + rows])), example.labels.mos[rows]
-            scores.append(float(score[start + rows[best]]))
-            near.append(bool(mos[best] >= mos.max() - NEAR_BEST))
-        start += len(example)
-    return np.array(scores), np.array(near)
 
 
 def train(

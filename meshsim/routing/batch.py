@@ -18,7 +18,7 @@ from meshsim.mesh.media import MediaType
 from meshsim.mesh.view import LinkBelief
 from meshsim.routing import features
 from meshsim.routing.candidates import MOST_ENUMERATED, Candidates
-from meshsim.routing.graph import Graph, find_key, graph_of
+from meshsim.routing.graph import Graph, find_key, graph_of, ragged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,13 +162,6 @@ def k_shortest_many(
     start = np.searchsorted(request[order], np.arange(len(batch)))
     best = order[np.arange(len(order)) - start[request[order]] < k - 1]
     return _laid(batch, request[best], one[best], two[best])
-
-
-def ragged(starts: _Ints, stops: _Ints) -> tuple[_Ints, _Ints]:
-    """The numbers from each start to its stop, one range after the other, and the range each is of."""
-    lengths = stops - starts
-    owner = np.repeat(np.arange(len(starts)), lengths)
-    return owner, np.arange(len(owner)) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
 
 
 def _ends(batch: Batch, request: _Ints, node: _Ints, delay: _Floats, relay_ok: NDArray[np.bool_]) -> _Ends:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from meshsim.mesh.media import MediaType
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -47,6 +49,17 @@ class ConfidenceMap(msgspec.Struct, frozen=True, kw_only=True):
         return ""
 
 
+MOST_HOPS = 4
+"""Paths of so many hops or more share a bucket of margins."""
+
+BUCKETS = len(MediaType) * MOST_HOPS
+
+
+def bucket(media: NDArray[np.int64] | int, hops: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row of `Calibration.margins` of each path, by its place in `MediaType` and its hops; (P,), (P,) -> (P,)."""
+    return np.asarray(np.asarray(media) * MOST_HOPS + np.minimum(np.maximum(hops, 1), MOST_HOPS) - 1)
+
+
 class UtilityWeights(msgspec.Struct, frozen=True, kw_only=True):
     """Weights of the calibrated probability of a good call and of the predicted MOS in the utility."""
 
@@ -61,11 +74,16 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         platt: a, b of `ai_score = 100 sigmoid(a logit_ok + b)` (Platt 1999).
         confidence: From the ai_score of the chosen path to the probability of being within 0.2 MOS of the best.
         utility: What paths are ordered by.
+        margins: For each bucket of media and hops (`bucket`), by how much the six ends of `spread` are to be moved
+            outwards so that each is exceeded in 5 % of calls (conformalised quantiles; Romano, Patterson, Candes 2019).
+        strange: Strangeness up to which a path is like those of training.
     """
 
     platt: tuple[float, float]
     confidence: ConfidenceMap
     utility: UtilityWeights = UtilityWeights()
+    margins: tuple[tuple[float, float, float, float, float, float], ...] = ((0.0,) * 6,) * BUCKETS
+    strange: float = 1.0
 
     def ai_score(self, logit_ok: NDArray[np.float64]) -> NDArray[np.float64]:
         """100 times the probability that a call meets its target; any shape."""
@@ -76,5 +94,28 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         """Utility of paths by what is said of them, higher is better; any shape."""
         return self.utility.ok * ai_score / 100.0 + self.utility.mos * mos
 
+    def widened(
+        self, spread: NDArray[np.float64], media: NDArray[np.int64] | int, hops: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """`spread` (P, 6) with the margins of each path's bucket; no end crosses the middle."""
+        return np.asarray(np.maximum(spread + np.asarray(self.margins)[bucket(media, hops)], 0.0))
 
-__all__ = ["Calibration", "ConfidenceMap", "UtilityWeights", "sigmoid"]
+    def doubt(self, strange: NDArray[np.float64]) -> NDArray[np.float64]:
+        """By how much less sure a choice is for inputs so far outside of training, in [0, 1]; any shape.
+
+        >>> plain = Calibration(platt=(1.0, 0.0), confidence=ConfidenceMap(ai_score=(), values=(1.0,)), strange=0.5)
+        >>> plain.doubt(np.array([0.0, 0.5, 5.0])).tolist()
+        [0.0, 0.0, 0.9]
+        """
+        return np.asarray(1.0 - np.minimum(self.strange / np.maximum(strange, 1e-12), 1.0))
+
+    def fault(self) -> str:
+        """Why these numbers are no calibration, or nothing."""
+        if len(self.margins) != BUCKETS:
+            return f"margins must have {BUCKETS} rows"
+        if not self.strange > 0.0:
+            return "strange must be positive"
+        return self.confidence.fault()
+
+
+__all__ = ["BUCKETS", "Calibration", "ConfidenceMap", "UtilityWeights", "bucket", "sigmoid"]

@@ -297,6 +297,8 @@ class RoutingEngine:
         confidence = np.full(len(eligible), np.nan)
         if is_confident(self.policy):
             confidence[eligible] = self.policy.confidence(scores.ai_score[eligible])
+            if scores.doubt is not None:
+                confidence *= 1.0 - scores.doubt
         return confidence
 
 

@@ -114,6 +114,13 @@ def find_key(key: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.in
     return np.where(key[at] == wanted, at, -1)
 
 
+def ragged(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The numbers from each start to its stop, one range after the other, and the range each is of."""
+    lengths = stops - starts
+    owner = np.repeat(np.arange(len(starts)), lengths)
+    return owner, np.arange(len(owner)) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+
+
 class Memo(Generic[T]):
     """The last few values built from graphs, by the graph's identity."""
 

@@ -21,8 +21,9 @@ import numpy as np
 
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import LinkBelief, NetworkView, NodeBelief
-from meshsim.routing.batch import Fresh, ragged
+from meshsim.routing.batch import Fresh
 from meshsim.routing.features import predicted_links
+from meshsim.routing.graph import ragged
 from meshsim.routing.testimony import WORST, outruns_light
 from meshsim.sim import draws
 from meshsim.sim.attacks import Reports

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.routing.batch import ragged
+from meshsim.routing.graph import ragged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

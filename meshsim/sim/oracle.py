@@ -17,8 +17,8 @@ import numpy as np
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.quality import mos, poor
-from meshsim.routing.batch import ragged
 from meshsim.routing.features import PATH, Scores
+from meshsim.routing.graph import ragged
 from meshsim.scenario.quantities import ORACLE, POLICY_NAMES
 from meshsim.sim.world import PathTruth
 

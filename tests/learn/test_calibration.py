@@ -11,6 +11,7 @@ from meshsim.learn.calibration import (
     auc,
     calibration_error,
     fit_confidence,
+    fit_margins,
     fit_platt,
     isotonic,
 )
@@ -85,3 +86,29 @@ def test_nothing_to_calibrate_on_is_said() -> None:
     with pytest.raises(ValueError, match="no outcomes"):
         fit_confidence(np.empty(0), np.empty(0, dtype=bool))
     assert np.isnan(calibration_error(np.empty(0), np.empty(0, dtype=bool)))
+
+
+def test_margins_leave_a_twentieth_of_new_outcomes_beyond_each_end() -> None:
+    draw = SeedTree(5).generator("margins")
+
+    def outcomes(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        place = draw.integers(0, 2, count)
+        error = draw.normal(0.0, 1.0 + place[:, None], (count, 3))  # the second bucket errs twice as far
+        return np.full((count, 6), 0.3), error, place
+
+    spread, error, place = outcomes(20_000)
+    margins = np.array(fit_margins(spread, error, place))
+    spread, error, place = outcomes(20_000)
+    ends = spread + margins[place]
+    for k in range(3):
+        for bucket in (0, 1):
+            mine = place == bucket
+            assert np.mean(error[mine, k] < -ends[mine, 2 * k]) == pytest.approx(0.05, abs=0.01)
+            assert np.mean(error[mine, k] > ends[mine, 2 * k + 1]) == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_bucket_with_few_outcomes_takes_the_margins_of_all() -> None:
+    draw = SeedTree(6).generator("few")
+    place = np.where(np.arange(3000) < 10, 1, 0)
+    margins = fit_margins(np.zeros((3000, 6)), draw.normal(size=(3000, 3)), place)
+    assert margins[1] == margins[2] == pytest.approx(margins[0], abs=0.05)

@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from meshsim.learn.batch import batches_of, join
-from meshsim.learn.fit import SMOOTHED, fit, forgone, poor_rate, predict, settled
+from meshsim.learn.fit import SMOOTHED, fit, predict, settled
 from meshsim.learn.gnn import Prediction, RouteScorer
+from meshsim.learn.losses import forgone, poor_rate, spread_loss
 from meshsim.mesh.errors import ConfigError
 
 if TYPE_CHECKING:
+    from meshsim.learn.batch import Batch
     from meshsim.learn.config import TrainConfig
     from meshsim.learn.dataset import Dataset
     from meshsim.learn.fit import Fit
@@ -61,10 +63,36 @@ def test_nothing_to_train_on_is_said(config: TrainConfig, training: Dataset) -> 
         fit(config, training, replace(training, examples=()))
 
 
+def said_as_measured(batch: Batch) -> Prediction:
+    """A prediction whose middles are the labels."""
+    paths, hops = len(batch.ok), len(batch.hop)
+    return Prediction(
+        torch.zeros(paths),
+        batch.log_rtt,
+        batch.log_jitter,
+        batch.logit_loss,
+        batch.mos,
+        torch.zeros(paths, 6),
+        torch.zeros(paths),
+        torch.zeros(hops, 3),
+    )
+
+
+def test_the_spread_that_costs_least_leaves_a_twentieth_beyond_each_end(held_out: Dataset) -> None:
+    batch = join(batches_of(held_out))
+    noise = torch.randn(len(batch.ok), generator=torch.Generator().manual_seed(2))
+    noisy = replace(batch, log_rtt=batch.log_rtt + noise)
+    widths = torch.linspace(0.8, 2.6, 37)
+    told = said_as_measured(batch)
+    of_rtt = torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 0.0]).expand(len(noise), 6)
+    cost = [float(spread_loss(told._replace(spread=width * of_rtt), noisy)) for width in widths]
+    assert widths[int(np.argmin(cost))] == pytest.approx(1.645, abs=0.2)  # of a normal
+
+
 def test_the_truth_forgoes_nothing_and_its_opposite_much(held_out: Dataset) -> None:
     batch = join(batches_of(held_out))
     sure = torch.where(batch.ok, 20.0, -20.0)
-    truth = Prediction(sure, batch.log_rtt, batch.log_jitter, batch.logit_loss, batch.mos)
+    truth = said_as_measured(batch)._replace(logit_ok=sure)
     assert float(forgone(truth, batch, 0.01)) < 0.01
     assert float(forgone(truth._replace(logit_ok=-sure), batch, 0.01)) > 0.5
     repairable = sum(example.labels.ok.any() for example in held_out.examples)

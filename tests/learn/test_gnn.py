@@ -14,6 +14,7 @@ from meshsim.learn.fit import predict
 from meshsim.learn.gnn import RouteScorer, add_up, believed, voice_mos
 from meshsim.mesh import quality
 from meshsim.mesh.media import MediaType
+from meshsim.routing import features as columns
 
 if TYPE_CHECKING:
     from meshsim.learn.dataset import Dataset
@@ -64,7 +65,8 @@ def test_a_score_does_not_depend_on_which_other_candidates_are_listed(fitted: Fi
             alone = fitted.scorer.head(
                 embedding, t(f.hop[own]), t(f.hop_src[own]), t(f.hop_dst[own]), t(np.zeros_like(own)), t(f.path[[row]])
             )
-            assert max(float((a[row] - b[0]).abs()) for a, b in zip(whole, alone, strict=True)) < 1e-5
+            assert max(float((a[row] - b[0]).abs().max()) for a, b in zip(whole[:-1], alone[:-1], strict=True)) < 1e-5
+            assert float((whole.part[own] - alone.part).abs().max()) < 1e-5
 
 
 def test_views_of_one_batch_do_not_hear_each_other(fitted: Fit, held_out: Dataset) -> None:
@@ -99,6 +101,22 @@ def test_without_rounds_no_node_hears_another(fitted: Fit, held_out: Dataset) ->
     with torch.no_grad():
         assert torch.equal(silent.encoder(*inputs), silent.encoder(*louder))
         assert not torch.equal(hearing.encoder(*inputs), hearing.encoder(*louder))
+
+
+def test_who_is_trusted_less_is_heard_less(fitted: Fit, held_out: Dataset) -> None:
+    view = held_out.views[0]
+    node, link, src, dst = (torch.from_numpy(x) for x in (view.node, view.link, view.link_src, view.link_dst))
+    low, speaker, hearer = columns.NODE.index("reputation_low"), int(src[0]), int(dst[0])
+    heard = []
+    for trust in (0.0, 1.0):
+        told = node.clone()
+        told[speaker, low] = trust
+        louder = link.clone()
+        louder[0, columns.HOP.index("log_delay")] += 3.0
+        with torch.no_grad():
+            before = fitted.scorer.encoder(told, link, src, dst)[hearer]
+            heard.append(float((fitted.scorer.encoder(told, louder, src, dst)[hearer] - before).norm()))
+    assert heard[0] < heard[1]
 
 
 def test_beliefs_come_back_in_si_units(held_out: Dataset) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from meshsim.learn.calibrate import calibrate
 from meshsim.learn.config import load_config
 from meshsim.learn.evaluate import ORACLE, evaluate_dataset, evaluate_open_loop
-from meshsim.learn.train import TrainResult, calibrate, train
+from meshsim.learn.train import TrainResult, train
 from meshsim.mesh.errors import ConfigError
 from meshsim.routing.policies import Learned, make, verify_model
 
@@ -146,10 +147,21 @@ def test_a_configuration_lists_its_episodes(tmp_path: Path) -> None:
         (("seeds: [3]", "seeds: [2]"), "data.calibration.0.seeds", 4),
         (("seeds: [3]", "seeds: [2], overrides: [duration=10 min]"), "data.calibration.0.seeds", 4),
         (("seeds: [3]", "seeds: [2], overrides: [' routing.policy = exploring']"), "data.calibration.0.seeds", 4),
+        (("seeds: [3]", "seeds: [3], regimes: [stale]"), "data.calibration.0.regimes.0", 4),
+        (("seeds: [3]", "seeds: [3], topologies: [topozoo/Nowhere]"), "data.calibration.0.topologies.0", 4),
         (("name: small", "model: {rounds: -1}"), "model.rounds", 1),
         (("name: small", "optimisation: {learning_rate: fast}"), "optimisation.learning_rate", 1),
     ],
-    ids=["unknown key", "episode in two splits", "shortened episode", "rerouted episode", "range", "type"],
+    ids=[
+        "unknown key",
+        "episode in two splits",
+        "shortened episode",
+        "rerouted episode",
+        "unknown regime",
+        "unknown graph",
+        "range",
+        "type",
+    ],
 )
 def test_a_wrong_configuration_says_where(tmp_path: Path, change: tuple[str, str], key: str, line: int) -> None:
     path = tmp_path / "train.yaml"
@@ -157,6 +169,19 @@ def test_a_wrong_configuration_says_where(tmp_path: Path, change: tuple[str, str
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert (caught.value.key, caught.value.line, caught.value.file) == (key, line, str(path))
+
+
+def test_each_regime_runs_on_each_topology(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    regimes = "data:\n  regimes: {calm: [control.noise=0], blind: [control.missing=60%]}\n"
+    many = "seeds: [3], regimes: [calm, blind], topologies: [topozoo/Abvt, topozoo/Iij]"
+    path.write_text(CONFIG.replace("data:\n", regimes).replace("seeds: [3]", many))
+    found = [w.overrides for w in load_config(path).wanted() if w.split == "calibration"]
+    assert found == [
+        (noise, f"underlay.topology=topozoo/{name}")
+        for noise in ("control.noise=0", "control.missing=60%")
+        for name in ("Abvt", "Iij")
+    ]
 
 
 def test_the_same_seed_on_another_graph_is_another_episode(tmp_path: Path) -> None:

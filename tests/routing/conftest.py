@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DIMENSION = 4
 HEAD_OUTPUTS = ("logit_ok", "log_rtt", "log_jitter", "logit_loss", "mos")
+SPREAD, HOP_PARTS = 6, 3
 
 
 def _value(name: str, *shape: str | int, integer: bool = False) -> onnx.ValueInfoProto:
@@ -28,7 +29,8 @@ def _constant(name: str, value: np.ndarray) -> onnx.TensorProto:
 
 
 def _model(graph: onnx.GraphProto) -> bytes:
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    opset = helper.make_opsetid("", 18)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=9, producer_name="meshsim")
     onnx.checker.check_model(model)
     return model.SerializeToString()
 
@@ -73,6 +75,13 @@ def head() -> bytes:
         helper.make_node("ScatterND", ["base", "row", "parts"], ["all"], reduction="add"),
         helper.make_node("Split", ["all"], [f"{name}_column" for name in HEAD_OUTPUTS], axis=1, num_outputs=outputs),
         *(helper.make_node("Squeeze", [f"{name}_column", "last"], [name]) for name in HEAD_OUTPUTS),
+        helper.make_node("MatMul", ["path", "C"], ["wide"]),
+        helper.make_node("Abs", ["wide"], ["spread"]),
+        helper.make_node("MatMul", ["path", "D"], ["odd"]),
+        helper.make_node("Abs", ["odd"], ["strange_column"]),
+        helper.make_node("Squeeze", ["strange_column", "last"], ["strange"]),
+        helper.make_node("MatMul", ["hop", "E"], ["signed"]),
+        helper.make_node("Abs", ["signed"], ["part"]),
     ]
     inputs = [
         _value("embedding", "N", DIMENSION),
@@ -83,7 +92,10 @@ def head() -> bytes:
         _value("path", "P", len(features.PATH)),
     ]
     constants = [_constant("A", path_weight), _constant("B", hop_weight), _constant("last", np.array([1]))]
+    for name, rows, columns in (("C", features.PATH, SPREAD), ("D", features.PATH, 1), ("E", features.HOP, HOP_PARTS)):
+        constants.append(_constant(name, draw.normal(0, 0.01, (len(rows), columns)).astype(np.float32)))
     given = [_value(name, "P") for name in HEAD_OUTPUTS]
+    given += [_value("spread", "P", SPREAD), _value("strange", "P"), _value("part", "S", HOP_PARTS)]
     return _model(helper.make_graph(nodes, "head", inputs, given, constants))
 
 

@@ -8,6 +8,7 @@ import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.media import MediaType
 from meshsim.routing import RouteRequest, RoutingEngine, artefact, features
+from meshsim.routing.calibration import BUCKETS, bucket
 from meshsim.routing.candidates import candidates_of, k_shortest
 from meshsim.routing.policies import Learned, list_models, load_model, make, verify_model
 from meshsim.routing.policies.learned import card_text
@@ -107,7 +109,46 @@ def test_the_engine_fills_in_the_confidence_of_feasible_paths(policy: Learned, v
     ranking = RoutingEngine(policy, trust_floor=0.0).rank(request_on(view), view)
     known = ~np.isnan(ranking.scores.confidence)
     assert np.array_equal(known, ranking.feasibility.ok)
-    assert ranking.scores.confidence[known].tolist() == policy.confidence(ranking.scores.ai_score[known]).tolist()
+    sure = policy.confidence(ranking.scores.ai_score[known])
+    assert ranking.scores.doubt is not None
+    assert ranking.scores.confidence[known].tolist() == (sure * (1.0 - ranking.scores.doubt[known])).tolist()
+
+
+def test_intervals_hold_what_is_predicted(policy: Learned, view: NetworkView) -> None:
+    scores = policy.score(features_on(view))
+    assert scores.intervals is not None
+    for name in ("rtt", "jitter", "loss"):
+        low, high = getattr(scores.intervals, name).T
+        middle = getattr(scores, name)
+        assert np.all((low <= middle) & (middle <= high) & (low < high))
+
+
+def test_margins_of_a_bucket_move_its_ends_alone(policy: Learned) -> None:
+    rows = [[0.0] * 6 for _ in range(BUCKETS)]
+    rows[int(bucket(0, np.array([2]))[0])] = [0.5, 0.0, 0.0, 0.0, 0.0, -9.0]
+    calibration = msgspec.structs.replace(policy.artefact.calibration, margins=tuple(map(tuple, rows)))
+    widened = calibration.widened(np.ones((2, 6)), 0, np.array([2, 3]))
+    assert widened.tolist() == [[1.5, 1.0, 1.0, 1.0, 1.0, 0.0], [1.0] * 6]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("delay", -0.1), ("loss", 1.5), ("jitter", float("nan")), ("rate", float("inf"))]
+)
+def test_what_cannot_be_is_doubted_wholly(policy: Learned, view: NetworkView, column: str, value: float) -> None:
+    links = replace(view.links, **{column: np.full(len(view.links), value)})
+    scores = policy.score(features_on(replace(view, links=links, fresh=None)))
+    relayed = features_on(replace(view, links=links, fresh=None)).belief.hops > 1
+    assert relayed.any()
+    assert scores.doubt is not None
+    assert np.all(scores.doubt[relayed] == 1.0)
+    assert np.isfinite(scores.utility).all()
+
+
+def test_each_hop_adds_something_to_its_path(policy: Learned, view: NetworkView) -> None:
+    built = features_on(view)
+    parts = policy.parts(built)
+    assert parts.shape == (len(built.hop_path), 3)
+    assert np.all(parts >= 0.0)
 
 
 def test_a_sealed_artefact_is_verified_and_has_a_card(scorer: Path) -> None:

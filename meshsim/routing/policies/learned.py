@@ -7,23 +7,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.mesh.errors import ConfigError
+from meshsim.mesh.media import MediaType
 from meshsim.routing.artefact import Artefact, card_text, list_models, read_artefact, verify_model
 from meshsim.routing.calibration import sigmoid
-from meshsim.routing.features import Scores, link_columns, node_columns
+from meshsim.routing.features import Intervals, Scores, link_columns, node_columns
 from meshsim.routing.graph import Graph, Memo
 from meshsim.routing.policies.base import POLICIES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from meshsim.mesh.ids import NodeId
     from meshsim.routing.features import Features
 
 DEFAULT_MODEL = "route-scorer"
 ENCODER_INPUTS = ("node", "link", "link_src", "link_dst")
 HEAD_INPUTS = ("embedding", "hop", "hop_src", "hop_dst", "hop_path", "path")
-HEAD_OUTPUTS = ("logit_ok", "log_rtt", "log_jitter", "logit_loss", "mos")
+HEAD_OUTPUTS = ("logit_ok", "log_rtt", "log_jitter", "logit_loss", "mos", "spread", "strange", "part")
 
 _LIMIT = 30.0
 
@@ -36,9 +39,10 @@ class Learned:
 
     Args:
         model: A name found in `models/` of the checkout or in the package, or the folder of an artefact.
+        signer: The operator who must have signed it; whoever did, or nobody, when None.
 
     Raises:
-        ConfigError: If the artefact is absent, altered, or made for other features.
+        ConfigError: If the artefact is absent, altered, made for other features, or not signed by `signer`.
 
     Attributes:
         artefact: What was loaded.
@@ -46,8 +50,8 @@ class Learned:
 
     name = "learned"
 
-    def __init__(self, model: str | Path = DEFAULT_MODEL) -> None:
-        self._open(read_artefact(model))
+    def __init__(self, model: str | Path = DEFAULT_MODEL, *, signer: NodeId | None = None) -> None:
+        self._open(read_artefact(model, signer))
 
     def _open(self, artefact: Artefact) -> None:
         self.artefact = artefact
@@ -76,7 +80,35 @@ class Learned:
         return embedding
 
     def score(self, features: Features) -> Scores:
-        """What the head says of P paths, calibrated."""
+        """What the head says of P paths, calibrated; paths of which impossible things are believed are doubted."""
+        logit_ok, log_rtt, log_jitter, logit_loss, mos, spread, strange = (
+            np.nan_to_num(np.asarray(output, dtype=np.float64)) for output in self._run(features, HEAD_OUTPUTS[:-1])
+        )
+        calibration = self.artefact.calibration
+        ai_score, mos = calibration.ai_score(logit_ok), np.clip(mos, 1.0, 4.5)
+        return Scores(
+            utility=calibration.order_by(ai_score, mos),
+            ai_score=ai_score,
+            confidence=np.full(len(ai_score), np.nan),
+            rtt=_exp(log_rtt),
+            jitter=_exp(log_jitter),
+            loss=sigmoid(logit_loss),
+            mos=mos,
+            intervals=_intervals(
+                log_rtt,
+                log_jitter,
+                logit_loss,
+                calibration.widened(spread, media_places(features), features.belief.hops),
+            ),
+            doubt=np.where(features.sound, calibration.doubt(strange), 1.0),
+        )
+
+    def parts(self, features: Features) -> NDArray[np.float64]:
+        """What each of S hops adds to its path, (S, 3): seconds of delay, variance of jitter in s^2, -ln(1 - loss)."""
+        (part,) = self._run(features, HEAD_OUTPUTS[-1:])
+        return np.asarray(part, dtype=np.float64)
+
+    def _run(self, features: Features, outputs: tuple[str, ...]) -> list[NDArray[np.float32]]:
         inputs = {
             "embedding": self._embedding(features.graph),
             "hop": features.hop,
@@ -85,31 +117,15 @@ class Learned:
             "hop_path": features.hop_path,
             "path": features.path,
         }
-        outputs = self._head.run(list(HEAD_OUTPUTS), inputs)
-        logit_ok, log_rtt, log_jitter, logit_loss, mos = (
-            np.nan_to_num(np.asarray(output, dtype=np.float64)).reshape(len(features)) for output in outputs
-        )
-        return self._calibrated(logit_ok, _exp(log_rtt), _exp(log_jitter), sigmoid(logit_loss), np.clip(mos, 1.0, 4.5))
+        answers: list[NDArray[np.float32]] = self._head.run(list(outputs), inputs)
+        return answers
 
-    def _calibrated(
-        self,
-        logit_ok: NDArray[np.float64],
-        rtt: NDArray[np.float64],
-        jitter: NDArray[np.float64],
-        loss: NDArray[np.float64],
-        mos: NDArray[np.float64],
-    ) -> Scores:
-        calibration = self.artefact.calibration
-        ai_score = calibration.ai_score(logit_ok)
-        return Scores(
-            utility=calibration.order_by(ai_score, mos),
-            ai_score=ai_score,
-            confidence=np.full(len(ai_score), np.nan),
-            rtt=rtt,
-            jitter=jitter,
-            loss=loss,
-            mos=mos,
-        )
+    def answers(self, asked: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Raw outputs of encoder and head for raw inputs, by name, so that both can be held to what torch said."""
+        (embedding,) = self._encoder.run(["embedding"], {name: asked[name] for name in ENCODER_INPUTS})
+        inputs = {**{name: asked[name] for name in HEAD_INPUTS[1:]}, "embedding": embedding}
+        said = self._head.run(list(HEAD_OUTPUTS), inputs)
+        return {"embedding": embedding, **dict(zip(HEAD_OUTPUTS, said, strict=True))}
 
     def confidence(self, ai_score: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated probability of being within 0.2 MOS of the best candidate, if the path is the one chosen.
@@ -119,6 +135,26 @@ class Learned:
                 lead is small and the choice safe.
         """
         return self.artefact.calibration.confidence.at(ai_score)
+
+
+def media_places(features: Features) -> NDArray[np.int64] | int:
+    """Places in `MediaType` of what calls carry: one for all paths, or (P,)."""
+    if isinstance(features.media, MediaType):
+        return list(MediaType).index(features.media)
+    return features.media
+
+
+def _intervals(
+    log_rtt: NDArray[np.float64],
+    log_jitter: NDArray[np.float64],
+    logit_loss: NDArray[np.float64],
+    spread: NDArray[np.float64],
+) -> Intervals:
+    ends = [
+        middle[:, None] + spread[:, k : k + 2] * (-1.0, 1.0)
+        for k, middle in ((0, log_rtt), (2, log_jitter), (4, logit_loss))
+    ]
+    return Intervals(rtt=_exp(ends[0]), jitter=_exp(ends[1]), loss=sigmoid(ends[2]))
 
 
 def _exp(x: NDArray[np.float64]) -> NDArray[np.float64]:
