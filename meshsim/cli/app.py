@@ -30,7 +30,7 @@ VERBS = {
     "doctor": "Say what is installed and what each extra would add.",
     "evaluate": "Hold a trained scorer to the goals of a suite.",
     "exp": "List, run and look at experiments.",
-    "models": "List, describe and verify trained scorers.",
+    "models": "List, describe, sign and verify trained scorers.",
     "node": "Make a node's key, run one real node, place a call, replay what it was told of others.",
     "registry": "Serve the control plane's registry and rendezvous.",
     "results": "Ask what was found: tables in SQL, their columns, and what failed.",

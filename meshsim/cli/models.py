@@ -9,7 +9,7 @@ from meshsim.cli import names, options
 
 @click.group("models")
 def command() -> None:
-    """List, describe and verify trained scorers.
+    """List, describe, sign and verify trained scorers.
 
     \b
     Example:
@@ -49,15 +49,51 @@ def card(model: str) -> None:
 
 @command.command()
 @click.argument("model", shell_complete=names.models)
+@click.option("--signer", metavar="DID", help="The did:key of the operator who must have signed it.")
 @options.as_json
-def verify(model: str, as_json: bool) -> None:
-    """Hold MODEL's files to the checksums of its manifest; exit code 2 when one differs.
+def verify(model: str, signer: str | None, as_json: bool) -> None:
+    """Hold MODEL to its manifest, its signature, this version's features, and what torch said when it was exported.
+
+    Exit code 2 on the first thing that does not hold.
 
     \b
     Example:
       meshsim models verify route-scorer
     """
-    from meshsim.routing.artefact import verify_model
+    from meshsim.mesh.ids import did_key, from_did_key
+    from meshsim.routing.artefact import current_columns
+    from meshsim.routing.proof import prove
 
-    verify_model(model)
-    options.emit({"model": model, "verified": True}, json_wanted=as_json)
+    proof = prove(model, None if signer is None else from_did_key(signer))
+    answer = {
+        "model": model,
+        "verified": True,
+        "manifest_sha256": proof.artefact.digest,
+        "features_version": current_columns().version,
+        "signer": "unsigned" if proof.artefact.signer is None else did_key(proof.artefact.signer),
+        "difference_from_torch": proof.apart,
+        "graph": "as it should be" if proof.linted else "not looked at: pip install 'meshsim[learn]'",
+    }
+    options.emit(answer, json_wanted=as_json)
+
+
+@command.command()
+@click.argument("model", shell_complete=names.models)
+@click.option("--key", required=True, type=click.Path(exists=True, dir_okay=False), help="From meshsim node keygen.")
+@options.as_json
+def sign(model: str, key: str, as_json: bool) -> None:
+    """Sign MODEL with an operator's key: writes signature.json beside its manifest.
+
+    What does not verify is not signed. A signature that stands there already is replaced.
+
+    \b
+    Example:
+      meshsim models sign runs/train --key operator.key
+    """
+    from meshsim.identity import Ed25519Signer
+    from meshsim.mesh.ids import did_key
+    from meshsim.routing.artefact import sign_model
+
+    signer = Ed25519Signer.from_file(key)
+    folder = sign_model(model, signer)
+    options.emit({"model": model, "folder": folder, "signer": did_key(signer.node_id)}, json_wanted=as_json)

@@ -19,22 +19,28 @@ import torch
 
 from meshsim.learn.fit import settled
 from meshsim.mesh.seeds import SeedTree
-from meshsim.routing import artefact, features
+from meshsim.routing import artefact, features, lint
 from meshsim.routing.policies.learned import ENCODER_INPUTS, HEAD_INPUTS, HEAD_OUTPUTS
+from meshsim.routing.reference import TOLERANCE, furthest, write_reference
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from meshsim.learn.gnn import RouteScorer, Scale
     from meshsim.routing.calibration import Calibration
+    from meshsim.routing.reference import Values
 
-OPSET = 18
-"""From 16 on, ScatterElements can add."""
+Size = tuple[int, int, int]
+"""(N, E, P): nodes and links of a view, candidates of a call."""
 
-TOLERANCE = 1e-4
-SIZES = ((1, 0, 1), (2, 0, 1), (2, 1, 1), (3, 7, 1), (5, 4, 16), (1000, 0, 3))
-"""(N, E, P) that random sizes rarely hit: no link, one candidate, one node."""
+SIZES: tuple[Size, ...] = ((1, 0, 1), (2, 0, 1), (2, 1, 1), (3, 7, 1), (5, 4, 16), (1000, 0, 3))
+"""What random sizes rarely hit: no link, one candidate, one node."""
+
+KEPT: tuple[Size, ...] = ((2, 0, 1), (3, 7, 1), (24, 90, 16))
+"""What the artefact keeps torch's answers to, so that nodes can ask again."""
 
 ROWS = {
     "node": "N",
@@ -48,13 +54,12 @@ ROWS = {
     "hop_path": "S",
     "path": "P",
     **dict.fromkeys(HEAD_OUTPUTS, "P"),
+    "part": "S",
 }
 """The name of the first axis of each input and output; all are dynamic."""
 
 
-def random_inputs(
-    scorer: RouteScorer, n: int, e: int, p: int, generator: np.random.Generator
-) -> dict[str, NDArray[np.generic]]:
+def random_inputs(scorer: RouteScorer, n: int, e: int, p: int, generator: np.random.Generator) -> Values:
     """A random view of N nodes and E links, and P candidates of one to three hops, spread as the training data were."""
     hops = generator.integers(1, 4, p)
     s = int(hops.sum())
@@ -92,7 +97,7 @@ def _stripped(model: bytes, inputs: dict[str, Tensor]) -> bytes:
     graph = onnx.load_from_string(model)
     _declare(graph, inputs)
     graph.doc_string = graph.graph.doc_string = graph.producer_version = ""
-    graph.producer_name = "meshsim"
+    graph.producer_name = lint.PRODUCER
     del graph.metadata_props[:]
     for node in graph.graph.node:
         node.doc_string = ""
@@ -118,7 +123,7 @@ def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ..
             tuple(inputs.values()),
             written,
             dynamo=False,
-            opset_version=OPSET,
+            opset_version=lint.OPSETS[""],
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes={name: {0: ROWS[name]} for name in (*inputs, *outputs)},
@@ -137,21 +142,34 @@ def export_models(scorer: RouteScorer) -> tuple[bytes, bytes]:
     return encoder, to_onnx(scorer.head, {name: example[name] for name in HEAD_INPUTS}, HEAD_OUTPUTS)
 
 
-def parity(scorer: RouteScorer, encoder: bytes, head: bytes, *, sizes: int = 24, seed: int = 1) -> float:
-    """Largest absolute difference between torch and onnxruntime over the odd `SIZES` and some random ones.
+def parity(
+    scorer: RouteScorer, encoder: bytes, head: bytes, *, sizes: int = 24, most: Size = (300, 3000, 40), seed: int = 1
+) -> float:
+    """Largest absolute difference between torch and onnxruntime over the odd `SIZES`, the largest and random ones.
 
     Args:
         scorer: In torch.
         encoder: As exported.
         head: As exported.
         sizes: Number of random sizes.
+        most: The largest view and the largest number of candidates; sizes are drawn evenly on a logarithmic scale.
         seed: Of sizes and values.
+
+    Returns:
+        NaN if either says what is no number.
     """
     generator = SeedTree(seed).generator("parity")
-    drawn = [(int(n), int(e), int(p)) for n, e, p in generator.integers((2, 1, 1), (300, 3000, 40), (sizes, 3))]
     sessions = [_session(model) for model in (encoder, head)]
+    apart = []
     with settled(seed, threads=1):
-        return max(_difference(scorer, sessions, random_inputs(scorer, *size, generator)) for size in (*SIZES, *drawn))
+        for size in (*SIZES, (*most[:2], 1), (2, 1, most[2]), *_drawn(sizes, most, generator)):
+            asked = random_inputs(scorer, *size, generator)
+            apart.append(furthest(_said(scorer, asked), _answered(sessions, asked)))
+    return float(np.max(apart))
+
+
+def _drawn(count: int, most: Size, generator: np.random.Generator) -> Iterator[Size]:
+    yield from np.exp(generator.uniform(0.0, np.log(most), (count, 3))).astype(np.int64).tolist()
 
 
 def _session(model: bytes) -> ort.InferenceSession:
@@ -160,18 +178,27 @@ def _session(model: bytes) -> ort.InferenceSession:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _difference(
-    scorer: RouteScorer, sessions: list[ort.InferenceSession], values: dict[str, NDArray[np.generic]]
-) -> float:
-    tensors = {name: torch.from_numpy(value) for name, value in values.items()}
+def _said(scorer: RouteScorer, asked: Values) -> Values:
+    tensors = {name: torch.from_numpy(value) for name, value in asked.items()}
     with torch.no_grad():
-        embedding = scorer.encoder(*(tensors[name] for name in ENCODER_INPUTS))
-        tensors["embedding"] = embedding
+        tensors["embedding"] = scorer.encoder(*(tensors[name] for name in ENCODER_INPUTS))
         said = scorer.head(*(tensors[name] for name in HEAD_INPUTS))
-    (encoded,) = sessions[0].run(None, {name: values[name] for name in ENCODER_INPUTS})
-    answered = sessions[1].run(None, {**{name: values[name] for name in HEAD_INPUTS[1:]}, "embedding": encoded})
-    pairs = zip((embedding, *said), (encoded, *answered), strict=True)
-    return max(float(np.abs(ours.numpy() - theirs).max(initial=0.0)) for ours, theirs in pairs)
+    outputs = {"embedding": tensors["embedding"], **dict(zip(HEAD_OUTPUTS, said, strict=True))}
+    return {name: value.numpy() for name, value in outputs.items()}
+
+
+def _answered(sessions: list[ort.InferenceSession], asked: Values) -> Values:
+    (embedding,) = sessions[0].run(None, {name: asked[name] for name in ENCODER_INPUTS})
+    answers = sessions[1].run(None, {**{name: asked[name] for name in HEAD_INPUTS[1:]}, "embedding": embedding})
+    return {"embedding": embedding, **dict(zip(HEAD_OUTPUTS, answers, strict=True))}
+
+
+def reference(scorer: RouteScorer, seed: int = 2) -> tuple[Values, ...]:
+    """What torch is asked and says on views of the sizes `KEPT`."""
+    generator = SeedTree(seed).generator("reference")
+    with settled(seed, threads=1):
+        drawn = [random_inputs(scorer, *size, generator) for size in KEPT]
+        return tuple({**asked, **_said(scorer, asked)} for asked in drawn)
 
 
 def export(scorer: RouteScorer, calibration: Calibration, card: str, out: Path) -> float:
@@ -184,9 +211,12 @@ def export(scorer: RouteScorer, calibration: Calibration, card: str, out: Path) 
         out: The artefact's folder; files of an older one are replaced.
 
     Raises:
-        ValueError: If the exported models differ from torch by more than `TOLERANCE`; nothing is written then.
+        ValueError: If the exported models hold what no scorer may (`routing.lint`) or differ from torch by more than
+            `TOLERANCE`; nothing is written then.
     """
     encoder, head = export_models(scorer)
+    if found := (*lint.faults(encoder), *lint.faults(head)):
+        raise ValueError(f"the exported models are not as nodes want them: {'; '.join(found)}")
     difference = parity(scorer, encoder, head)
     if not difference <= TOLERANCE:
         raise ValueError(f"the exported models differ from torch by {difference:g}, more than {TOLERANCE:g}")
@@ -196,6 +226,7 @@ def export(scorer: RouteScorer, calibration: Calibration, card: str, out: Path) 
     written = msgspec.json.format(msgspec.json.encode(calibration), indent=2)
     (out / artefact.CALIBRATION).write_bytes(written + b"\n")
     (out / artefact.CARD).write_text(card, encoding="utf-8")
+    write_reference(out, reference(scorer))
     artefact.write_features(out)
     artefact.write_manifest(out)
     return difference

@@ -23,6 +23,7 @@ ELSEWHERE = {
     "meshsim node call alice.yaml @bob.aura --seconds 5 --json": "tests/node/test_runtime.py",
     "meshsim view demo --live -o calls.rate=2 --speed 30": "tests/lab/test_view_live.py",
     "meshsim node replay alice.receipts --json": "tests/node/test_journal.py",
+    "meshsim models sign runs/train --key operator.key": "tests/routing/test_artefact.py",
     "meshsim registry serve --port 8420": "tests/control/test_http.py",
     "meshsim registry serve --host 127.0.0.1 --port 8420 --store registry.jsonl": "tests/control/test_http.py",
 }
@@ -127,9 +128,14 @@ def test_the_words_of_every_example_are_known(example: str) -> None:
 def test_what_is_run_elsewhere_is_there() -> None:
     assert set(ELSEWHERE) <= set(EXAMPLES)
     for example, place in ELSEWHERE.items():
-        verb = {"run": "run_node", "call": "place_call", "serve": "serve", "replay": "replay_file", "demo": "follow"}[
-            example.split()[2]
-        ]
+        verb = {
+            "run": "run_node",
+            "call": "place_call",
+            "serve": "serve",
+            "replay": "replay_file",
+            "demo": "follow",
+            "sign": "sign_model",
+        }[example.split()[2]]
         assert verb in (ROOT / place).read_text(encoding="utf-8")
 
 

@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from meshsim.learn.batch import batch_of
+from meshsim.learn.calibrate import calibrate
 from meshsim.learn.config import Shape
-from meshsim.learn.export import SIZES, TOLERANCE, export, export_models, parity
+from meshsim.learn.export import SIZES, export, export_models, parity
 from meshsim.learn.fit import predict
 from meshsim.learn.gnn import RouteScorer
-from meshsim.learn.train import calibrate
 from meshsim.routing.policies import Learned
+from meshsim.routing.proof import prove
+from meshsim.routing.reference import TOLERANCE
 
 if TYPE_CHECKING:
     from meshsim.learn.dataset import Dataset
@@ -45,6 +47,35 @@ def test_parity_would_notice_a_changed_weight(fitted: Fit, models: tuple[bytes, 
     weight = next(one for one in graph.graph.initializer if one.name == "judge.0.weight")
     weight.raw_data = (onnx.numpy_helper.to_array(weight) + np.float32(0.01)).tobytes()
     assert parity(fitted.scorer, models[0], graph.SerializeToString(), sizes=1) > TOLERANCE
+
+
+def test_parity_would_notice_what_is_no_number(fitted: Fit, models: tuple[bytes, bytes]) -> None:
+    graph = onnx.load_from_string(models[1])
+    weight = next(one for one in graph.graph.initializer if one.name == "judge.0.weight")
+    weight.raw_data = np.full_like(onnx.numpy_helper.to_array(weight), np.nan).tobytes()
+    assert not parity(fitted.scorer, models[0], graph.SerializeToString(), sizes=1) <= TOLERANCE
+
+
+@pytest.mark.full
+def test_onnx_agrees_with_torch_up_to_twenty_thousand_nodes_and_five_hundred_paths(
+    fitted: Fit, models: tuple[bytes, bytes]
+) -> None:
+    assert parity(fitted.scorer, *models, sizes=200, most=(20_000, 60_000, 500)) <= TOLERANCE
+
+
+def test_what_was_exported_is_proved_without_torch(artefact: Path) -> None:
+    proof = prove(artefact)
+    assert 0.0 < proof.apart <= TOLERANCE
+    assert proof.linted
+
+
+def test_a_strange_graph_is_not_exported(
+    fitted: Fit, held_out: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshsim.routing.lint.MOST_CONSTANT", 100)
+    with pytest.raises(ValueError, match="not as nodes want them: constant"):
+        export(fitted.scorer, calibrate(fitted.scorer, held_out), "# card\n", tmp_path / "scorer")
+    assert not (tmp_path / "scorer").exists()
 
 
 def test_sums_are_exported_as_sums(models: tuple[bytes, bytes]) -> None:
@@ -104,6 +135,7 @@ def test_the_artefact_is_small_and_whole(artefact: Path) -> None:
         "calibration.json",
         "features.json",
         "manifest.json",
+        "reference.npz",
         "card.md",
     }
 
