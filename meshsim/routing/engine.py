@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 Claims = tuple[float, float, float, float, float]
 """ai_score, confidence, and the rtt, jitter and loss that are expected of a path: seconds, and a probability."""
 
+_QUIETLY = np.errstate(all="ignore")
+"""Beliefs are others' words: numbers that cannot be lead to doubt (`belief.sound`), not to warnings."""
+
 NO_CLAIMS: Claims = (float("nan"),) * 5
 
 
@@ -133,6 +136,7 @@ class RoutingEngine:
         self.fallbacks = fallbacks
         self.limits = Limits(trust_floor=trust_floor, permits=permits)
 
+    @_QUIETLY
     def rank(self, request: RouteRequest, view: NetworkView) -> Ranking:
         """All candidates for `request`, scored and ordered.
 
@@ -150,6 +154,7 @@ class RoutingEngine:
         found = merged([k_shortest(view, source, t, self.candidates, request.hop_limit, refusals.ok) for t in targets])
         return self.rank_among(found, request, view, refusals=refusals)
 
+    @_QUIETLY
     def rank_among(
         self,
         candidates: Candidates,
@@ -175,6 +180,7 @@ class RoutingEngine:
             reasons=(*note, *feasibility.counts(), *refusals.counts()),
         )
 
+    @_QUIETLY
     def rank_many(
         self, requests: Sequence[RouteRequest], view: NetworkView, fresh: Fresh | None = None
     ) -> tuple[Ranked, ...]:

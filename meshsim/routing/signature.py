@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshsim.identity.keys import Ed25519Verifier
 from meshsim.mesh.errors import ConfigError, IdentityError
 from meshsim.mesh.ids import did_key, from_did_key
 
@@ -60,6 +59,8 @@ def signer_of(folder: Path, manifest: bytes, expected: NodeId | None = None) -> 
         if expected is not None:
             raise ConfigError(f"unsigned, expected the signature of {did_key(expected)}", file=str(path))
         return None
+    from meshsim.identity.keys import Ed25519Verifier  # noqa: PLC0415 - cryptography, which unsigned scorers go without
+
     signed, signer = _read(path)
     if not Ed25519Verifier().verify(signer, _CONTEXT + manifest, _bytes(signed.signature)):
         raise ConfigError(f"the signature is not that of {signed.signer} of this manifest", file=str(path))
