@@ -34,7 +34,7 @@ EXTRAS: dict[str, dict[str, str]] = {
         "simpy": "simpy",
         "topohub": "topohub",
     },
-    "learn": {"onnx": "onnx", "torch": "torch"},
+    "learn": {"lightgbm": "lightgbm", "onnx": "onnx", "torch": "torch"},
     "node": {
         "aiortc": "aiortc",
         "httpx": "httpx",

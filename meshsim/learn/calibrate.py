@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from meshsim.learn.batch import Batch
     from meshsim.learn.dataset import Dataset
-    from meshsim.learn.gnn import Prediction, RouteScorer
+    from meshsim.learn.gnn import Prediction
+    from meshsim.learn.trees import Scorer
 
 USUAL_SHARE = 0.995
 """Share of the calibration candidates that count as like those of training."""
@@ -34,7 +35,7 @@ _HOPS_UNIT = 5.0
 
 
 @torch.no_grad()
-def calibrate(scorer: RouteScorer, dataset: Dataset, *, threads: int = 1) -> Calibration:
+def calibrate(scorer: Scorer, dataset: Dataset, *, threads: int = 1) -> Calibration:
     """What the scorer's outputs are worth as probabilities, on episodes it was not trained on.
 
     Args:

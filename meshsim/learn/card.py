@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from meshsim.learn.trees import TreeScorer
 from meshsim.mesh import quality
 from meshsim.mesh.media import MediaType
 
@@ -61,7 +62,6 @@ def card_text(
 
 
 def _head(config: TrainConfig, fitted: Fit) -> Iterator[str]:
-    shape = config.model
     yield f"# {config.name}\n"
     yield (
         "Scores candidate paths of a call from what a node believes of the mesh.\n"
@@ -70,13 +70,25 @@ def _head(config: TrainConfig, fitted: Fit) -> Iterator[str]:
         "`confidence` is the calibrated probability that the chosen path is within 0.2 MOS of the best feasible one,\n"
         "by its ai_score.\n"
     )
-    parameters = sum(parameter.numel() for parameter in fitted.scorer.parameters())
-    yield (
+    yield _made_of(fitted)
+    folder = f"models/{config.name}"
+    yield f"Regenerate, from the root of the checkout: `meshsim train {folder}/train.yaml --out {folder}`\n"
+
+
+def _made_of(fitted: Fit) -> str:
+    """What the scorer is, in words."""
+    scorer = fitted.scorer
+    if isinstance(scorer, TreeScorer):
+        trees = scorer.head.boosted.ensemble
+        return (
+            f"Gradient-boosted trees (LightGBM) on a table of paths: {len(trees.roots):,} trees with\n"
+            f"{len(trees.weight):,} leaves in all.\n"
+        )
+    parameters, shape = sum(parameter.numel() for parameter in scorer.parameters()), scorer.shape
+    return (
         f"A graph network of {parameters:,} parameters: embeddings of {shape.dimension}, {shape.rounds} rounds of\n"
         f"message passing, epoch {fitted.best} of {len(fitted.history)} kept.\n"
     )
-    folder = f"models/{config.name}"
-    yield f"Regenerate, from the root of the checkout: `meshsim train {folder}/train.yaml --out {folder}`\n"
 
 
 def _bounds(media: MediaType) -> str:

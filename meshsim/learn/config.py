@@ -5,10 +5,11 @@ The episodes are named here and simulated by who calls (`learn` knows no simulat
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from meshsim.mesh.errors import ConfigError, nearest
 from meshsim.scenario import load
@@ -65,8 +66,10 @@ class Data(Part):
 
 
 class Shape(Part):
-    """The sizes of a scorer."""
+    """The sizes of a graph network."""
 
+    kind: Literal["graph"] = "graph"
+    """An encoder that passes messages over links, and a head that follows paths."""
     dimension: Annotated[int, Field(ge=4, le=256)] = 32
     """D, length of a node's embedding."""
     rounds: Annotated[int, Field(ge=0, le=8)] = 1
@@ -75,6 +78,34 @@ class Shape(Part):
     """M, length of what a link tells a node in one round: narrow, so that it cannot tell single nodes apart."""
     state: Annotated[int, Field(ge=1, le=128)] = 16
     """Length of the hidden state that hops add up along a path."""
+
+
+class Trees(Part):
+    """The sizes of gradient-boosted trees; of `optimisation` only threads matter to them."""
+
+    kind: Literal["trees"]
+    """Trees on a table of paths (LightGBM): no messages, and no order of hops."""
+    most: Annotated[int, Field(ge=1, le=2000)] = 200
+    """Most trees for each of what is predicted."""
+    leaves: Annotated[int, Field(ge=2, le=256)] = 15
+    """Most leaves of a tree."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Share of what a tree found that is added."""
+    least: Annotated[int, Field(ge=1)] = 50
+    """Fewest candidates in a leaf."""
+    share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Of columns and of candidates that each tree sees."""
+    patience: Annotated[int, Field(ge=1)] = 20
+    """Trees that do no better on the validation episodes before no more are grown."""
+
+
+def _kind(said: Any) -> str:
+    """Which model is meant, by its `kind`."""
+    kind = said.get("kind", "graph") if isinstance(said, dict) else getattr(said, "kind", "graph")
+    return "trees" if kind == "trees" else "graph"
+
+
+Model = Annotated[Annotated[Shape, Tag("graph")] | Annotated[Trees, Tag("trees")], Discriminator(_kind)]
 
 
 class Optimisation(Part):
@@ -126,8 +157,8 @@ class TrainConfig(Part):
     """Of the parameters' start and of the order of batches."""
     data: Data
     """The episodes."""
-    model: Shape = Shape()
-    """The scorer's sizes."""
+    model: Model = Shape()
+    """What kind of scorer, and how large."""
     optimisation: Optimisation = Optimisation()
     """The fit."""
 
@@ -189,9 +220,44 @@ def _graph(overrides: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 def load_config(path: Path) -> TrainConfig:
     """The training configuration in a YAML file.
 
+    With `like: other.yaml` (beside this file) all is as it stands there but for what this file says: a mapping changes
+    the mapping there key by key, one of another `kind` takes its place, and so does anything else.
+
     Raises:
         ConfigError: With file, line, key, allowed values and the nearest one, if anything is wrong.
     """
+    text = _read(path)
+    if "like" not in text.value:
+        return _checked(text, str(path))
+    said = dict(text.value)
+    other = _other(said.pop("like"), text, path)
+    return _checked(Text(_joined(_read(other).value, said), text.lines), str(path), checked="data" not in said)
+
+
+def _other(like: Any, text: Text, path: Path) -> Path:
+    """The file that `path` is like, which must be right and speak for itself."""
+    other = Path(path).parent / str(like)
+    if not other.is_file() or "like" in _read(other).value:
+        wrong = "is itself like another" if other.is_file() else "there is no such file"
+        raise ConfigError(
+            f"{wrong}: {like}", file=str(path), line=text.line(("like",)), key="like", allowed=["a whole configuration"]
+        )
+    load_config(other)
+    return other
+
+
+def _joined(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    joined = dict(there)
+    for key, value in here.items():
+        before = there.get(key)
+        if isinstance(value, dict) and isinstance(before, dict) and value.get("kind") == before.get("kind"):
+            joined[key] = {**before, **value}
+        else:
+            joined[key] = value
+    return joined
+
+
+def _read(path: Path) -> Text:
     try:
         written = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -201,10 +267,11 @@ def load_config(path: Path) -> TrainConfig:
         raise ConfigError(
             "a training configuration is a mapping", file=str(path), line=1, allowed=list(TrainConfig.model_fields)
         )
-    return _checked(text, str(path))
+    return text
 
 
-def _checked(text: Text, file: str) -> TrainConfig:
+def _checked(text: Text, file: str, *, checked: bool = False) -> TrainConfig:
+    """The configuration that `text` says; its scenarios were `checked` where they come from another file."""
     try:
         config = TrainConfig.model_validate(text.value)
     except ValidationError as error:
@@ -221,10 +288,16 @@ def _checked(text: Text, file: str) -> TrainConfig:
             allowed=error.allowed,
             nearest=error.nearest,
         ) from error
-    for split in SPLITS:
+    for split in SPLITS if not checked else ():
         for i, part in enumerate(getattr(config.data, split)):
             _check_scenario(config, part, ("data", split, i), text, file)
     return config
+
+
+@cache
+def _hold(scenario: str, overrides: tuple[str, ...]) -> None:
+    """Reads a scenario to find what is wrong; what was right once is not read again for the next configuration."""
+    load(scenario, overrides)
 
 
 def _check_scenario(config: TrainConfig, part: Episodes, at: tuple[str | int, ...], text: Text, file: str) -> None:
@@ -241,6 +314,6 @@ def _check_scenario(config: TrainConfig, part: Episodes, at: tuple[str | int, ..
     places = {override: place for place, override in said}
     try:
         for overrides in config.ways(part):
-            load(part.scenario, overrides)
+            _hold(part.scenario, overrides)
     except ConfigError as error:
         raise within(error, text, file=file, scenario=(*at, "scenario"), overrides=places) from error

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from meshsim.learn.gnn import RouteScorer, Scale
+    from meshsim.learn.gnn import Scale
+    from meshsim.learn.trees import Scorer
     from meshsim.routing.calibration import Calibration
     from meshsim.routing.reference import Values
 
@@ -59,7 +60,7 @@ ROWS = {
 """The name of the first axis of each input and output; all are dynamic."""
 
 
-def random_inputs(scorer: RouteScorer, n: int, e: int, p: int, generator: np.random.Generator) -> Values:
+def random_inputs(scorer: Scorer, n: int, e: int, p: int, generator: np.random.Generator) -> Values:
     """A random view of N nodes and E links, and P candidates of one to three hops, spread as the training data were."""
     hops = generator.integers(1, 4, p)
     s = int(hops.sum())
@@ -127,11 +128,12 @@ def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ..
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes={name: {0: ROWS[name]} for name in (*inputs, *outputs)},
+            custom_opsets=getattr(module, "opsets", None),  # of domains beside ONNX's own
         )
         return _stripped(written.read_bytes(), inputs)
 
 
-def export_models(scorer: RouteScorer) -> tuple[bytes, bytes]:
+def export_models(scorer: Scorer) -> tuple[bytes, bytes]:
     """Encoder and head as ONNX models."""
     scorer.eval()
     drawn = random_inputs(scorer, 6, 11, 4, SeedTree(0).generator("export"))
@@ -143,7 +145,7 @@ def export_models(scorer: RouteScorer) -> tuple[bytes, bytes]:
 
 
 def parity(
-    scorer: RouteScorer, encoder: bytes, head: bytes, *, sizes: int = 24, most: Size = (300, 3000, 40), seed: int = 1
+    scorer: Scorer, encoder: bytes, head: bytes, *, sizes: int = 24, most: Size = (300, 3000, 40), seed: int = 1
 ) -> float:
     """Largest absolute difference between torch and onnxruntime over the odd `SIZES`, the largest and random ones.
 
@@ -178,7 +180,7 @@ def _session(model: bytes) -> ort.InferenceSession:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _said(scorer: RouteScorer, asked: Values) -> Values:
+def _said(scorer: Scorer, asked: Values) -> Values:
     tensors = {name: torch.from_numpy(value) for name, value in asked.items()}
     with torch.no_grad():
         tensors["embedding"] = scorer.encoder(*(tensors[name] for name in ENCODER_INPUTS))
@@ -193,7 +195,7 @@ def _answered(sessions: list[ort.InferenceSession], asked: Values) -> Values:
     return {"embedding": embedding, **dict(zip(HEAD_OUTPUTS, answers, strict=True))}
 
 
-def reference(scorer: RouteScorer, seed: int = 2) -> tuple[Values, ...]:
+def reference(scorer: Scorer, seed: int = 2) -> tuple[Values, ...]:
     """What torch is asked and says on views of the sizes `KEPT`."""
     generator = SeedTree(seed).generator("reference")
     with settled(seed, threads=1):
@@ -201,7 +203,7 @@ def reference(scorer: RouteScorer, seed: int = 2) -> tuple[Values, ...]:
         return tuple({**asked, **_said(scorer, asked)} for asked in drawn)
 
 
-def export(scorer: RouteScorer, calibration: Calibration, card: str, out: Path) -> float:
+def export(scorer: Scorer, calibration: Calibration, card: str, out: Path) -> float:
     """Writes the artefact to `out` and returns the largest difference from torch.
 
     Args:

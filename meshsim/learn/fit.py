@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from meshsim.learn.batch import Batch, batches_of, join
+from meshsim.learn.config import Trees
 from meshsim.learn.gnn import Prediction, RouteScorer
 from meshsim.learn.losses import forgone, loss_of, poor_rate
 from meshsim.mesh.errors import ConfigError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from meshsim.learn.config import Optimisation, TrainConfig
     from meshsim.learn.dataset import Dataset
+    from meshsim.learn.trees import Scorer
 
     Progress = Callable[[float], None]
 
@@ -61,12 +63,12 @@ class Fit:
         best: Number of the epoch kept: where the mean validation of the last epochs was least.
     """
 
-    scorer: RouteScorer
+    scorer: Scorer
     history: tuple[Epoch, ...]
     best: int
 
 
-def predict(scorer: RouteScorer, batch: Batch, *, dropout: float = 0.0) -> Prediction:
+def predict(scorer: Scorer, batch: Batch, *, dropout: float = 0.0) -> Prediction:
     """What `scorer` says of all candidates of `batch`; in training, a share `dropout` of the embeddings is left out."""
     embedding = scorer.encoder(batch.node, batch.link, batch.link_src, batch.link_dst)  # (N, D)
     embedding = nn.functional.dropout(embedding, dropout, training=dropout > 0.0)
@@ -89,7 +91,8 @@ def settled(seed: int, threads: int) -> Iterator[None]:
             torch.use_deterministic_algorithms(before[1])
 
 
-def _normalise(scorer: RouteScorer, views: Sequence[Batch]) -> None:
+def normalise(scorer: Scorer, views: Sequence[Batch]) -> None:
+    """Takes what is usual from the training data."""
     scorer.encoder.node_scale.fit(torch.cat([view.node for view in views]))
     scorer.encoder.link_scale.fit(torch.cat([view.link for view in views]))
     scorer.head.hop_scale.fit(torch.cat([view.hop for view in views]))
@@ -166,15 +169,18 @@ def fit(config: TrainConfig, train: Dataset, validation: Dataset, progress: Prog
         progress: Called after each epoch with the share done, in [0, 1].
 
     Raises:
-        ConfigError: If there is nothing to train on or to validate with.
+        ConfigError: If there is nothing to train on or to validate with, or trees are asked for.
     """
+    shape = config.model
+    if isinstance(shape, Trees):
+        raise ConfigError("trees are not fitted by gradients: learn.boosting grows them", key="model.kind")
     if not len(train) or not len(validation):
         raise ConfigError("training needs at least one call to train on and one to validate with", key="data")
     by = config.optimisation
     with settled(config.seed, by.threads):
         views, held_out = batches_of(train), join(batches_of(validation))
-        scorer = RouteScorer(config.model)
-        _normalise(scorer, views)
+        scorer = RouteScorer(shape)
+        normalise(scorer, views)
         return _epochs(scorer, views, held_out, config, progress)
 
 

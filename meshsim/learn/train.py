@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from meshsim.learn.boosting import grow
 from meshsim.learn.calibrate import calibrate
 from meshsim.learn.card import card_text, untested
-from meshsim.learn.config import SPLITS, USES, TrainConfig, load_config
+from meshsim.learn.config import SPLITS, USES, TrainConfig, Trees, load_config
 from meshsim.learn.dataset import Dataset, load
 from meshsim.learn.evaluate import OpenLoop, evaluate_dataset
 from meshsim.learn.export import export
@@ -83,7 +84,8 @@ def train(
     """
     plan = config if isinstance(config, TrainConfig) else load_config(config)
     data = {split: load(traces.get(split, ()), use=USES[split]) for split in SPLITS}
-    fitted = fit(plan, data["train"], data["validation"], progress)
+    fitter = grow if isinstance(plan.model, Trees) else fit
+    fitted = fitter(plan, data["train"], data["validation"], progress)
     calibration = calibrate(fitted.scorer, data["calibration"], threads=plan.optimisation.threads)
     parts = _by_scenario(data["report"])
     with tempfile.TemporaryDirectory() as draft:  # the card stands in the artefact and tells what the artefact does

@@ -12,7 +12,7 @@ import pytest
 from meshsim import scenario
 from meshsim.lab import sweeps
 from meshsim.lab.questions import Found, list_experiments, load_experiment
-from meshsim.learn.config import USES, load_config
+from meshsim.learn.config import USES, Shape, Trees, load_config
 from meshsim.learn.dataset import topology_of
 from meshsim.routing.artefact import CARD, REQUIRED, read_artefact
 from meshsim.scenario.topologies.allowed import allowed_for
@@ -22,7 +22,7 @@ CONFIGS = sorted(
     path
     for folder in ("models", "experiments", "meshsim", "tests")
     for path in (ROOT / folder).rglob("*.yaml")
-    if re.search(r"^data:\s*$[\s\S]*^  train:", path.read_text(encoding="utf-8"), re.MULTILINE)
+    if re.search(r"^data:\s*$[\s\S]*^  train:|^like: ", path.read_text(encoding="utf-8"), re.MULTILINE)
 )
 MODELS = sorted(path.parent for path in (ROOT / "models").glob("*/manifest.json"))
 WRITTEN = sorted(
@@ -40,8 +40,20 @@ def _use(name: str, overrides: tuple[str, ...]) -> str:
     return allowed_for(topology_of({"scenario": said}))
 
 
-def test_the_default_scorer_has_its_configuration() -> None:
-    assert ROOT / "models" / "route-scorer" / "train.yaml" in CONFIGS
+@pytest.mark.parametrize("name", ["route-scorer", "trees", "zero-rounds"])
+def test_a_scorer_has_its_configuration(name: str) -> None:
+    assert ROOT / "models" / name / "train.yaml" in CONFIGS
+
+
+def test_rivals_differ_from_the_default_scorer_in_name_and_model_alone() -> None:
+    default, trees, zero = (
+        load_config(ROOT / "models" / name / "train.yaml") for name in ("route-scorer", "trees", "zero-rounds")
+    )
+    assert isinstance(trees.model, Trees)
+    assert isinstance(default.model, Shape)
+    assert zero.model == default.model.model_copy(update={"rounds": 0}) != default.model
+    for rival in (trees, zero):
+        assert rival.model_copy(update={"name": default.name, "model": default.model}) == default
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
