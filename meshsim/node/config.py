@@ -49,6 +49,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         addresses: Local IPv4 addresses to use.
         policy: Who ranks routes.
         model: Artefact of the learned policy; the packaged one when absent.
+        model_signer: `did:key` of the operator who must have signed it (`meshsim models sign`); anybody when absent.
         candidates: Most paths to score.
         fallbacks: Paths kept in reserve.
         trust_floor: Reputation (0..100) below which a node relays no calls of ours.
@@ -83,6 +84,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     addresses: tuple[str, ...] = ("127.0.0.1",)
     policy: str = "learned"
     model: str | None = None
+    model_signer: str | None = None
     candidates: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
     fallbacks: Annotated[int, msgspec.Meta(ge=0, le=16)] = 2
     trust_floor: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 30.0
@@ -104,8 +106,10 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def __post_init__(self) -> None:
         _check("aura", self.aura, AuraID.parse, "@name.aura", "@name.aura:domain")
-        for key in ("neighbours", "anchors", "moderators"):
-            for text in getattr(self, key):
+        signers = () if self.model_signer is None else (self.model_signer,)
+        named = {"neighbours": self.neighbours, "anchors": self.anchors, "moderators": self.moderators}
+        for key, texts in {**named, "model_signer": signers}.items():
+            for text in texts:
                 _check(key, text, from_did_key, "did:key:z... (meshsim node keygen prints it)")
         for key in _PERIODS:
             if not getattr(self.agent, key) > 0.0:
@@ -137,6 +141,11 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def anchor_ids(self) -> tuple[NodeId, ...]:
         """The anchors' node ids."""
         return tuple(from_did_key(text) for text in self.anchors)
+
+    @property
+    def signer_id(self) -> NodeId | None:
+        """The operator who must have signed the scorer."""
+        return None if self.model_signer is None else from_did_key(self.model_signer)
 
     @property
     def behaviour(self) -> AgentConfig:

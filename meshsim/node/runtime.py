@@ -37,7 +37,8 @@ from meshsim.node.trace import NodeTrace
 from meshsim.node.traffic import TrafficBook
 from meshsim.node.transport import LinkConfig
 from meshsim.routing import RoutingEngine
-from meshsim.routing.policies import load_model
+from meshsim.routing.policies import Learned, load_model
+from meshsim.routing.policies.learned import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -254,7 +255,8 @@ class Node:
     def _make_agent(self) -> MeshAgent:
         config = self.config
         seeds, entity = SeedTree(config.seed), int.from_bytes(self.signer.node_id[:6], "big")
-        policy = load_model(config.model) if config.policy == "learned" and config.model is not None else config.policy
+        learned = config.policy == Learned.name
+        policy = load_model(config.model or DEFAULT_MODEL, signer=config.signer_id) if learned else config.policy
         start = time.monotonic()
         return MeshAgent(
             config.behaviour,

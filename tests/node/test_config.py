@@ -33,6 +33,13 @@ def test_a_file_says_what_it_says_and_defaults_fill_the_rest(tmp_path: Path) -> 
     assert (config.aura, config.role, config.agent.heartbeat) == ("@alice.aura", "relay", 2.5)
     assert [did_key(node) for node in config.neighbour_ids] == [NEIGHBOUR]
     assert (config.policy, config.reputation, config.misbehaviour, config.nat) == ("learned", "beta", "honest", "open")
+    assert config.signer_id is None
+
+
+def test_a_file_may_say_who_must_have_signed_the_scorer(tmp_path: Path) -> None:
+    signer = load_config(written(tmp_path, GOOD + f"model_signer: {NEIGHBOUR}\n")).signer_id
+    assert signer is not None
+    assert did_key(signer) == NEIGHBOUR
 
 
 @pytest.mark.parametrize(
@@ -48,6 +55,7 @@ def test_a_file_says_what_it_says_and_defaults_fill_the_rest(tmp_path: Path) -> 
         ("heartbeat: 2.5", "heartbeat: soon", 8, "agent.heartbeat", None),
         ("heartbeat: 2.5", "newcomers: 1.5", 8, "agent.newcomers", None),
         ("role: relay", "latitude: 120.5", 4, "latitude", None),
+        ("role: relay", "model_signer: did:key:zNonsense", 4, "model_signer", None),
         ("role: relay", "emulator: here", 4, "emulator", None),
         ('"@alice.aura"', "alice", 1, "aura", None),
         ("- {neighbour}", "- did:key:zNonsense", 5, "neighbours", None),

@@ -58,7 +58,7 @@ def hostile_views(draw: st.DrawFn) -> NetworkView:
     )
 
 
-requests = st.builds(
+requests: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     media=st.sampled_from(list(MediaType)),
     aic=st.sampled_from(list(AicPolicy)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from meshsim.routing.reference import REFERENCE, furthest, read_reference, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from meshsim.routing.reference import Values
 
+ROOT = Path(__file__).resolve().parents[2]
+COMMITTED = sorted(file.parent for file in (ROOT / "models").glob("*/manifest.json"))
 OPERATOR = Ed25519Signer.from_seed(bytes([1] * 32))
 
 
@@ -69,6 +71,18 @@ def test_a_scorer_that_says_what_it_said_is_proved(whole: Path) -> None:
     assert proof.artefact.signer is None
     sign_model(whole, OPERATOR)
     assert prove(whole, OPERATOR.node_id).artefact.signer == OPERATOR.node_id
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+def test_committed_scorers_are_proved(folder: Path) -> None:
+    assert prove(folder).linted
+
+
+def test_inputs_that_do_not_fit_are_told(whole: Path) -> None:
+    (case, _) = read_reference(whole / REFERENCE, ())
+    case["hop_src"] = case["hop_src"] + 99
+    with pytest.raises(ConfigError, match="does not run"):
+        prove(seal(whole, case))
 
 
 def test_the_reference_is_sealed_with_the_rest(whole: Path) -> None:

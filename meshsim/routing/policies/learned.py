@@ -121,10 +121,17 @@ class Learned:
         return answers
 
     def answers(self, asked: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Raw outputs of encoder and head for raw inputs, by name, so that both can be held to what torch said."""
-        (embedding,) = self._encoder.run(["embedding"], {name: asked[name] for name in ENCODER_INPUTS})
-        inputs = {**{name: asked[name] for name in HEAD_INPUTS[1:]}, "embedding": embedding}
-        said = self._head.run(list(HEAD_OUTPUTS), inputs)
+        """Raw outputs of encoder and head for raw inputs, by name, so that both can be held to what torch said.
+
+        Raises:
+            ConfigError: If they cannot be run on such inputs.
+        """
+        try:
+            (embedding,) = self._encoder.run(["embedding"], {name: asked[name] for name in ENCODER_INPUTS})
+            inputs = {**{name: asked[name] for name in HEAD_INPUTS[1:]}, "embedding": embedding}
+            said = self._head.run(list(HEAD_OUTPUTS), inputs)
+        except _failures() as error:
+            raise ConfigError(f"scorer {self.artefact.name}: does not run: {error}") from error
         return {"embedding": embedding, **dict(zip(HEAD_OUTPUTS, said, strict=True))}
 
     def confidence(self, ai_score: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -161,6 +168,14 @@ def _exp(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.exp(np.clip(x, -_LIMIT, _LIMIT))
 
 
+def _failures() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises for models and inputs that do not fit."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415 - as in `_session`
+
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
+    return tuple(getattr(state, name) for name in names)
+
+
 def _session(artefact: Artefact, model: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Any:
     """An onnxruntime session on one thread, so that sums are always taken in the same order.
 
@@ -168,15 +183,13 @@ def _session(artefact: Artefact, model: bytes, inputs: tuple[str, ...], outputs:
         ConfigError: If it is no ONNX model or has other inputs or outputs.
     """
     import onnxruntime as ort  # noqa: PLC0415 - 0.1 s that only this policy pays
-    from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415 - the same
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    failures = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented)
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except failures as error:
+    except _failures() as error:
         raise ConfigError(f"scorer {artefact.name}: not a usable ONNX model: {error}") from error
     given, wanted = {i.name for i in session.get_inputs()}, {o.name for o in session.get_outputs()}
     if not given <= set(inputs) or not set(outputs) <= wanted:
@@ -184,13 +197,13 @@ def _session(artefact: Artefact, model: bytes, inputs: tuple[str, ...], outputs:
     return session
 
 
-def load_model(model: str | Path = DEFAULT_MODEL) -> Learned:
-    """The scorer `model` as a policy.
+def load_model(model: str | Path = DEFAULT_MODEL, *, signer: NodeId | None = None) -> Learned:
+    """The scorer `model` as a policy; `signer` is the operator who must have signed it, if anybody must.
 
     Raises:
-        ConfigError: If the artefact is absent, altered, or made for other features.
+        ConfigError: If the artefact is absent, altered, made for other features, or not signed by `signer`.
     """
-    return Learned(model)
+    return Learned(model, signer=signer)
 
 
 __all__ = [
