@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import shutil
 import signal
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,6 +27,7 @@ from meshsim.node import runtime
 from meshsim.node.config import NodeConfig
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.runtime import Node, place_call, run_node
+from meshsim.routing.artefact import find_model, sign_model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -288,3 +290,16 @@ async def test_a_signal_makes_a_node_leave_in_order(number: int, code: int, tmp_
     assert process.returncode == code
     assert json.loads(out.splitlines()[-1])["event"] == "left"
     assert b"Traceback" not in err
+
+
+def test_a_node_starts_with_no_scorer_but_one_that_its_operator_signed(tmp_path: Path) -> None:
+    model = Path(shutil.copytree(find_model("route-scorer"), tmp_path / "mine"))
+    wanted = {"policy": "learned", "model": str(model), "model_signer": did_key(SIGNERS[1].node_id)}
+    config = describe(tmp_path, 0, "http://127.0.0.1:9", **wanted)
+    with pytest.raises(ConfigError, match="unsigned, expected the signature"):
+        Node(config, Told().append)
+    sign_model(model, SIGNERS[2])
+    with pytest.raises(ConfigError, match="signed by did:key"):
+        Node(config, Told().append)
+    sign_model(model, SIGNERS[1])
+    assert Node(config, Told().append).signer.node_id == SIGNERS[0].node_id
