@@ -255,6 +255,22 @@ def test_physics_believes_old_measurements_less_and_is_less_sure_of_them() -> No
     assert poor[0] > poor[1]
 
 
+def test_physics_takes_the_relay_of_good_name() -> None:
+    view = diamond(direct_delay=0.9)
+    known = replace(view, nodes=replace(view.nodes, reputation=np.array([80.0, 80.0, 30.0, 95.0])))
+    assert choice("physics", view) == (ALICE, NEAR, BOB)
+    assert choice("physics", known) == (ALICE, FAR, BOB)
+
+
+def test_physics_keeps_what_nobody_measured_within_its_triangles() -> None:
+    nodes = [NodeEntry(id=ALICE), NodeEntry(id=BOB, longitude=0.9), NodeEntry(id=NEAR, role=Role.RELAY)]
+    view = make_view(nodes, [LinkEntry(src=0, dst=2, delay=0.09), LinkEntry(src=2, dst=1, delay=0.02)])
+    ranking = RoutingEngine("physics").rank(REQUEST, view)
+    assert ranking.candidates.path(0) == (0, 1)
+    assert ranking.features.belief.rtt[0] < 0.04
+    assert ranking.scores.rtt[0] == pytest.approx(2 * 0.07, rel=0.01)
+
+
 def test_physics_waits_in_the_queue_of_a_busy_relay() -> None:
     idle, busy = (RoutingEngine("physics").rank(REQUEST, diamond(load=load)) for load in (0.0, 0.95))
     row = idle.candidates.paths.index((0, 2, 1))

@@ -32,13 +32,19 @@ class GreedyReputation:
 
     def score(self, features: Features) -> Scores:
         """Minus the cost, seconds."""
-        return believed_scores(features, -features.belief.rtt * np.exp(_distrust(features)))
+        trust = trusted(features, features.graph.nodes.reputation_low)
+        return believed_scores(features, -features.belief.rtt / trust)
 
 
-def _distrust(features: Features) -> NDArray[np.float64]:
-    """-ln of the product of the relays' trust, 0 for a direct path; (P,)."""
+def trusted(features: Features, reputation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The product of the relays' trust, 1 for a direct path; (P,).
+
+    Args:
+        features: P candidates.
+        reputation: (N,), 0..100, what is taken for the share of calls that each node forwards as it should.
+    """
     relayed = features.hop_path[1:] == features.hop_path[:-1]  # where a hop is followed by another of its path
-    low = features.graph.nodes.reputation_low[features.hop_dst[:-1][relayed]] / 100.0
-    trust = np.minimum(np.maximum(np.nan_to_num(low), LEAST_TRUST), 1.0)
-    lost = np.bincount(features.hop_path[:-1][relayed], weights=-np.log(trust), minlength=len(features))
-    return np.asarray(lost, dtype=np.float64)
+    share = reputation[features.hop_dst[:-1][relayed]] / 100.0
+    trust = np.minimum(np.maximum(np.nan_to_num(share), LEAST_TRUST), 1.0)
+    lost = np.bincount(features.hop_path[:-1][relayed], weights=np.log(trust), minlength=len(features))
+    return np.exp(lost, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What queueing theory and the age of a belief make of a path, added up hop by hop: no learning, no reputations."""
+"""What queueing theory, the age of beliefs and reputations make of a path, hop by hop: all that a hand can write."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from meshsim.routing.features import (
     UNKNOWN_LOSS,
 )
 from meshsim.routing.policies.base import POLICIES, believed_scores
+from meshsim.routing.policies.greedy import trusted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 
     _Column = NDArray[np.float64]
 
-MEMORY = 300.0
-"""Seconds after which a measurement counts as much as a prediction from the distance."""
+MEMORY = 100.0
+"""Seconds after which a measurement counts as much as a prediction."""
 
-BURST = 10 * 1500 * 8.0
-"""Bits of a mean burst of what else crosses an access link: ten full packets."""
+BURST = 1500 * 8.0
+"""Bits of what is served at a time on an access link: a full packet."""
 
 FORWARDING = 0.5e-3
 """Seconds in which a relay that has nothing else to do forwards a packet."""
@@ -44,30 +45,35 @@ WIDTH = (0.1, 0.3, 0.6)
 WIDENING = (0.2, 0.4, 1.0)
 """What is added to `WIDTH` for an estimate that is all prediction."""
 
-BUFFER = 0.2
-"""Seconds that a full access buffer takes to drain: nothing waits longer."""
+BUFFER = 0.02
+"""Seconds: the longest wait that a call is taken to make for itself, for it adapts."""
 
 _LEAST_IDLE = 0.002
 _LEAST_LOSS = 1e-6
 _COLUMN = {name: HOP.index(name) for name in HOP}
 _LOAD = NODE.index("load")
 _BOUNDS = np.log([[t.rtt, t.jitter, t.loss] for t in map(quality.target, MediaType)])
-_RATES = np.array([demand(media).rate_bps for media in MediaType])
+_DEMANDS = [demand(media) for media in MediaType]
+_RATES = np.array([[asked.rate_bps, asked.rate_bps * asked.lowest] for asked in _DEMANDS]).T
 
 
 @POLICIES.register("physics")
 class Physics:
     """Hops composed as `mesh.quality` has it, each corrected by its age and by what the call itself adds to queues.
 
-    - **Age.** A belief that is a seconds old counts MEMORY / (MEMORY + a), beside the prediction: of the delay from the
-      distance, of jitter and loss what is assumed of a link that nobody has measured.
+    - **Age.** A measurement that is a seconds old counts MEMORY / (MEMORY + a), beside the prediction: of the delay
+      from the distance, of jitter and loss what is assumed of a link that nobody has measured. The predicted delay of a
+      link that was never measured is kept within what its triangles allow (`routing.triangle`).
     - **Queues.** A hop of utilisation u lets packets wait S u / (1 - u), with a variance of S^2 (1 / (1 - u)^2 - 1), by
       M/M/1 (Kleinrock, "Queueing systems" I, 1975) with the service time S of a burst. The call's own rate raises u,
       and the hop's delay and variance grow by the difference. A relay adds the wait of its load. A hop with less spare
-      rate than the call needs loses the rest.
+      rate than what the call can adapt to loses the rest.
     - **Choice.** For each bound of the target of what the call carries, the logistic function of the estimate's margin
-      in logarithms, the wider the older the beliefs are; their product is taken for the probability of a good call. The
-      utility is what the scorer's is: that probability, and a little for the MOS.
+      in logarithms, the wider the older the beliefs are; their product, times the reputation of each relay over 100,
+      is taken for the probability of a good call. The utility is what the scorer's is: that probability, and a little
+      for the MOS.
+
+    The constants were chosen on graphs that may train; nothing else is learnt.
     """
 
     name = "physics"
@@ -78,7 +84,8 @@ class Physics:
         rtt, jitter, loss = 2.0 * estimate[:, 0], np.sqrt(estimate[:, 1]), -np.expm1(-estimate[:, 2])
         mos = quality.mos(features.media, rtt / 2.0, jitter, loss)
         weights = UtilityWeights()
-        utility = weights.ok * _good(features, rtt, jitter, loss, ignorance) + weights.mos * mos
+        good = _good(features, rtt, jitter, loss, ignorance) * trusted(features, features.graph.nodes.reputation)
+        utility = weights.ok * good + weights.mos * mos
         return replace(believed_scores(features, utility), rtt=rtt, jitter=jitter, loss=loss, mos=mos)
 
 
@@ -87,19 +94,29 @@ def _estimate(features: Features) -> tuple[_Column, _Column]:
     hop = {name: features.hop[:, place].astype(np.float64) for name, place in _COLUMN.items()}
     age = np.expm1(hop["log_age"])
     guessed = age / (age + MEMORY)
-    wait, variance = _own_wait(hop, _rate(features)[features.hop_path])
-    delay = DELAY_REFERENCE * np.exp(hop["log_delay"] - guessed * hop["log_stretch"]) + wait
+    rate, lowest = (rates[features.hop_path] for rates in _rates(features))
+    wait, variance = _own_wait(hop, rate)
+    delay = DELAY_REFERENCE * np.exp(hop["log_delay"] + _mended(hop, guessed)) + wait
     jitter = (1.0 - guessed) * JITTER_REFERENCE * np.exp(hop["log_jitter"]) + guessed * UNKNOWN_JITTER
     lost = (1.0 - guessed) * hop["loss"] - guessed * np.log1p(-UNKNOWN_LOSS)
-    lost += np.maximum(np.log(_rate(features)[features.hop_path] / RATE_REFERENCE) - hop["log_rate"], 0.0)
+    lost += np.maximum(np.log(lowest / RATE_REFERENCE) - hop["log_rate"], 0.0)
     relaying, unsteady = _forwarding(features)
     total = _added(features, np.stack([delay + relaying, jitter**2 + variance + unsteady, lost], axis=1))
     return total, _added(features, guessed[:, None])[:, 0] / features.belief.hops
 
 
-def _rate(features: Features) -> _Column:
-    """What each of P calls needs, bits per second."""
-    return np.broadcast_to(_RATES[places(features.media)], len(features))
+def _rates(features: Features) -> tuple[_Column, _Column]:
+    """What each of P calls asks for, and what it can adapt to, bits per second."""
+    rates = _RATES[:, places(features.media)].reshape(2, -1)
+    rate, lowest = np.broadcast_to(rates, (2, len(features)))
+    return rate, lowest
+
+
+def _mended(hop: dict[str, _Column], guessed: _Column) -> _Column:
+    """What is added to the logarithm of a hop's delay: towards the prediction, or into the bounds of its triangles."""
+    bounded = np.minimum(np.maximum(0.0, hop["log_below"]), hop["log_above"])
+    predicted = np.where(hop["triangulated"] > 0.0, bounded, 0.0)
+    return np.where(hop["observed"] > 0.0, -guessed * hop["log_stretch"], predicted)
 
 
 def _own_wait(hop: dict[str, _Column], rate: _Column) -> tuple[_Column, _Column]:
