@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from meshsim.cli import names, options
@@ -9,9 +11,20 @@ from meshsim.cli import names, options
 
 @click.command("evaluate")
 @click.argument("model", shell_complete=names.models)
-@click.option("--suite", default="smoke", show_default=True, help="Name of the suite.")
+@click.option(
+    "--suite",
+    default="smoke",
+    show_default=True,
+    help="Name of the suite: smoke, clean, stale, attack, scale, shift or closed-loop.",
+)
+@click.option("--quick", is_flag=True, help="Only the few worlds of the suite that stand for all.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the suite's episodes here, and take those that are there.",
+)
 @options.as_json
-def command(model: str, suite: str, as_json: bool) -> int:
+def command(model: str, suite: str, quick: bool, cache: Path | None, as_json: bool) -> int:
     """Evaluate MODEL (a name or a folder) on a suite; exit code 3 when a goal is missed.
 
     \b
@@ -20,6 +33,6 @@ def command(model: str, suite: str, as_json: bool) -> int:
     """
     from meshsim.lab.suites import evaluate
 
-    answer = evaluate(model, suite, progress=not as_json)
+    answer = evaluate(model, suite, quick=quick, cache=cache, progress=not as_json)
     options.emit(answer, json_wanted=as_json)
     return options.goals_code(answer)

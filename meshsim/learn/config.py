@@ -55,6 +55,8 @@ class Data(Part):
 
     regimes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Overrides by name: how fresh beliefs are, who lies, how large the mesh is."""
+    every: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Of the calls of `train`, each n-th is taken: many episodes tell more than many calls of few."""
     train: Annotated[tuple[Episodes, ...], Field(min_length=1)]
     """Gradients come from these; graphs that may train."""
     calibration: Annotated[tuple[Episodes, ...], Field(min_length=1)]

@@ -84,6 +84,7 @@ class Example:
         feasible: (P,) bool, what the constraints left.
         chosen: Index of the candidate that was taken, -1 when none was.
         labels: What was true.
+        at: Seconds of the episode when it was placed.
     """
 
     run: int
@@ -93,6 +94,7 @@ class Example:
     feasible: NDArray[np.bool_]
     chosen: int
     labels: Labels
+    at: float = 0.0
 
     def __len__(self) -> int:
         return len(self.feasible)
@@ -167,12 +169,15 @@ def _run_of(trace: Trace, use: str) -> Run:
     return Run(scenario=str(said.get("name", "")), topology=topology, seed=int(trace.header.get("seed", 0)))
 
 
-def load(traces: Sequence[Path], *, use: str = "train", progress: Callable[[float], None] | None = None) -> Dataset:
-    """Examples of all logged calls of `traces`.
+def load(
+    traces: Sequence[Path], *, use: str = "train", every: int = 1, progress: Callable[[float], None] | None = None
+) -> Dataset:
+    """Examples of logged calls of `traces`.
 
     Args:
         traces: Trace folders that hold views and candidates.
         use: `train`, `validate` or `evaluate`: which graphs are admitted (`scenario.topologies.allowed`).
+        every: Only each n-th call is taken: many episodes tell more than many calls of few.
         progress: Called after each trace with the share done, in [0, 1].
 
     Raises:
@@ -184,7 +189,7 @@ def load(traces: Sequence[Path], *, use: str = "train", progress: Callable[[floa
     for i, folder in enumerate(traces):
         trace = Trace(folder)
         runs.append(_run_of(trace, use))
-        for group in _Episode(trace).groups():
+        for group in _Episode(trace).groups(every):
             views.append(_encoder_input(group[0].features))
             examples.extend(replace(example, run=i, view=len(views) - 1) for example in group)
         if progress is not None:
@@ -283,11 +288,12 @@ class _Episode:
         self._path, self._path_indptr = self.routes.ragged("path")
         self._hop_indptr = self.routes.ragged("hop_loss")[1]
         self._route = {name: self.routes.column(name) for name in _ROUTE}
+        self._placed = self.routes.column("time_ns") * 1e-9
 
-    def groups(self) -> Iterator[list[Example]]:
-        """Examples of each view that a call was placed on, in order of views."""
+    def groups(self, every: int = 1) -> Iterator[list[Example]]:
+        """Examples of each view that a call was placed on, in order of views; of each n-th call alone."""
         by_view: dict[int, list[int]] = {}
-        for call in self.routes.keys.tolist():
+        for call in self.routes.keys[::every].tolist():
             view = int(self._route["view"][self.routes.rows(call).start])
             by_view.setdefault(view, []).append(call)
         for view, calls in sorted(by_view.items()):
@@ -370,6 +376,7 @@ class _Episode:
             feasible=self._route["feasible"][rows],
             chosen=int(chosen[0]) if len(chosen) else -1,
             labels=self._labels(rows),
+            at=float(self._placed[rows.start]),
         )
 
     def _candidates(self, rows: slice) -> Candidates:

@@ -83,7 +83,8 @@ def train(
         TraceError: If a graph must not be used so.
     """
     plan = config if isinstance(config, TrainConfig) else load_config(config)
-    data = {split: load(traces.get(split, ()), use=USES[split]) for split in SPLITS}
+    thinned = {"train": plan.data.every}
+    data = {split: load(traces.get(split, ()), use=USES[split], every=thinned.get(split, 1)) for split in SPLITS}
     fitter = grow if isinstance(plan.model, Trees) else fit
     fitted = fitter(plan, data["train"], data["validation"], progress)
     calibration = calibrate(fitted.scorer, data["calibration"], threads=plan.optimisation.threads)

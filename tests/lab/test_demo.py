@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import pytest
 
 from meshsim.cli.app import FAILED, OK, main
 from meshsim.lab.demo import FIRST_UNSEEN, demo
-from meshsim.lab.suites import SUITES, evaluate
+from meshsim.lab.suites import SUITES
 from meshsim.learn.config import load_config
 from meshsim.mesh.errors import ConfigError
 from meshsim.scenario import load
@@ -37,7 +36,7 @@ def test_no_scorer_has_seen_an_episode_that_the_demo_or_a_suite_evaluates_on() -
     assert seen
     assert max(seed for _, seed in seen) < FIRST_UNSEEN
     for name in SUITES:
-        assert seen.isdisjoint((SUITES[name].scenario, seed) for seed in SUITES[name].seeds)
+        assert seen.isdisjoint((case.scenario, seed) for case in SUITES[name].cases for seed in case.seeds)
 
 
 def test_a_folder_that_is_not_a_demos_is_left_as_it_is(tmp_path: Path) -> None:
@@ -45,24 +44,6 @@ def test_a_folder_that_is_not_a_demos_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a demo's"):
         demo(out=tmp_path, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-def test_a_suite_tells_goals_tables_machine_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    short = replace(SUITES["smoke"], overrides=("routing.policy=exploring", "duration=90 s", "warmup=30 s"))
-    monkeypatch.setitem(SUITES._parts, "smoke", short)
-    answer = evaluate("route-scorer", "smoke", progress=False)
-    assert set(answer) == {"name", "goals", "tables", "machine", "version"}
-    rates = {row["policy"]: row["poor_call_rate"] for row in answer["tables"]["open_loop"]}
-    assert set(rates) == {"direct", "shortest", "weighted", "learned", "oracle"}
-    assert min(rates.values()) == rates["oracle"]
-    goals = {goal["goal"]: goal for goal in answer["goals"]}
-    assert set(goals) == {f"learned_minus_{p}_high" for p in ("direct", "shortest", "weighted")} | {
-        "oracle_minus_learned"
-    }
-    assert goals["oracle_minus_learned"]["value"] == rates["oracle"] - rates["learned"]
-    for goal in goals.values():
-        met = goal["value"] < goal["target"] if goal["op"] == "<" else goal["value"] <= goal["target"]
-        assert goal["pass"] == met
 
 
 @pytest.mark.full
