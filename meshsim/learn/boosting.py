@@ -14,7 +14,7 @@ from meshsim.learn.trees import BELIEVED, MEASURED, REFERENCE, Boosted, TreeScor
 from meshsim.mesh.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import lightgbm
     import numpy as np
@@ -68,7 +68,7 @@ def grow(config: TrainConfig, train: Dataset, validation: Dataset, progress: Pro
     if not len(train) or not len(validation):
         raise ConfigError("training needs at least one call to train on and one to validate with", key="data")
     with settled(config.seed, config.optimisation.threads):
-        learnt, held_out = (join(batches_of(data)) for data in (train, validation))
+        learnt, held_out = join(_drawn(batches_of(train), shape.candidates)), join(batches_of(validation))
         boosters = []
         for booster in _boosters(config, shape, _lesson(learnt), _lesson(held_out)):
             boosters.append(booster)
@@ -85,6 +85,17 @@ def _told(scorer: TreeScorer, learnt: Batch, held_out: Batch, config: TrainConfi
     told = predict(scorer, held_out)
     spent = float(forgone(predict(scorer, learnt), learnt, by))
     return Epoch(number=1, train=spent, validation=float(forgone(told, held_out, by)), poor=poor_rate(told, held_out))
+
+
+def _drawn(views: Sequence[Batch], candidates: int) -> list[Batch]:
+    """Views by lot, by torch's seed, until they hold so many `candidates`; all if they hold no more."""
+    kept: list[int] = []
+    for view in torch.randperm(len(views)).tolist():
+        if candidates <= 0:
+            break
+        kept.append(view)
+        candidates -= len(views[view].path)
+    return [views[view] for view in sorted(kept)]
 
 
 def _lesson(batch: Batch) -> _Lesson:

@@ -97,6 +97,8 @@ class Trees(Part):
     """Fewest candidates in a leaf."""
     share: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Of columns and of candidates that each tree sees."""
+    candidates: Annotated[int, Field(ge=1)] = 600_000
+    """Most candidates that are learnt from, about; of more, views are drawn."""
     patience: Annotated[int, Field(ge=1)] = 20
     """Trees that do no better on the validation episodes before no more are grown."""
 

@@ -69,6 +69,14 @@ def test_the_same_seed_grows_the_same_trees(
     assert export_models(grow(asked, training, held_out).scorer) == export_models(scorer)
 
 
+def test_of_many_views_some_are_drawn(asked: TrainConfig, training: Dataset, held_out: Dataset) -> None:
+    few = asked.model_copy(update={"model": MODEL.model_copy(update={"candidates": 200})})
+    trees = grow(few, training, held_out).scorer
+    assert isinstance(trees, TreeScorer)
+    rows = trees.head.boosted.boosters[0].dump_model()["tree_info"][0]["tree_structure"]["internal_count"]
+    assert 0.8 * 200 <= rows <= 200 + 48  # views are drawn whole, and a tree sees a share of 0.8
+
+
 def test_a_path_is_scored_alone(scorer: TreeScorer, held_out: Dataset) -> None:
     example = held_out.examples[0]
     together = predict(scorer, batch_of(held_out.views[example.view], [example])).logit_ok
