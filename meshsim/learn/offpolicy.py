@@ -121,9 +121,13 @@ def _poor(examples: Sequence[Example], rows: NDArray[np.int64]) -> Vector:
     return np.array([not example.labels.ok[row] for example, row in zip(examples, rows, strict=True)], dtype=np.float64)
 
 
-def poor_odds(features: Features, policy: Policy) -> Vector:
-    """Probability of a poor call on each of P paths, as `policy` predicts it; of one that claims none, 0 or 1."""
-    scores = policy.score(features)
+def predicted(log: Logged, model: Policy) -> tuple[Vector, ...]:
+    """Probability of a poor call on each candidate of each call, by `model`; 0 or 1 of one that claims none."""
+    return tuple(_poor_odds(example.features, model) for example in log.examples)
+
+
+def _poor_odds(features: Features, model: Policy) -> Vector:
+    scores = model.score(features)
     beyond = quality.poor(scores.rtt, scores.jitter, scores.loss, features.media).astype(np.float64)
     return np.where(np.isfinite(scores.ai_score), 1.0 - scores.ai_score / 100.0, beyond)
 
@@ -137,20 +141,20 @@ def choices(examples: Sequence[Example], policy: Policy) -> NDArray[np.int64]:
     return np.array(chosen, dtype=np.int64)
 
 
-def estimate(log: Logged, policy: Policy, model: Policy) -> Estimates:
+def estimate(log: Logged, policy: Policy, odds: Sequence[Vector]) -> Estimates:
     """The poor-call rate of `policy` on the calls of `log`.
 
     Args:
-        log: At least one call; every candidate must have had a chance, or estimates miss what was never tried.
+        log: At least one call.
         policy: Whose rate is asked for.
-        model: Predicts outcomes (`poor_odds`), for the doubly robust estimate.
+        odds: What is `predicted` of the candidates of each call, for the doubly robust estimate.
     """
     chosen = choices(log.examples, policy)
-    predicted = _at(chosen, [poor_odds(example.features, model) for example in log.examples])
+    expected = _at(chosen, odds)
     chance = _at(chosen, log.chances)
     tried = chance >= LEAST_CHANCE
     weight = np.where(tried & (chosen == log.taken), 1.0 / np.maximum(chance, LEAST_CHANCE), 0.0)
-    corrected = predicted + weight * (log.poor - predicted)
+    corrected = expected + weight * (log.poor - expected)
     return Estimates(
         weighted=_mean(weight * log.poor, log.cluster),
         normalised=_ratio(weight * log.poor, weight, log.cluster),

@@ -8,6 +8,7 @@ allows.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -199,11 +200,13 @@ def cards(examples: Sequence[Example], policies: Mapping[str, Policy | Oracle], 
     """What each of `policies` does on calls with a feasible candidate, by name.
 
     Args:
-        examples: Logged calls with counterfactual labels, in order of time within each episode.
-        policies: By name; a policy that learns is told the truth of what it chose after each call.
+        examples: Logged calls with counterfactual labels, in any order; each episode is decided in order of time.
+        policies: By name; of one that learns, a copy begins each episode anew, and is told the truth of what it chose
+            right after each call, which is sooner than anybody could know. None of them explores.
         default: What stands for doing nothing clever.
     """
-    decided = [example for example in examples if example.feasible.any()]
+    able = (example for example in examples if example.feasible.any())
+    decided = sorted(able, key=lambda example: (example.run, example.at))
     oracle = np.array([_best(example) for example in decided])
     views, of_call = np.unique([example.view for example in decided], return_inverse=True)
     run = np.zeros(len(views), dtype=np.int64)
@@ -213,12 +216,19 @@ def cards(examples: Sequence[Example], policies: Mapping[str, Policy | Oracle], 
     for name, policy in policies.items():
         rows = np.zeros((len(decided), len(_COLUMNS)))
         for i, example in enumerate(decided):
-            chosen = _row(rows[i], example, policy, int(oracle[i]))
+            if not i or example.run != decided[i - 1].run:
+                chooser = _anew(policy)
+            chosen = _row(rows[i], example, chooser, int(oracle[i]))
             _outcome(rows[i], example, chosen, int(usual[i]), int(oracle[i]))
         sums = np.zeros((len(views), len(_COLUMNS)))
         np.add.at(sums, of_call, rows)
         found[name] = Card(sums, run, rows[:, _AT["regret"]], of_call)
     return found
+
+
+def _anew(policy: Policy | Oracle) -> Policy | Oracle:
+    """The policy for another episode: what was learnt of one network says nothing of the next."""
+    return deepcopy(policy) if not isinstance(policy, Oracle) and is_learning(policy) else policy
 
 
 def _best(example: Example) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from meshsim.learn.dataset import Dataset, load
-from meshsim.learn.offpolicy import Logged, choices, estimate, logged, poor_odds
+from meshsim.learn.offpolicy import Estimates, Logged, choices, estimate, logged, predicted
 from meshsim.measure.trace import Trace
 from meshsim.mesh.seeds import SeedTree
 from meshsim.routing.policies import Exploring, make
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from meshsim.learn.dataset import Example
     from meshsim.routing.features import Features, Scores
+    from meshsim.routing.policies import Policy
 
 POLICIES = ("direct", "shortest", "weighted", "physics")
 
@@ -48,12 +49,17 @@ def explored(dataset: Dataset, seed: int, epsilon: float = 0.6, temperature: flo
     )
 
 
+def estimated(log: Logged, policy: str, model: Policy | str = "weighted") -> Estimates:
+    """Of a policy by its name, with what a model predicts."""
+    return estimate(log, make(policy), predicted(log, make(model) if isinstance(model, str) else model))
+
+
 def covered(low: float, truth: float, high: float) -> bool:
     return low <= truth <= high
 
 
 def test_the_doubly_robust_interval_covers_the_truth_in_most_logs(calls: Dataset) -> None:
-    found = [estimate(explored(calls, seed), make(name), make("weighted")) for name in POLICIES for seed in range(5)]
+    found = [estimated(explored(calls, seed), name) for name in POLICIES for seed in range(5)]
     assert all(one.tried == 1.0 for one in found)
     hits = [covered(one.doubly_robust.low, one.truth.mean, one.doubly_robust.high) for one in found]
     assert np.mean(hits) >= 0.9
@@ -61,13 +67,13 @@ def test_the_doubly_robust_interval_covers_the_truth_in_most_logs(calls: Dataset
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_of_a_log_that_never_tried_what_is_asked_for_the_interval_still_covers(calls: Dataset, name: str) -> None:
-    found = estimate(explored(calls, 4, temperature=0.05), make(name), make("weighted"))
+    found = estimated(explored(calls, 4, temperature=0.05), name)
     assert covered(found.doubly_robust.low, found.truth.mean, found.doubly_robust.high)
     assert (found.tried < 1.0) == (name != "weighted")
 
 
 def test_over_many_logs_the_estimates_have_no_bias_and_the_doubly_robust_varies_least(calls: Dataset) -> None:
-    found = [estimate(explored(calls, seed), make("shortest"), make("weighted")) for seed in range(12)]
+    found = [estimated(explored(calls, seed), "shortest") for seed in range(12)]
     truth = found[0].truth.mean
     robust = np.array([one.doubly_robust.mean for one in found])
     weighted = np.array([one.weighted.mean for one in found])
@@ -78,7 +84,7 @@ def test_over_many_logs_the_estimates_have_no_bias_and_the_doubly_robust_varies_
 
 def test_a_policy_that_chooses_as_was_logged_is_estimated_by_what_was_lived(calls: Dataset) -> None:
     sure = explored(calls, 1, epsilon=0.0)
-    found = estimate(sure, make("weighted"), make("physics"))
+    found = estimated(sure, "weighted", "physics")
     assert found.alike == len(sure)
     assert found.effective == pytest.approx(len(sure))
     for interval in (found.weighted, found.normalised, found.doubly_robust, found.truth):
@@ -100,8 +106,8 @@ class Wrong:
 
 def test_a_prediction_that_is_all_wrong_widens_the_interval_and_does_not_bend_it(calls: Dataset) -> None:
     log = explored(calls, 3)
-    wrong = estimate(log, make("shortest"), Wrong(log.examples)).doubly_robust
-    fair = estimate(log, make("shortest"), make("weighted"))
+    wrong = estimated(log, "shortest", Wrong(log.examples)).doubly_robust
+    fair = estimated(log, "shortest")
     assert wrong.high - wrong.low > fair.doubly_robust.high - fair.doubly_robust.low
     assert covered(wrong.low, fair.truth.mean, wrong.high)
 
@@ -117,10 +123,10 @@ def test_where_no_choice_agrees_only_the_prediction_speaks(calls: Dataset) -> No
         poor=log.poor[other],
         cluster=log.cluster[other],
     )
-    found = estimate(apart, make("direct"), make("physics"))
+    found = estimated(apart, "direct", "physics")
     assert found.tried == 0.0
     assert (found.doubly_robust.low, found.doubly_robust.high) == (0.0, 1.0)
-    said = [poor_odds(example.features, make("physics"))[0] for example in kept]
+    said = [odds[0] for odds in predicted(apart, make("physics"))]
     assert (found.alike, found.effective) == (0, 0.0)
     assert np.isnan(found.normalised.mean)
     assert found.doubly_robust.mean == pytest.approx(np.mean(said))
@@ -139,7 +145,7 @@ def test_propensities_are_read_from_the_trace(synthetic: ModuleType, tmp_path: P
 
 
 def test_a_row_names_every_estimate_with_its_ends(calls: Dataset) -> None:
-    found = estimate(explored(calls, 1), make("shortest"), make("weighted"))
+    found = estimated(explored(calls, 1), "shortest")
     row = found.row()
     assert set(row) == {"tried", "alike", "effective"} | {
         f"{name}{end}" for name in ("dr", "snips", "ips", "truth") for end in ("", "_low", "_high")

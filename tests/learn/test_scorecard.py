@@ -103,7 +103,7 @@ def test_who_learns_is_told_what_became_of_its_choices(held_out: Dataset) -> Non
         def observe(self, outcome: Outcome) -> None:
             told.append(outcome)
 
-    some = held_out.examples[:20]
+    some = sorted(held_out.examples[:20], key=lambda example: (example.run, example.at))
     cards(some, {"listening": Listening()}, make("direct"))
     for example, outcome in zip(some, told, strict=True):
         chosen = int(np.flatnonzero(example.feasible)[np.argmin(example.features.belief.rtt[example.feasible])])
