@@ -15,6 +15,9 @@ EARTH_RADIUS = 6_371_000.0
 FIBRE_SPEED = 2.0e8
 """Metres per second: light in glass."""
 
+LIGHT_SPEED = 299_792_458.0
+"""Metres per second: light in a vacuum, which nothing outruns."""
+
 RTT_INTERCEPT = 0.0314
 RTT_PER_METRE = 0.0174 / 1e6
 """Regression on measured RTT matrices: 31.4 ms + 17.4 ms per 1000 km."""
@@ -39,3 +42,12 @@ def distance(
 def predicted_rtt(metres: ArrayLike) -> NDArray[np.float64]:
     """Round-trip seconds to expect over a distance when nothing was measured."""
     return np.asarray(RTT_INTERCEPT + RTT_PER_METRE * np.asarray(metres, dtype=np.float64))
+
+
+def light_delay(metres: ArrayLike) -> NDArray[np.float64]:
+    """One-way seconds that nothing over a distance can take less than.
+
+    >>> round(float(light_delay(6_000_000.0)), 3)
+    0.02
+    """
+    return np.asarray(metres, dtype=np.float64) / LIGHT_SPEED

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.mesh import geo, quality
-from meshsim.mesh.view import LinkBelief
+from meshsim.mesh.view import LinkBelief, Nat, Role
 from meshsim.routing.graph import find_key, graph_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ UNKNOWN_LOSS = 0.005
 UNKNOWN_AGE = 1e4
 """What is assumed of a link nobody has measured; its delay is predicted from the distance, its rate from the access
 links."""
+
+LIGHT_SLACK = 0.001
+"""Seconds by which a delay may undercut light: places are told by their owners, and 300 km off is no lie. Claims of
+others are held to more (`testimony.FASTEST`): those need not be believed, while this is wrong for sure."""
 
 _MOST_REPUTATION = 100.0 + 1e-6
 """Room for the rounding of single precision."""
@@ -61,8 +65,11 @@ class PathBelief:
 
 def predicted_delay(nodes: NodeBelief, src: NDArray[np.int32], dst: NDArray[np.int32]) -> NDArray[np.float64]:
     """One-way seconds that the distance between the places of K pairs of nodes makes likely; (K,) and (K,) -> (K,)."""
-    metres = geo.distance(nodes.latitude[src], nodes.longitude[src], nodes.latitude[dst], nodes.longitude[dst])
-    return geo.predicted_rtt(metres) / 2.0
+    return geo.predicted_rtt(_metres(nodes, src, dst)) / 2.0
+
+
+def _metres(nodes: NodeBelief, src: NDArray[np.int32], dst: NDArray[np.int32]) -> NDArray[np.float64]:
+    return geo.distance(nodes.latitude[src], nodes.longitude[src], nodes.latitude[dst], nodes.longitude[dst])
 
 
 def predicted_links(nodes: NodeBelief, src: NDArray[np.int32], dst: NDArray[np.int32]) -> LinkBelief:
@@ -179,13 +186,29 @@ def compose(
 
 
 def sound(candidates: Candidates, hops: LinkBelief, nodes: NodeBelief) -> NDArray[np.bool_]:
-    """(P,) whether all that is believed of a path's hops and nodes is possible."""
-    hop = (hops.loss >= 0.0) & (hops.loss <= 1.0)
+    """(P,) whether all that is believed of a path's hops and nodes is possible.
+
+    A number that is none, a negative delay, a probability beyond one, a place beyond the poles, bounds of a reputation
+    that exclude it, and news that came faster than light are not.
+    """
+    good = np.logical_and.reduceat(_possible_hops(hops, nodes), candidates.hop_indptr[:-1])
+    return np.asarray(good & np.logical_and.reduceat(_possible_nodes(nodes)[candidates.nodes], candidates.indptr[:-1]))
+
+
+def _possible_hops(hops: LinkBelief, nodes: NodeBelief) -> NDArray[np.bool_]:
+    possible = (hops.loss >= 0.0) & (hops.loss <= 1.0)
     for values in (hops.delay, hops.jitter, hops.rate, hops.age):
-        hop &= (values >= 0.0) & (values < np.inf)
-    node = (nodes.load >= 0.0) & (nodes.load < np.inf) & (nodes.capacity >= 0.0) & (nodes.capacity < np.inf)
-    node &= (nodes.reputation_low >= 0.0) & (nodes.reputation_low <= nodes.reputation)
-    node &= (nodes.reputation <= nodes.reputation_high) & (nodes.reputation_high <= _MOST_REPUTATION)
-    node &= (nodes.evidence >= 0.0) & (nodes.age >= 0.0)
-    good = np.logical_and.reduceat(hop, candidates.hop_indptr[:-1])
-    return np.asarray(good & np.logical_and.reduceat(node[candidates.nodes], candidates.indptr[:-1]))
+        possible &= (values >= 0.0) & (values < np.inf)
+    least = geo.light_delay(_metres(nodes, hops.src, hops.dst)) - LIGHT_SLACK
+    return np.asarray(possible & (hops.delay >= least))
+
+
+def _possible_nodes(nodes: NodeBelief) -> NDArray[np.bool_]:
+    possible = (nodes.reputation_low >= 0.0) & (nodes.reputation_low <= nodes.reputation)
+    possible &= (nodes.reputation <= nodes.reputation_high) & (nodes.reputation_high <= _MOST_REPUTATION)
+    for values in (nodes.load, nodes.capacity, nodes.evidence):
+        possible &= (values >= 0.0) & (values < np.inf)
+    possible &= (np.abs(nodes.latitude) <= 90.0) & (np.abs(nodes.longitude) <= 180.0)  # noqa: PLR2004 - degrees
+    for number, most in ((nodes.role, max(Role)), (nodes.nat, max(Nat))):
+        possible &= (number >= 0) & (number <= most)
+    return np.asarray(possible & (nodes.max_calls >= 0) & (nodes.age >= 0.0))

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshsim.mesh.errors import NoRoute
+from meshsim.mesh.ids import NodeId
 from meshsim.mesh.media import AicPolicy, MediaType
-from meshsim.mesh.view import LinkBelief, NodeBelief
-from meshsim.routing import RouteRequest, RoutingEngine
+from meshsim.mesh.view import LinkBelief, LinkEntry, NodeBelief, NodeEntry, Role, make_view
+from meshsim.routing import RouteRequest, RoutingEngine, features
+from meshsim.routing.candidates import candidates_of
 from meshsim.routing.policies import Learned
 from meshsim.testing import network_views
 
@@ -91,6 +93,65 @@ def held(policy: Learned, view: NetworkView, asked: dict[str, Any]) -> None:
 @pytest.fixture(scope="module")
 def policy(scorer: Path) -> Learned:
     return Learned(scorer)
+
+
+IMPOSSIBLE = [
+    *(("nodes", name, value) for name, values in WORDS.items() for value in values if name != "max_calls" or value < 0),
+    *(("nodes", name, value) for name in FLOATS for value in (np.nan, -np.inf)),
+    *(("nodes", name, np.inf) for name in FLOATS if name != "age"),  # whom nobody ever heard of
+    *(("nodes", name, -1.0) for name in FLOATS if name not in {"latitude", "longitude"}),
+    ("nodes", "latitude", 91.0),
+    ("nodes", "longitude", -181.0),
+    ("nodes", "reputation", 101.0),
+    *(("links", name, value) for name in MEASURES for value in (np.nan, np.inf, -np.inf, -1.0)),
+    ("links", "loss", 1.1),
+]
+
+
+@pytest.fixture(scope="module")
+def honest() -> NetworkView:
+    """Alice, Bob, and between them a relay that is better than the direct link; nothing but what may be."""
+    names = [NodeId(bytes([number] * 32)) for number in range(3)]
+    nodes = [NodeEntry(id=name, role=Role.RELAY, latitude=50.0, longitude=8.0 + i) for i, name in enumerate(names)]
+    delays = {(0, 1): 0.200, (0, 2): 0.010, (2, 1): 0.010}
+    return make_view(nodes=nodes, links=[LinkEntry(src=a, dst=b, delay=delay) for (a, b), delay in delays.items()])
+
+
+def sound_of(view: NetworkView) -> list[bool]:
+    request = RouteRequest(source=view.nodes.ids[0], destinations=(view.nodes.ids[1],), media=MediaType.AUDIO)
+    with np.errstate(all="ignore"):
+        sound: list[bool] = features.build(candidates_of([(0, 1), (0, 2, 1)]), request, view).sound.tolist()
+    return sound
+
+
+def test_what_may_be_is_sound(honest: NetworkView) -> None:
+    assert sound_of(honest) == [True, True]
+
+
+@pytest.mark.parametrize(("part", "name", "value"), IMPOSSIBLE)
+def test_what_cannot_be_makes_the_paths_over_it_unsound(
+    honest: NetworkView, part: str, name: str, value: float
+) -> None:
+    belief = getattr(honest, part)
+    column = getattr(belief, name).copy()
+    column[2] = value  # the relay, or the link from it
+    assert sound_of(replace(honest, **{part: replace(belief, **{name: column})})) == [True, False]
+
+
+def test_a_reputation_outside_of_its_bounds_is_unsound(honest: NetworkView) -> None:
+    for name, value in (("reputation_low", 81.0), ("reputation_high", 79.0)):
+        column = getattr(honest.nodes, name).copy()
+        column[2] = value
+        assert sound_of(replace(honest, nodes=replace(honest.nodes, **{name: column}))) == [True, False]
+
+
+def test_news_faster_than_light_is_unsound(honest: NetworkView) -> None:
+    far = honest.nodes.longitude.copy()
+    far[2] = 8.0 + 180.0 / np.pi  # 10 ms are 3,000 km for light
+    assert sound_of(replace(honest, nodes=replace(honest.nodes, longitude=far))) == [True, False]
+    near = honest.nodes.longitude.copy()
+    near[2] = 40.0
+    assert sound_of(replace(honest, nodes=replace(honest.nodes, longitude=near))) == [True, True]
 
 
 @given(view=hostile_views(), asked=requests)
