@@ -38,8 +38,8 @@ class _Lesson(NamedTuple):
 
     Attributes:
         table: (P, F) float32.
-        target: (P, 5), whether the call would be good, and by how much its measures exceed the belief.
-        weight: (P, 5), 1 where a row counts.
+        target: (5, P), whether the call would be good, and by how much its measures exceed the belief.
+        weight: (5, P), 1 where a row counts.
     """
 
     table: NDArray[np.float32]
@@ -101,10 +101,10 @@ def _drawn(views: Sequence[Batch], candidates: int) -> list[Batch]:
 def _lesson(batch: Batch) -> _Lesson:
     measured = torch.stack([batch.log_rtt, batch.log_jitter, batch.logit_loss, batch.mos], dim=1)  # (P, 4)
     beyond = measured - batch.path[:, BELIEVED] - torch.tensor(REFERENCE)  # (P, 4)
-    counts = torch.stack([batch.feasible, *[batch.connected] * 4], dim=1)  # (P, 5)
+    counts = torch.stack([batch.feasible, *[batch.connected] * 4])  # (5, P)
     return _Lesson(
         table=table_of(batch.node, batch.hop, batch.hop_dst, batch.hop_path, batch.path).numpy(),
-        target=torch.cat([batch.ok.float()[:, None], beyond], dim=1).numpy(),
+        target=torch.cat([batch.ok.float()[None], beyond.T]).numpy(),
         weight=counts.float().numpy(),
     )
 
@@ -123,7 +123,7 @@ def _boosters(config: TrainConfig, shape: Trees, *lessons: _Lesson) -> Iterator[
         column = number if number < MEASURED else 1 + (number - MEASURED) // 2
         for data, lesson in zip(rows, lessons, strict=True):
             known = 0.0 if number < MEASURED else raw(grown[column], lesson.table)
-            data.set_label(lesson.target[:, column] - known).set_weight(lesson.weight[:, column])
+            data.set_label(lesson.target[column] - known).set_weight(lesson.weight[column])
         stop = lightgbm.early_stopping(shape.patience, verbose=False)
         grown.append(lightgbm.train(parameters | objective, first, shape.most, [rows[1]], callbacks=[stop]))
         yield grown[-1]
