@@ -87,7 +87,7 @@ class Trees(Part):
 
     kind: Literal["trees"]
     """Trees on a table of paths (LightGBM): no messages, and no order of hops."""
-    most: Annotated[int, Field(ge=1, le=2000)] = 200
+    most: Annotated[int, Field(ge=1, le=2000)] = 150
     """Most trees for each of what is predicted."""
     leaves: Annotated[int, Field(ge=2, le=256)] = 15
     """Most leaves of a tree."""
@@ -97,7 +97,7 @@ class Trees(Part):
     """Fewest candidates in a leaf."""
     share: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Of columns and of candidates that each tree sees."""
-    candidates: Annotated[int, Field(ge=1)] = 600_000
+    candidates: Annotated[int, Field(ge=1)] = 300_000
     """Most candidates that are learnt from, about; of more, views are drawn."""
     patience: Annotated[int, Field(ge=1)] = 20
     """Trees that do no better on the validation episodes before no more are grown."""
