@@ -93,7 +93,9 @@ def sign(model: str, key: str, as_json: bool) -> None:
     from meshsim.identity import Ed25519Signer
     from meshsim.mesh.ids import did_key
     from meshsim.routing.artefact import sign_model
+    from meshsim.routing.proof import prove
 
     signer = Ed25519Signer.from_file(key)
+    prove(model)
     folder = sign_model(model, signer)
     options.emit({"model": model, "folder": folder, "signer": did_key(signer.node_id)}, json_wanted=as_json)

@@ -12,7 +12,7 @@ import pytest
 from meshsim.cli import main
 from meshsim.identity import Ed25519Signer
 from meshsim.mesh.ids import did_key
-from meshsim.routing.artefact import CALIBRATION, FEATURES, MANIFEST, current_columns, write_manifest
+from meshsim.routing.artefact import CALIBRATION, ENCODER, FEATURES, HEAD, MANIFEST, current_columns, write_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +82,14 @@ def test_what_does_not_hold_is_told_once_with_its_file(
     assert said.out == ""
     assert said.err.startswith(f"error: {model}/")
     assert told in said.err
+
+
+def test_what_does_not_say_what_torch_said_is_not_signed(model: Path, key: Path, capsys: Capture) -> None:
+    shutil.copy(model / ENCODER, model / HEAD)
+    write_manifest(model)
+    assert main(["models", "sign", str(model), "--key", str(key)]) == 2
+    assert "embedding" in capsys.readouterr().err
+    assert not (model / "signature.json").exists()
 
 
 def test_an_unsigned_scorer_is_refused_where_a_signer_is_asked_for(model: Path, capsys: Capture) -> None:
