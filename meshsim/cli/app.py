@@ -29,6 +29,7 @@ VERBS = {
     "demo": "The whole road: simulate, train, export, real nodes, one report.",
     "doctor": "Say what is installed and what each extra would add.",
     "evaluate": "Hold a trained scorer to the goals of a suite.",
+    "explain": "Tell why a call of a trace goes the way it goes, and what would turn it.",
     "exp": "List, run and look at experiments.",
     "models": "List, describe, sign and verify trained scorers.",
     "node": "Make a node's key, run one real node, place a call, replay what it was told of others.",

@@ -197,6 +197,41 @@ def load(
     return Dataset(runs=tuple(runs), views=tuple(views), examples=tuple(examples))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One logged call as its caller stood before it.
+
+    Attributes:
+        request: What was asked; the trace does not keep how AIC was wanted.
+        view: What was believed.
+        candidates: The paths that were considered, in their order.
+        chosen: Index of the one that was taken, -1 when none was.
+        labels: What was true of each.
+    """
+
+    request: RouteRequest
+    view: NetworkView
+    candidates: Candidates
+    chosen: int
+    labels: Labels
+
+
+def asked(folder: Path, call: int) -> Asked:
+    """The logged call number `call` of a trace, ready to be decided anew.
+
+    Raises:
+        TraceError: If the trace holds no views or candidates, or no candidates of that call.
+    """
+    episode = _Episode(Trace(folder))
+    rows = episode.routes.rows(call)
+    if rows.start == rows.stop:
+        known = episode.routes.keys
+        raise TraceError(
+            f"{folder} holds no candidates of call {call}: {len(known)} calls from {known[0]} to {known[-1]} have some"
+        )
+    return episode.asked(call, rows)
+
+
 def _encoder_input(built: features.Features) -> EncoderInput:
     return EncoderInput(node=built.node, link=built.link, link_src=built.link_src, link_dst=built.link_dst)
 
@@ -345,6 +380,27 @@ class _Episode:
             **{name: self._node[column][rows] for name, column in _VIEW_NODE.items() if name != "node"},
         )
 
+    def asked(self, call: int, rows: slice) -> Asked:
+        """One call with the view it was placed on."""
+        base, candidates = self.view(int(self._route["view"][rows.start])), self._candidates(rows)
+        view = replace(base, fresh=self._fresh([rows], candidates, len(base.nodes)))
+        chosen = np.flatnonzero(self._route["chosen"][rows])
+        return Asked(
+            request=self._request(call, candidates, view),
+            view=view,
+            candidates=candidates,
+            chosen=int(chosen[0]) if len(chosen) else -1,
+            labels=self._labels(rows),
+        )
+
+    def _request(self, call: int, candidates: Candidates, view: NetworkView) -> RouteRequest:
+        """What the first of some calls asked for."""
+        return RouteRequest(
+            source=view.nodes.ids[candidates.nodes[0]],
+            destinations=(view.nodes.ids[candidates.nodes[candidates.indptr[1] - 1]],),
+            media=MediaType(self.media[call]),
+        )
+
     def _examples(self, calls: Sequence[int], base: NetworkView) -> list[Example]:
         """Calls of one medium on one belief, built at one go unless their callers knew different things of one link."""
         rows = [self.routes.rows(call) for call in calls]
@@ -353,12 +409,7 @@ class _Episode:
         if fresh is None:
             return [example for call in calls for example in self._examples([call], base)]
         view = replace(base, fresh=fresh)
-        request = RouteRequest(
-            source=view.nodes.ids[candidates.nodes[0]],
-            destinations=(view.nodes.ids[candidates.nodes[candidates.indptr[1] - 1]],),
-            media=MediaType(self.media[calls[0]]),
-        )
-        built = features.build(candidates, request, view)
+        built = features.build(candidates, self._request(calls[0], candidates, view), view)
         ends = np.cumsum([0, *(some.stop - some.start for some in rows)])
         hop_ends = candidates.hop_indptr[ends]
         return [
