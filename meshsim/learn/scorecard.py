@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 APART = 0.05
 """MOS by which two candidates must differ for their order to count."""
 
+SLIGHT = 0.02
+"""MOS of regret that nobody notices: the median is at most this where half of the calls are within it."""
+
 DRAWS = 400
 LEVEL = 0.95
 
@@ -44,6 +47,7 @@ _COLUMNS = (
     "poor_default",
     "poor_oracle",
     "regret",
+    "slight",
     "agree",
     "disagree",
     "tied",
@@ -99,6 +103,11 @@ def regret(sums: Sums) -> Sums:
     return _ratio(sums, "regret", "calls")
 
 
+def slight(sums: Sums) -> Sums:
+    """Share of calls at most `SLIGHT` MOS below the best feasible candidate."""
+    return _ratio(sums, "slight", "calls")
+
+
 def kendall(sums: Sums) -> Sums:
     """Kendall's tau-b between utility and true MOS, over pairs of a call's candidates that differ by `APART` MOS."""
     good, bad, tied = (sums[..., _AT[name]] for name in ("agree", "disagree", "tied"))
@@ -119,8 +128,10 @@ def coverage(measure: str) -> Callable[[Sums], Sums]:
 
 
 def width(measure: str) -> Callable[[Sums], Sums]:
-    """Mean width of those intervals over the mean of the measure."""
-    return lambda sums: _ratio(sums, f"width_{measure}", f"true_{measure}")
+    """Mean width of those intervals over the mean of the measure; NaN where none was claimed."""
+    return lambda sums: np.where(
+        sums[..., _AT[f"width_{measure}"]] > 0, _ratio(sums, f"width_{measure}", f"true_{measure}"), np.nan
+    )
 
 
 def score_error(sums: Sums) -> Sums:
@@ -137,6 +148,7 @@ METRICS: dict[str, Callable[[Sums], Sums]] = {
     "poor_call_rate": poor_rate,
     "captured": captured,
     "regret_mos": regret,
+    "slight_regret_share": slight,
     "kendall_tau_b": kendall,
     **{f"wape_{name}": wape(name) for name in MEASURES},
     "ai_score_error": score_error,
@@ -185,6 +197,11 @@ class Resampling:
         point = metric(card.sums.sum(axis=0)) - metric(other.sums.sum(axis=0))
         return _interval(point, metric(self.counts @ card.sums) - metric(self.counts @ other.sums))
 
+    def quotient(self, card: Card, other: Card, metric: Callable[[Sums], Sums]) -> Interval:
+        """The metric of `card` over that of `other`, both on the same draws."""
+        point = metric(card.sums.sum(axis=0)) / metric(other.sums.sum(axis=0))
+        return _interval(point, metric(self.counts @ card.sums) / metric(self.counts @ other.sums))
+
 
 def _interval(point: Sums, drawn: Sums) -> Interval:
     tail = (1.0 - LEVEL) / 2.0
@@ -228,7 +245,8 @@ def cards(examples: Sequence[Example], policies: Mapping[str, Policy | Oracle], 
 
 def _anew(policy: Policy | Oracle) -> Policy | Oracle:
     """The policy for another episode: what was learnt of one network says nothing of the next."""
-    return deepcopy(policy) if not isinstance(policy, Oracle) and is_learning(policy) else policy
+    learns = not isinstance(policy, Oracle) and is_learning(policy)
+    return deepcopy(policy) if learns else policy
 
 
 def _best(example: Example) -> int:
@@ -261,6 +279,7 @@ def _outcome(row: Sums, example: Example, chosen: int, usual: int, oracle: int) 
     row[_AT["poor"]], row[_AT["poor_default"]] = not labels.ok[chosen], not labels.ok[usual]
     row[_AT["poor_oracle"]] = not labels.ok[oracle]
     row[_AT["regret"]] = labels.mos[example.feasible].max() - labels.mos[chosen]
+    row[_AT["slight"]] = row[_AT["regret"]] <= SLIGHT
 
 
 def _order(row: Sums, example: Example, scores: Scores) -> None:

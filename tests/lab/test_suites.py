@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from meshsim.lab.suites import SUITES, Case, evaluate, evaluation, used_graphs
+from meshsim.lab.suites import SUITES, Aim, Case, evaluate, evaluation, used_graphs
 from meshsim.lab.suites.definitions import ATTACKS, HELD_OUT, LEFT_OUT, TRAINED
 from meshsim.lab.suites.episodes import simulated
-from meshsim.learn.config import load_config
 from meshsim.learn.scorecard import METRICS
 from meshsim.mesh.errors import ConfigError
 from meshsim.routing.policies import POLICIES
 from meshsim.scenario import load
+from meshsim.scenario.text import parse
 from meshsim.scenario.topologies.allowed import allowed_for
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +22,7 @@ SHORT = ("routing.policy=exploring", "duration=80 s", "warmup=30 s")
 TINY = Case(label="here", scenario="demo", seeds=(901,), overrides=SHORT)
 
 
+@pytest.mark.full
 def test_every_world_of_every_suite_is_a_valid_scenario() -> None:
     for suite in map(SUITES.__getitem__, SUITES):
         assert set(suite.quick) <= {case.label for case in suite.cases}
@@ -37,10 +38,10 @@ def test_suites_use_graphs_that_may_train_or_validate() -> None:
 
 def test_one_family_of_attacks_is_in_no_training_configuration() -> None:
     assert LEFT_OUT in ATTACKS
-    for path in sorted((ROOT / "models").glob("*/train.yaml")):
-        said = [override for wanted in load_config(path).wanted() for override in wanted.overrides]
-        assert said
-        assert not any(LEFT_OUT in override for override in said)
+    configurations = sorted((ROOT / "models").glob("*/train.yaml"))
+    assert configurations
+    for path in configurations:
+        assert LEFT_OUT not in str(parse(path.read_text(encoding="utf-8"), file=str(path)).value)
 
 
 def test_goals_speak_of_metrics_and_rivals_that_exist_and_have_names_of_their_own() -> None:
@@ -50,6 +51,12 @@ def test_goals_speak_of_metrics_and_rivals_that_exist_and_have_names_of_their_ow
     assert {aim.over for aim in aims} <= {"", *POLICIES, *evaluation.MODELS}
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the episode of these tests is, once it was simulated."""
+    return tmp_path_factory.mktemp("suites")
+
+
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """The suite `smoke` in 50 seconds of one world."""
@@ -57,8 +64,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_suite_tells_goals_tables_machine_and_version(tmp_path: Path) -> None:
-    answer = evaluate("route-scorer", "smoke", cache=tmp_path, progress=False)
+def test_a_suite_tells_goals_tables_machine_and_version(kept: Path) -> None:
+    answer = evaluate("route-scorer", "smoke", cache=kept, progress=False)
     assert set(answer) == {"name", "goals", "tables", "machine", "version"}
     lines = {row["policy"]: row for row in answer["tables"]["all"]}
     assert {*evaluation.RIVALS, "learned", "oracle"} <= set(lines)
@@ -70,18 +77,36 @@ def test_a_suite_tells_goals_tables_machine_and_version(tmp_path: Path) -> None:
     assert {"coverage_rtt", "ai_score_error", "confidence_error"} <= set(lines["learned"])
     assert "coverage_rtt" not in lines["shortest"]
     assert [row["poor_call_rate"] for row in answer["tables"]["by_graph"]] == list(rates.values())
+    by_log = {row["policy"]: row for row in answer["tables"]["from_the_log"]}
+    assert by_log["learned"]["truth"] == pytest.approx(rates["learned"])
+    for row in by_log.values():
+        assert row["dr_low"] <= row["truth"] <= row["dr_high"]
     for goal in answer["goals"]:
         assert goal["pass"] == (
             goal["value"] < goal["target"] if goal["op"] == "<" else goal["value"] >= goal["target"]
         )
 
 
-def test_episodes_that_are_kept_are_not_simulated_again(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("tiny")
+def test_a_scorer_is_never_better_than_itself(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    aims = (
+        Aim(goal="minus", metric="regret_mos", op="<", target=0.0, over="learned"),
+        Aim(goal="over", metric="regret_mos", op="<=", target=0.99, over="learned", ratio=True),
+        Aim(goal="each", metric="regret_mos", op="<", target=0.0, over="learned", each=True),
+    )
+    monkeypatch.setitem(SUITES._parts, "smoke", replace(SUITES["smoke"], goals=aims))
+    told = {goal["goal"]: goal for goal in evaluate("route-scorer", "smoke", cache=kept, progress=False)["goals"]}
+    assert {name: goal["value"] for name, goal in told.items()} == {"minus": 0.0, "over": 1.0, "each": 0.0}
+    assert not any(goal["pass"] for goal in told.values())
+
+
+def test_episodes_that_are_kept_are_not_simulated_again(kept: Path) -> None:
     told: list[float] = []
-    ((_, first),) = simulated([TINY], tmp_path, told.append)
+    ((_, first),) = simulated([TINY], kept, told.append)
+    told.clear()
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*.parquet")}
-    ((_, second),) = simulated([TINY], tmp_path, told.append)
-    assert (first, told) == (second, [1.0])
+    ((_, second),) = simulated([TINY], kept, told.append)
+    assert (first, told) == (second, [])
     assert before
     assert {path: path.stat().st_mtime_ns for path in second.rglob("*.parquet")} == before
 

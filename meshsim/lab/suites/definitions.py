@@ -65,6 +65,7 @@ class Aim:
         op, target: What it is held to.
         over: The policy whose metric is subtracted, and of the difference the end of the interval counts that is
             harder to meet; empty for none.
+        ratio: Whether the metric is divided by that policy's instead; the quotient itself counts.
         each: Whether every label has to meet it; the worst is told.
         only: Labels that it is asked of; all if empty.
     """
@@ -74,6 +75,7 @@ class Aim:
     op: str
     target: float
     over: str = ""
+    ratio: bool = False
     each: bool = False
     only: tuple[str, ...] = ()
 
@@ -94,6 +96,18 @@ def _graphs(names: Iterable[str], seed: int, *overrides: str) -> tuple[Case, ...
     return tuple(
         Case(label=name, scenario="demo", seeds=(seed,), overrides=(*_LOGGED, *overrides, f"underlay.topology={name}"))
         for name in names
+    )
+
+
+def _no_worse_than_greedy(suite: str) -> Aim:
+    """Where nobody attacks, the scorer harms no graph."""
+    return Aim(
+        goal=f"{suite}_poor_minus_greedy_each",
+        metric="poor_call_rate",
+        op="<=",
+        target=0.005,
+        over="shortest",
+        each=True,
     )
 
 
@@ -124,14 +138,8 @@ SUITES.add(
                 Aim(goal=f"clean_minus_{rival}_low", metric="captured", op=">", target=0.0, over=rival)
                 for rival in ("via", "shortest", "trees")
             ),
-            Aim(
-                goal="clean_poor_minus_greedy_each",
-                metric="poor_call_rate",
-                op="<=",
-                target=0.005,
-                over="shortest",
-                each=True,
-            ),
+            _no_worse_than_greedy("clean"),
+            Aim(goal="clean_half_of_calls_within_0.02_mos", metric="slight_regret_share", op=">=", target=0.5),
             Aim(goal="clean_kendall", metric="kendall_tau_b", op=">=", target=0.90),
             *(
                 Aim(goal=f"clean_coverage_{name}_{side}", metric=f"coverage_{name}", op=op, target=end)
@@ -153,6 +161,19 @@ SUITES.add(
             *(
                 Aim(goal=f"stale_minus_{rival}_low", metric="captured", op=">", target=0.0, over=rival)
                 for rival in ("shortest", "greedy-reputation")
+            ),
+            _no_worse_than_greedy("stale"),
+            Aim(goal="stale_half_of_calls_within_0.02_mos", metric="slight_regret_share", op=">=", target=0.5),
+            *(
+                Aim(
+                    goal=f"stale_wape_{name}_over_zero_rounds",
+                    metric=f"wape_{name}",
+                    op="<=",
+                    target=0.8,
+                    over="zero-rounds",
+                    ratio=True,
+                )
+                for name in ("rtt", "jitter", "loss")
             ),
         ),
     ),

@@ -16,26 +16,44 @@ from meshsim.lab.suites import closed_loop
 from meshsim.lab.suites.definitions import SUITES
 from meshsim.lab.suites.episodes import simulated
 from meshsim.learn.dataset import load
+from meshsim.learn.offpolicy import estimate, logged, predicted
 from meshsim.learn.scorecard import METRICS, Card, Oracle, Resampling, cards
 from meshsim.mesh.errors import ConfigError
 from meshsim.routing.policies import list_models, load_model, make
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from meshsim.lab.suites.definitions import Aim, Case, Suite
+    from meshsim.learn.dataset import Dataset
     from meshsim.routing.policies import Policy
 
 LEARNED, ORACLE, DEFAULT = "learned", "oracle", "direct"
 RIVALS = ("direct", "shortest", "greedy-reputation", "widest-shortest", "weighted", "physics", "via")
 """Hand-made policies in every table; `shortest` is the greedy rule, which takes the least RTT it believes in."""
 
-MODELS = ("trees", "zero-rounds")
+MODELS = ("trees", "zero-rounds", "three-rounds")
 """Rivals that are scorers themselves, where `models/` holds them."""
 
-TOLD = ("poor_call_rate", "captured", "regret_mos", "kendall_tau_b", "wape_rtt", "wape_jitter", "wape_loss")
+LOGGED = ("direct", "shortest", "greedy-reputation", "weighted")
+"""Policies whose rate is also estimated from the log alone, beside the scorer's."""
+
+UPWARD = (">", ">=")
+LOADING = 0.3
+"""Share of the time of deciding that goes into reading episodes."""
+
+TOLD = (
+    "poor_call_rate",
+    "captured",
+    "regret_mos",
+    "slight_regret_share",
+    "kendall_tau_b",
+    "wape_rtt",
+    "wape_jitter",
+    "wape_loss",
+)
 """Metrics of each policy; of policies that claim more, the others of `METRICS` too."""
 
 
@@ -68,7 +86,7 @@ def evaluate(
             with bar(f"simulating suite {suite}", shown=progress) as advance:
                 traces = simulated(cases, kept, advance)
             with bar(f"deciding suite {suite}", shown=progress) as advance:
-                found = _open(chosen, scorer, traces)
+                found = _open(chosen, scorer, traces, advance)
     return {
         "name": f"evaluate {model} on {suite}{' (quick)' if quick else ''}",
         **found,
@@ -88,8 +106,11 @@ def _loaded(name: str) -> Policy:
     return load_model(name)
 
 
-def _open(suite: Suite, scorer: Policy, traces: Sequence[tuple[Case, Path]]) -> dict[str, Any]:
-    dataset = load([folder for _, folder in traces], use="evaluate")
+def _open(
+    suite: Suite, scorer: Policy, traces: Sequence[tuple[Case, Path]], advance: Callable[[float], None]
+) -> dict[str, Any]:
+    folders = [folder for _, folder in traces]
+    dataset = load(folders, use="evaluate", progress=lambda done: advance(LOADING * done))
     if not any(example.feasible.any() for example in dataset.examples):
         raise ConfigError("no call of the suite has a feasible candidate", key="--suite")
     found = cards(dataset.examples, rivals(scorer), make(DEFAULT))
@@ -98,33 +119,40 @@ def _open(suite: Suite, scorer: Policy, traces: Sequence[tuple[Case, Path]]) -> 
     return {
         "goals": [_goal(aim, found, parts) for aim in suite.goals if _applies(aim, found, parts)],
         "tables": {
-            "all": [_line(name, card, _draws(found)) for name, card in found.items()],
+            "all": _lines(found),
             f"by_{suite.by}": [
-                {suite.by: label, **_line(name, card.of(runs), None)}
+                {suite.by: label, **line}
                 for label, runs in parts.items()
-                for name, card in found.items()
+                for line in _lines({name: card.of(runs) for name, card in found.items()})
             ],
+            "from_the_log": _estimated(dataset, folders, scorer),
             "absent": [{"model": name} for name in MODELS if name not in found],
         },
     }
 
 
-def _draws(found: Mapping[str, Card]) -> Resampling:
-    return Resampling(next(iter(found.values())).run)
+def _estimated(dataset: Dataset, folders: Sequence[Path], scorer: Policy) -> list[dict[str, Any]]:
+    """Poor-call rates as a mesh in the field could have estimated them, which sees one outcome a call."""
+    log = logged(dataset, folders)
+    if not len(log):
+        return []
+    odds = predicted(log, scorer)
+    policies = {**{name: make(name) for name in LOGGED}, LEARNED: scorer}
+    return [{"policy": name, **estimate(log, policy, odds).row()} for name, policy in policies.items()]
 
 
-def _line(name: str, card: Card, draws: Resampling | None) -> dict[str, Any]:
-    """One policy: each metric, with its interval where there are draws."""
+def _lines(found: Mapping[str, Card]) -> list[dict[str, Any]]:
+    """All policies on the same episodes: each metric with its interval."""
+    draws = Resampling(next(iter(found.values())).run)
+    return [_line(name, card, draws) for name, card in found.items()]
+
+
+def _line(name: str, card: Card, draws: Resampling) -> dict[str, Any]:
     line: dict[str, Any] = {"policy": name, "calls": len(card.regret), "regret_median": _median(card.regret)}
-    whole = card.sums.sum(axis=0)
     for metric, of in METRICS.items():
-        value = float(of(whole))
-        if metric not in TOLD and not np.isfinite(value):
-            continue
-        line[metric] = value
-        if draws is not None:
-            interval = draws.interval(card, of)
-            line[f"{metric}_low"], line[f"{metric}_high"] = interval.low, interval.high
+        interval = draws.interval(card, of)
+        if metric in TOLD or np.isfinite(interval.mean):
+            line[metric], line[f"{metric}_low"], line[f"{metric}_high"] = interval
     return line
 
 
@@ -139,16 +167,20 @@ def _applies(aim: Aim, found: Mapping[str, Card], parts: Mapping[str, list[int]]
 
 def _goal(aim: Aim, found: Mapping[str, Card], parts: Mapping[str, list[int]]) -> dict[str, Any]:
     labels = [label for label in parts if not aim.only or label in aim.only]
-    metric, upward = METRICS[aim.metric], aim.op in {">", ">="}
     groups = [parts[label] for label in labels] if aim.each else [[run for label in labels for run in parts[label]]]
-    values = []
-    for runs in groups:
-        mine = found[LEARNED].of(runs)
-        if not aim.over:
-            values.append(float(metric(mine.sums.sum(axis=0))))
-        elif aim.each:
-            values.append(float(metric(mine.sums.sum(axis=0)) - metric(found[aim.over].of(runs).sums.sum(axis=0))))
-        else:
-            gap = Resampling(mine.run).difference(mine, found[aim.over].of(runs), metric)
-            values.append(gap.low if upward else gap.high)
-    return judge(aim.goal, min(values) if upward else max(values), aim.op, aim.target)
+    values = [_value(aim, {name: found[name].of(runs) for name in (LEARNED, aim.over) if name}) for runs in groups]
+    return judge(aim.goal, min(values) if aim.op in UPWARD else max(values), aim.op, aim.target)
+
+
+def _value(aim: Aim, found: Mapping[str, Card]) -> float:
+    """What an aim is held to on some episodes; where each label has to meet it, estimates are compared."""
+    mine, metric = found[LEARNED], METRICS[aim.metric]
+    draws = Resampling(mine.run)
+    if not aim.over:
+        return draws.interval(mine, metric).mean
+    if aim.ratio:
+        return draws.quotient(mine, found[aim.over], metric).mean
+    gap = draws.difference(mine, found[aim.over], metric)
+    if aim.each:
+        return gap.mean
+    return gap.low if aim.op in UPWARD else gap.high
