@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,12 @@ def test_a_scorer_that_says_what_it_said_is_proved(whole: Path) -> None:
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
 def test_committed_scorers_are_proved(folder: Path) -> None:
     assert prove(folder).linted
+
+
+def test_where_nothing_reads_graphs_the_proof_says_so(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    changed(whole / ENCODER, _commented)
+    assert not prove(whole).linted
 
 
 def test_inputs_that_do_not_fit_are_told(whole: Path) -> None:
@@ -183,9 +190,25 @@ def _made_by(model: Any) -> None:
     model.producer_version = "2.13.0"
 
 
+def _function(model: Any) -> None:
+    identity = helper.make_node("Identity", ["x"], ["y"])
+    model.functions.append(
+        helper.make_function("com.example", "Same", ["x"], ["y"], [identity], [helper.make_opsetid("", 18)])
+    )
+
+
+def _sparse(model: Any) -> None:
+    values, places = np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.int64)
+    model.graph.sparse_initializer.append(
+        helper.make_sparse_tensor(numpy_helper.from_array(values, "few"), numpy_helper.from_array(places, "at"), [4])
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
+        (_function, "function Same of its own, expected none"),
+        (_sparse, "sparse constants, expected none"),
         (_fixed, "node has a fixed number of rows, expected any"),
         (_commented, "a comment or metadata on"),
         (_annotated, "a comment or metadata on the model, expected none"),
