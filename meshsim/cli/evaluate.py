@@ -30,9 +30,11 @@ def command(model: str, suite: str, quick: bool, cache: Path | None, as_json: bo
     \b
     Example:
       meshsim evaluate route-scorer --suite smoke --json
+      meshsim evaluate route-scorer --suite clean --quick --cache runs/suites
     """
-    from meshsim.lab.suites import evaluate
+    from meshsim.lab.suites import evaluate, readable
 
     answer = evaluate(model, suite, quick=quick, cache=cache, progress=not as_json)
-    options.emit(answer, json_wanted=as_json)
-    return options.goals_code(answer)
+    if as_json:
+        return options.emit_goals(answer, json_wanted=True)
+    return options.emit_goals({**answer, "tables": readable(answer["tables"])}, json_wanted=False)

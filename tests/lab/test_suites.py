@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meshsim.lab.suites import SUITES, Aim, Case, evaluate, evaluation, used_graphs
+from meshsim.lab.suites import SUITES, Aim, Case, evaluate, evaluation, readable, used_graphs
 from meshsim.lab.suites.definitions import ATTACKS, HELD_OUT, LEFT_OUT, TRAINED
 from meshsim.lab.suites.episodes import simulated
 from meshsim.learn.scorecard import METRICS
@@ -127,3 +127,13 @@ def test_the_closed_loop_runs_each_policy_in_the_same_world(tmp_path: Path, monk
     assert len({row["calls"] for row in lines.values()}) == 1
     assert lines["direct"]["busiest_share"] <= 1.0
     assert {goal["goal"] for goal in answer["goals"]} == {"closed_minus_open", "busiest_over_greedy_reputation"}
+
+
+def test_people_read_each_number_with_its_interval_and_no_empty_table() -> None:
+    row = {"policy": "learned", "calls": 3, **dict.fromkeys(METRICS, 0.25), "captured_low": 0.2, "captured_high": 0.3}
+    unsure = {"policy": "direct", "calls": 3, "captured": float("nan"), "poor_call_rate": 0.5}
+    told = readable({"all": [row, unsure], "by_attack": [{"attack": "sybil", **row}], "absent": []})
+    assert [line["captured"] for line in told["what was chosen"]] == ["0.250 [0.200, 0.300]", "-"]
+    assert [line["policy"] for line in told["width of 90 % intervals over the mean"]] == ["learned"]
+    assert told["by attack"][0]["attack"] == "sybil"
+    assert "absent" not in told

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from meshsim.lab.suites.definitions import SUITES, Aim, Case, Suite, used_graphs
 from meshsim.lab.suites.evaluation import RIVALS, evaluate
+from meshsim.lab.suites.show import readable
 
-__all__ = ["RIVALS", "SUITES", "Aim", "Case", "Suite", "evaluate", "used_graphs"]
+__all__ = ["RIVALS", "SUITES", "Aim", "Case", "Suite", "evaluate", "readable", "used_graphs"]
