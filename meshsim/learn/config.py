@@ -317,7 +317,9 @@ def _check_scenario(config: TrainConfig, part: Episodes, at: tuple[str | int, ..
     ]
     places = {override: place for place, override in said}
     try:
-        for overrides in config.ways(part):
-            _hold(part.scenario, overrides)
+        # what a regime says has nothing to do with the graph: each of both is held once, not each pair
+        for name in ("topologies", "regimes"):
+            for overrides in config.ways(part.model_copy(update={name: getattr(part, name)[:1]})):
+                _hold(part.scenario, overrides)
     except ConfigError as error:
         raise within(error, text, file=file, scenario=(*at, "scenario"), overrides=places) from error

@@ -12,7 +12,7 @@ import pytest
 from meshsim import scenario
 from meshsim.lab import sweeps
 from meshsim.lab.questions import Found, list_experiments, load_experiment
-from meshsim.learn.config import USES, Shape, Trees, load_config
+from meshsim.learn.config import USES, Shape, load_config
 from meshsim.learn.dataset import topology_of
 from meshsim.routing.artefact import CARD, REQUIRED, read_artefact
 from meshsim.scenario.topologies.allowed import allowed_for
@@ -40,20 +40,22 @@ def _use(name: str, overrides: tuple[str, ...]) -> str:
     return allowed_for(topology_of({"scenario": said}))
 
 
-@pytest.mark.parametrize("name", ["route-scorer", "trees", "zero-rounds"])
-def test_a_scorer_has_its_configuration(name: str) -> None:
-    assert ROOT / "models" / name / "train.yaml" in CONFIGS
+RIVALS = sorted(path.parent.name for path in CONFIGS if path.parent.parent == ROOT / "models")
 
 
-def test_rivals_differ_from_the_default_scorer_in_name_and_model_alone() -> None:
-    default, trees, zero = (
-        load_config(ROOT / "models" / name / "train.yaml") for name in ("route-scorer", "trees", "zero-rounds")
-    )
-    assert isinstance(trees.model, Trees)
+def test_the_default_scorer_and_its_rivals_have_configurations() -> None:
+    assert {"route-scorer", "trees"} < set(RIVALS)
+
+
+@pytest.mark.parametrize("name", [name for name in RIVALS if name != "route-scorer"])
+def test_a_rival_differs_from_the_default_scorer_in_name_and_model_alone(name: str) -> None:
+    default, rival = (load_config(ROOT / "models" / one / "train.yaml") for one in ("route-scorer", name))
     assert isinstance(default.model, Shape)
-    assert zero.model == default.model.model_copy(update={"rounds": 0}) != default.model
-    for rival in (trees, zero):
-        assert rival.model_copy(update={"name": default.name, "model": default.model}) == default
+    assert rival.name == name
+    assert rival.model != default.model
+    assert rival.model_copy(update={"name": default.name, "model": default.model}) == default
+    if isinstance(rival.model, Shape):
+        assert rival.model.model_copy(update={"rounds": default.model.rounds}) == default.model
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
