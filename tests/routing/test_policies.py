@@ -406,6 +406,19 @@ def test_ecmp_decides_many_calls_as_one_by_one() -> None:
         assert ranked.paths[0] == alone.candidates.path(alone.order[0])
 
 
+@pytest.mark.parametrize("policy", ["greedy-reputation", "physics"])
+def test_rivals_decide_many_calls_of_mixed_media_as_one_by_one(policy: str) -> None:
+    view = fork((0.03, 0.6e6), (0.04, 90e6), (0.1, 0.05e6))
+    requests = [
+        RouteRequest(source=ALICE, destinations=(BOB,), media=media, flow=flow)
+        for flow, media in enumerate([*MediaType, *MediaType])
+    ]
+    engine = RoutingEngine(policy)
+    for request, ranked in zip(requests, engine.rank_many(requests, view), strict=True):
+        alone = engine.rank(request, view)
+        assert ranked.paths[0] == alone.candidates.path(alone.order[0])
+
+
 def test_random_relay_takes_all_relays_alike_and_the_direct_path_only_without_them() -> None:
     policy = RandomRelay(SeedTree(1).stream("random-relay"))
     view = fork((0.02, 1e6), (0.3, 1e6), (0.1, 1e6))
