@@ -9,7 +9,7 @@ import pytest
 
 from meshsim.lab.suites import SUITES, Aim, Case, evaluate, evaluation, readable, used_graphs
 from meshsim.lab.suites.definitions import ATTACKS, HELD_OUT, LEFT_OUT, TRAINED
-from meshsim.lab.suites.episodes import simulated
+from meshsim.lab.suites.episodes import lacking, simulated
 from meshsim.learn.scorecard import METRICS
 from meshsim.mesh.errors import ConfigError
 from meshsim.routing.policies import POLICIES
@@ -127,6 +127,13 @@ def test_the_closed_loop_runs_each_policy_in_the_same_world(tmp_path: Path, monk
     assert len({row["calls"] for row in lines.values()}) == 1
     assert lines["direct"]["busiest_share"] <= 1.0
     assert {goal["goal"] for goal in answer["goals"]} == {"closed_minus_open", "busiest_over_greedy_reputation"}
+
+
+def test_a_world_whose_data_are_elsewhere_is_told_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MESHSIM_DATA_DIR", raising=False)
+    elsewhere = replace(TINY, label="nycmesh", overrides=(*SHORT, "underlay.topology=nycmesh/2025"))
+    assert "MESHSIM_DATA_DIR" in lacking(elsewhere)
+    assert lacking(TINY) == ""
 
 
 def test_people_read_each_number_with_its_interval_and_no_empty_table() -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from meshsim.lab.batch import code_fingerprint, key_of
 from meshsim.lab.episodes import Job, perform, workers
+from meshsim.mesh.errors import ConfigError
+from meshsim.scenario import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +16,15 @@ if TYPE_CHECKING:
     from meshsim.lab.suites.definitions import Case
 
 DONE = "header.json"
+
+
+def lacking(case: Case) -> str:
+    """Why the graph of a world cannot be read here (measured ones lie in a folder of data); nothing if it can."""
+    try:
+        load(case.scenario, case.overrides).topology(case.seeds[0])
+    except ConfigError as error:
+        return error.message
+    return ""
 
 
 def simulated(cases: Sequence[Case], folder: Path, advance: Callable[[float], None]) -> list[tuple[Case, Path]]:

@@ -14,7 +14,7 @@ from meshsim.lab.goals import judge
 from meshsim.lab.progress import bar
 from meshsim.lab.suites import closed_loop
 from meshsim.lab.suites.definitions import SUITES
-from meshsim.lab.suites.episodes import simulated
+from meshsim.lab.suites.episodes import lacking, simulated
 from meshsim.learn.dataset import load
 from meshsim.learn.offpolicy import estimate, logged, predicted
 from meshsim.learn.scorecard import METRICS, Card, Oracle, Resampling, cards
@@ -34,7 +34,7 @@ LEARNED, ORACLE, DEFAULT = "learned", "oracle", "direct"
 RIVALS = ("direct", "shortest", "greedy-reputation", "widest-shortest", "weighted", "physics", "via")
 """Hand-made policies in every table; `shortest` is the greedy rule, which takes the least RTT it believes in."""
 
-MODELS = ("trees", "zero-rounds", "three-rounds")
+MODELS = ("trees", "three-rounds")
 """Rivals that are scorers themselves, where `models/` holds them."""
 
 LOGGED = ("direct", "shortest", "greedy-reputation", "weighted")
@@ -77,7 +77,9 @@ def evaluate(
     """
     chosen = SUITES[suite]
     scorer = load_model(model)
-    cases = [case for case in chosen.cases if not quick or case.label in chosen.quick]
+    wanted = [case for case in chosen.cases if not quick or case.label in chosen.quick]
+    missing = {case.label: why for case in wanted if (why := lacking(case))}
+    cases = [case for case in wanted if case.label not in missing]
     with tempfile.TemporaryDirectory(prefix="meshsim-suite-") as folder:
         kept = Path(folder) if cache is None else cache
         if chosen.closed:
@@ -87,6 +89,7 @@ def evaluate(
                 traces = simulated(cases, kept, advance)
             with bar(f"deciding suite {suite}", shown=progress) as advance:
                 found = _open(chosen, scorer, traces, advance)
+    found["tables"].setdefault("absent", []).extend({"what": label, "why": why} for label, why in missing.items())
     return {
         "name": f"evaluate {model} on {suite}{' (quick)' if quick else ''}",
         **found,
@@ -126,7 +129,7 @@ def _open(
                 for line in _lines({name: card.of(runs) for name, card in found.items()})
             ],
             "from_the_log": _estimated(dataset, folders, scorer),
-            "absent": [{"model": name} for name in MODELS if name not in found],
+            "absent": [{"what": name, "why": "no such scorer in models/"} for name in MODELS if name not in found],
         },
     }
 
