@@ -112,6 +112,22 @@ def batch(quick: bool, as_json: bool) -> int:
     return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)
 
 
+@command.command("route")
+@_QUICK
+@click.option("--model", default="route-scorer", show_default=True, help="The scorer.")
+@options.as_json
+def route(quick: bool, model: str, as_json: bool) -> int:
+    """What one decision costs a node with 128 candidates, and onnxruntime beside torch on the same network.
+
+    \b
+    Example:
+      meshsim bench route --quick
+    """
+    from meshsim.lab.bench.route import run
+
+    return options.emit_goals(run(quick=quick, progress=not as_json, model=model), json_wanted=as_json)
+
+
 @command.command("trust")
 @_QUICK
 @click.option("--static", "parts", flag_value="static", help="Only scores from assigned outcomes, and their changes.")

@@ -161,7 +161,7 @@ def parity(
         NaN if either says what is no number.
     """
     generator = SeedTree(seed).generator("parity")
-    sessions = [_session(model) for model in (encoder, head)]
+    sessions = [session_of(model) for model in (encoder, head)]
     apart = []
     with settled(seed, threads=1):
         for size in (*SIZES, (*most[:2], 1), (2, 1, most[2]), *_drawn(sizes, most, generator)):
@@ -174,7 +174,8 @@ def _drawn(count: int, most: Size, generator: np.random.Generator) -> Iterator[S
     yield from np.exp(generator.uniform(0.0, np.log(most), (count, 3))).astype(np.int64).tolist()
 
 
-def _session(model: bytes) -> ort.InferenceSession:
+def session_of(model: bytes) -> ort.InferenceSession:
+    """An onnxruntime session on one thread, as nodes have it."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # as nodes run it
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
