@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from meshsim.learn.scorecard import METRICS, Card, Oracle, Resampling, cards
+from meshsim.learn.scorecard import METRICS, SLIGHT, Card, Oracle, Resampling, cards
 from meshsim.routing.features import Features, Intervals, Scores
 from meshsim.routing.policies import Outcome, believed_scores, make
 
@@ -109,3 +109,42 @@ def test_who_learns_is_told_what_became_of_its_choices(held_out: Dataset) -> Non
         chosen = int(np.flatnonzero(example.feasible)[np.argmin(example.features.belief.rtt[example.feasible])])
         assert (outcome.rtt, outcome.connected) == (example.labels.rtt[chosen], example.labels.connected[chosen])
         assert len(outcome.path) == example.features.belief.hops[chosen] + 1
+
+
+def test_who_learns_begins_each_episode_anew_and_hears_of_calls_in_order_of_time(held_out: Dataset) -> None:
+    histories: list[list[float]] = []
+
+    class Remembering:
+        name = "remembering"
+
+        def __init__(self) -> None:
+            self.times: list[float] = []
+
+        def score(self, features: Features) -> Scores:
+            return believed_scores(features, -features.belief.rtt)
+
+        def observe(self, outcome: Outcome) -> None:
+            if not self.times:
+                histories.append(self.times)
+            self.times.append(outcome.at)
+
+    policy = Remembering()
+    cards(held_out.examples[::-1], {"remembering": policy}, make("direct"))
+    calls = [sum(example.run == run for example in held_out.examples) for run in range(len(held_out.runs))]
+    assert [len(times) for times in histories] == calls
+    assert all(times == sorted(times) for times in histories)
+    assert policy.times == []
+
+
+def test_half_of_the_calls_are_within_a_slight_regret_where_its_median_is(held_out: Dataset) -> None:
+    policies = {name: make(name) for name in ("direct", "shortest", "weighted")}
+    for card in cards(held_out.examples, policies, make("direct")).values():
+        share = value(card, "slight_regret_share")
+        assert share == np.mean(card.regret <= SLIGHT)
+        assert (share >= 0.5) == (np.median(card.regret) <= SLIGHT)
+
+
+def test_a_policy_is_once_itself(held_out: Dataset) -> None:
+    card = cards(held_out.examples, {"weighted": make("weighted")}, make("direct"))["weighted"]
+    same = Resampling(card.run).quotient(card, card, METRICS["wape_rtt"])
+    assert (same.mean, same.low, same.high) == (1.0, 1.0, 1.0)

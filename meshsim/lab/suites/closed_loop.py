@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def measure(model: str, cases: Sequence[Case], folder: Path, *, progress: bool =
     ]
     told = {policy: _together([line for line in lines if line["policy"] == policy]) for policy in POLICIES}
     busiest = {(line["graph"], line["policy"]): line["busiest_share"] for line in lines}
-    herd = max(busiest[case.label, LEARNED] / busiest[case.label, CAREFUL] for case in cases)
+    herd = max(_over(busiest[case.label, LEARNED], busiest[case.label, CAREFUL]) for case in cases)
     return {
         "goals": [
             judge("closed_minus_open", told[LEARNED]["routed_poor_rate"] - open_loop, "<=", WORSE),
@@ -76,6 +77,13 @@ def measure(model: str, cases: Sequence[Case], folder: Path, *, progress: bool =
             "open_loop": [{"policy": LEARNED, "poor_call_rate": open_loop}],
         },
     }
+
+
+def _over(share: float, other: float) -> float:
+    """How many times as busy; where nobody relays, a relay that does is infinitely busier."""
+    if other > 0.0:
+        return share / other
+    return math.inf if share > 0.0 else 1.0
 
 
 def _logged(case: Case) -> Case:
