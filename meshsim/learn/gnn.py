@@ -1,9 +1,14 @@
 """The route scorer, one file to read: an encoder of views and a head that scores one call's candidates.
 
 The encoder passes messages over the links of a view and gives an embedding per node; it is run once per view. The head
-follows each candidate hop by hop: a hop's belief, corrected by what the embeddings of its ends say, adds a positive
-delay, a loss exponent and a jitter variance to its path, exactly as paths compose (`mesh.quality`); a path's score
-therefore never depends on which other candidates are listed, and an untrained head returns what the beliefs say.
+follows each candidate hop by hop: what is believed of a hop adds a positive delay, a loss exponent and a jitter
+variance to its path, exactly as paths compose (`mesh.quality`); a path's score therefore never depends on which other
+candidates are listed, and an untrained head returns what the beliefs say.
+
+Worse never looks better. What a hop adds is a power of what is believed of it: the exponent, between 0 and 1.2, says
+how far the belief is to be trusted rather than what is usual, and it and the usual follow from the hop's circumstances
+alone (who its ends are, how old the belief is, what triangles say), never from the values. A path's odds fall with each
+of its measures; their sharpness, too, follows from circumstances. Only how wide intervals are may depend on everything.
 
 Letters: N nodes, E links, P candidates, S = sum of the candidates' hops, F features, D embedding,
 M message.
@@ -28,7 +33,12 @@ if TYPE_CHECKING:
     from meshsim.learn.config import Shape
 
 CORRECTION = 3.0
-"""Largest correction of a hop's belief, on the log scale."""
+"""Largest correction of what is usual of a hop, on the log scale."""
+MOST_TRUST = 1.2
+FULL_TRUST = math.log(5.0)
+"""Where the exponent of a belief, MOST_TRUST times a sigmoid, is 1."""
+LEAST_BELIEVED = 1e-6
+"""Seconds of delay and jitter, and exponent of loss, below which beliefs are the same."""
 MOST_UNSEEN = 0.3
 UNSEEN_OFFSET = 8.0
 """Loss exponent that a hop may add though no belief shows it (a relay that drops): at most 0.3, hardly any at first."""
@@ -92,7 +102,39 @@ def perceptron(inputs: int, hidden: int, outputs: int, *, still: bool = False) -
     return nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), last)
 
 
-_DELAY, _JITTER, _LOSS = (columns.HOP.index(name) for name in ("log_delay", "log_jitter", "loss"))
+_DELAY, _STRETCH, _JITTER, _LOSS = (
+    columns.HOP.index(name) for name in ("log_delay", "log_stretch", "log_jitter", "loss")
+)
+_HEADROOM = columns.PATH.index("log_headroom")
+
+HOP_VALUES = (
+    "log_delay",
+    "log_stretch",
+    "log_jitter",
+    "loss",
+    "log_loss",
+    "log_rate",
+    "log_jitter_ratio",
+    "utilisation",
+    "queueing",
+)
+PATH_VALUES = (
+    "log_rtt",
+    "log_jitter",
+    "loss",
+    "log_loss",
+    "worst_loss",
+    "mos",
+    "believed_good",
+    "log_headroom",
+    "utilisation",
+    "queueing",
+    "stretch",
+)
+"""Columns that get worse when a link does; all others are circumstances."""
+
+_HOP_AROUND = [k for k, name in enumerate(columns.HOP) if name not in HOP_VALUES]
+_PATH_AROUND = [k for k, name in enumerate(columns.PATH) if name not in PATH_VALUES]
 
 
 def believed(hop: Tensor) -> Tensor:
@@ -100,6 +142,13 @@ def believed(hop: Tensor) -> Tensor:
     delay = columns.DELAY_REFERENCE * torch.exp(hop[:, _DELAY])
     jitter = columns.JITTER_REFERENCE * torch.exp(hop[:, _JITTER])
     return torch.stack([delay, jitter, hop[:, _LOSS]], dim=1)
+
+
+def usual(hop: Tensor) -> Tensor:
+    """Logarithms of what hops would be like if nobody had measured them, (S, Fh) -> (S, 3)."""
+    delay = math.log(columns.DELAY_REFERENCE) + hop[:, _DELAY] - hop[:, _STRETCH]
+    jitter, loss = (math.log(x) + torch.zeros_like(delay) for x in (columns.UNKNOWN_JITTER, columns.UNKNOWN_LOSS))
+    return torch.stack([delay, jitter, loss], dim=1)
 
 
 def log_targets() -> list[list[float]]:
@@ -201,24 +250,25 @@ class Head(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
+        wide = 2 * shape.dimension
         self.hop_scale = Scale(len(columns.HOP))
         self.path_scale = Scale(len(columns.PATH))
-        self.hop = perceptron(2 * shape.dimension + len(columns.HOP), 2 * shape.dimension, shape.dimension)
-        self.correct = perceptron(shape.dimension, shape.dimension, 4, still=True)
+        self.hop = perceptron(wide + len(_HOP_AROUND) + 1, wide, shape.dimension)
+        self.correct = perceptron(shape.dimension, shape.dimension, 7, still=True)
         self.carry = nn.Linear(shape.dimension, shape.state)
-        self.judge = perceptron(shape.state + len(columns.PATH) + 4, 2 * shape.dimension, 8, still=True)
+        self.judge = perceptron(shape.state + len(_PATH_AROUND), wide, 6, still=True)
+        self.width = perceptron(shape.state + len(columns.PATH) + 4, wide, 6, still=True)
+        self.sharpness = nn.Parameter(torch.full((4,), math.log(4.0)))
         self.register_buffer("typical", torch.log(torch.expm1(torch.tensor(TYPICAL_SPREAD))))
-        self.sharpness = nn.Parameter(torch.tensor(math.log(4.0)))
 
     def forward(
         self, embedding: Tensor, hop: Tensor, hop_src: Tensor, hop_dst: Tensor, hop_path: Tensor, path: Tensor
     ) -> Prediction:
         """(N, D), (S, Fh), (S,), (S,), (S,), (P, Fp) -> five of (P,), (P, 6), (P,), (S, 3)."""
-        known = self.hop_scale(hop)  # (S, Fh)
-        state = nn.functional.silu(
-            self.hop(torch.cat([embedding[hop_src], embedding[hop_dst], known], dim=1))
-        )  # (S, D)
-        part = self._contributions(hop, self.correct(state))  # (S, 3)
+        known, prior = self.hop_scale(hop), usual(hop)  # (S, Fh), (S, 3)
+        around = torch.cat([embedding[hop_src], embedding[hop_dst], known[:, _HOP_AROUND], prior[:, :1]], dim=1)
+        state = nn.functional.silu(self.hop(around))  # (S, D)
+        part = self._contributions(hop, prior, self.correct(state))  # (S, 3)
         unusual = self.hop_scale.excess(hop)[:, None]  # (S, 1)
         added = torch.cat([part, unusual, self.carry(state)], dim=1)  # (S, 4 + state)
         total = add_up(added, hop_path, path.shape[0])  # (P, 4 + state)
@@ -228,26 +278,38 @@ class Head(nn.Module):
         # log(expm1(x)) as log(x) + x / 2 + x^2 / 24: ONNX has no expm1, and exp(x) - 1 loses all digits of a small x
         logit_loss = torch.log(survival) + survival / 2 + survival**2 / 24  # (P,)
         mos = voice_mos(0.5 * torch.exp(log_rtt), torch.exp(log_jitter), 1.0 - torch.exp(-survival))  # (P,)
-        within = self._within(log_rtt, log_jitter, torch.log(survival), path[:, MEDIA])  # (P,)
-        seen = torch.stack([log_rtt, log_jitter, 0.2 * torch.log(survival), mos], dim=1)  # (P, 4)
-        last = self.judge(torch.cat([total[:, 4:], self.path_scale(path), seen], dim=1))  # (P, 8)
+        scaled = self.path_scale(path)  # (P, Fp)
+        last = self.judge(torch.cat([total[:, 4:], scaled[:, _PATH_AROUND]], dim=1))  # (P, 6)
+        measures = torch.stack([log_rtt, log_jitter, torch.log(survival)], dim=1)  # (P, 3)
+        within = self._within(measures, path, last[:, 2:])  # (P,)
         logit_ok = (within + last[:, 0]).clamp(-MOST_LOGIT, MOST_LOGIT)  # (P,)
-        spread = nn.functional.softplus(last[:, 2:] + self.typical)  # (P, 6)
+        seen = torch.stack([log_rtt, log_jitter, 0.2 * torch.log(survival), mos], dim=1)  # (P, 4)
+        ends = self.width(torch.cat([total[:, 4:], scaled, seen], dim=1))  # (P, 6)
+        spread = nn.functional.softplus(ends + self.typical)  # (P, 6)
         strange = self.path_scale.excess(path) + total[:, 3]  # (P,)
         return Prediction(logit_ok, log_rtt, log_jitter, logit_loss, mos + last[:, 1], spread, strange, part)
 
-    def _contributions(self, hop: Tensor, correction: Tensor) -> Tensor:
-        """What each hop adds to its path: delay, jitter variance, loss exponent; all positive; (S, 4) -> (S, 3)."""
-        part = believed(hop) * torch.exp(correction[:, :3].clamp(-CORRECTION, CORRECTION))  # (S, 3)
+    def _contributions(self, hop: Tensor, prior: Tensor, correction: Tensor) -> Tensor:
+        """What each hop adds to its path: delay, jitter variance, loss exponent; all positive; -> (S, 3)."""
+        level = prior + correction[:, :3].clamp(-CORRECTION, CORRECTION)  # (S, 3)
+        trust = MOST_TRUST * torch.sigmoid(correction[:, 3:6] + FULL_TRUST)  # (S, 3), 1 when untrained
+        part = torch.exp(level + trust * (torch.log(believed(hop) + LEAST_BELIEVED) - prior))  # (S, 3)
         # exp(-softplus(-x)) is sigmoid(x); onnxruntime's own sigmoid has few right digits where it is small
-        unseen = MOST_UNSEEN * torch.exp(-nn.functional.softplus(UNSEEN_OFFSET - correction[:, 3]))  # (S,)
+        unseen = MOST_UNSEEN * torch.exp(-nn.functional.softplus(UNSEEN_OFFSET - correction[:, 6]))  # (S,)
         return torch.stack([part[:, 0], part[:, 1] ** 2, part[:, 2] + unseen], dim=1)
 
-    def _within(self, log_rtt: Tensor, log_jitter: Tensor, log_loss: Tensor, media: Tensor) -> Tensor:
-        """Log-odds that all three measures are within the target of the media, (P, 3): minus the soft maximum; (P,)."""
+    def _within(self, measures: Tensor, path: Tensor, sharper: Tensor) -> Tensor:
+        """Log-odds that three measures and the spare rate are within bounds: minus the soft maximum; (P,).
+
+        Args:
+            measures: (P, 3) logarithms of RTT, jitter and loss.
+            path: (P, Fp).
+            sharper: (P, 4), logarithms of how much sharper than usual each bound is.
+        """
+        media = path[:, MEDIA]  # (P, 3)
         bounds = media @ torch.tensor(log_targets(), dtype=media.dtype)  # (P, 3)
-        excess = torch.stack([log_rtt, log_jitter, log_loss], dim=1) - bounds  # (P, 3)
-        sharp = torch.exp(self.sharpness)
+        excess = torch.cat([measures - bounds, -path[:, _HEADROOM:][:, :1]], dim=1)  # (P, 4)
+        sharp = torch.exp(self.sharpness + sharper.clamp(-2.0, 2.0))  # (P, 4)
         return -torch.logsumexp(sharp * excess, dim=1)  # (P,)
 
 

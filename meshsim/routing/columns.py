@@ -75,8 +75,8 @@ HOP = (
 Mbit/s, `log_loss` about 1 %; `loss` is -ln(1 - loss), which adds up along a path; `log_stretch` is the delay over
 what the distance predicts, `log_jitter_ratio` the jitter over the delay; `utilisation` u is what the spare rate leaves
 of the narrower end's access, and `queueing` ln(1 + u / (1 - u)), by which waiting grows. Of a link that nobody has
-measured the last five tell what its triangles do (`routing.triangle`), delays about the delay, jitter about the
-jitter; of others they are 0."""
+measured the last five tell what its triangles do (`routing.triangle`), about the same references; of others they are
+0."""
 
 PATH = (
     "log_rtt",
@@ -192,21 +192,21 @@ def hop_table(graph: Graph, hops: LinkBelief) -> NDArray[np.float32]:
         _log(hops.jitter, _LEAST_JITTER, delay),
         utilisation,
         queueing(utilisation),
-        *_triangle_columns(graph, hops, delay),
+        *_triangle_columns(graph, hops),
     ]
     return _table(columns, len(hops))
 
 
-def _triangle_columns(graph: Graph, hops: LinkBelief, delay: NDArray[np.float64]) -> NDArray[np.float64]:
+def _triangle_columns(graph: Graph, hops: LinkBelief) -> NDArray[np.float64]:
     """What triangles say of K hops, (5, K); 0 where they were measured or nobody can tell."""
     values = np.zeros((5, len(hops)))
     rows = np.flatnonzero(~hops.observed)
     if len(rows):
         said = triangles(graph, hops.src[rows], hops.dst[rows])
         values[0, rows] = ~np.isnan(said.above)
-        values[1, rows] = _log(said.above, _LEAST_DELAY, delay[rows])
-        values[2, rows] = _log(said.below, _LEAST_DELAY, delay[rows])
-        values[3, rows] = _log(said.jitter, _LEAST_JITTER, np.maximum(hops.jitter[rows], _LEAST_JITTER))
+        values[1, rows] = _log(said.above, _LEAST_DELAY, DELAY_REFERENCE)
+        values[2, rows] = _log(said.below, _LEAST_DELAY, DELAY_REFERENCE)
+        values[3, rows] = _log(said.jitter, _LEAST_JITTER, JITTER_REFERENCE)
         values[4, rows] = _additive_loss(said.loss)
     return values
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 import torch
 
 from meshsim.learn.batch import batch_of, join
@@ -127,13 +128,29 @@ def test_beliefs_come_back_in_si_units(held_out: Dataset) -> None:
 
 
 def test_each_media_is_held_to_its_own_target() -> None:
-    rtt, jitter, loss = (
-        math.log(0.1),
-        math.log(0.1),
-        math.log(1e-3),
-    )  # a voice breaks, a transfer does not
-    measures = [torch.full((3,), value) for value in (rtt, jitter, loss)]
-    odds = dict(zip(MediaType, untrained().head._within(*measures, torch.eye(3)).tolist(), strict=True))
+    rtt, jitter, loss = math.log(0.1), math.log(0.1), math.log(1e-3)  # a voice breaks, a transfer does not
+    measures = torch.tensor([[rtt, jitter, loss]] * 3)
+    path = torch.zeros(3, len(columns.PATH))
+    path[:, [columns.PATH.index(media) for media in MediaType]] = torch.eye(3)
+    path[:, columns.PATH.index("log_headroom")] = 3.0
+    said = untrained().head._within(measures, path, torch.zeros(3, 4)).tolist()
+    odds = dict(zip(MediaType, said, strict=True))
     for media, odd in odds.items():
         assert (odd > 0) == (not quality.poor(0.1, 0.1, 1e-3, media))
     assert odds[MediaType.DATA] > 0 > odds[MediaType.AUDIO]
+
+
+@pytest.mark.parametrize("name", ["log_delay", "log_jitter", "loss"])
+def test_what_is_worse_of_a_hop_never_looks_better(fitted: Fit, held_out: Dataset, name: str) -> None:
+    for example in held_out.examples[:40]:
+        view, f = held_out.views[example.view], example.features
+        t = torch.from_numpy
+        with torch.no_grad():
+            embedding = fitted.scorer.encoder(t(view.node), t(view.link), t(view.link_src), t(view.link_dst))
+            rest = [t(x) for x in (f.hop_src, f.hop_dst, f.hop_path, f.path)]
+            worse = f.hop.copy()
+            worse[:, columns.HOP.index(name)] += 0.7 if name.startswith("log") else 0.05
+            if name == "log_delay":  # the distance stays
+                worse[:, columns.HOP.index("log_stretch")] += 0.7
+            before, after = (fitted.scorer.head(embedding, t(hop), *rest) for hop in (f.hop, worse))
+        assert bool((after.logit_ok <= before.logit_ok + 1e-4).all())
