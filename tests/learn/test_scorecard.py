@@ -33,7 +33,7 @@ class Truth:
             rtt=labels.rtt,
             jitter=labels.jitter,
             loss=labels.loss,
-            ai_score=100.0 * labels.ok,
+            ai_score=np.where(labels.ok, 100.0, 0.0),
             intervals=Intervals(**ends),
         )
 
