@@ -138,6 +138,7 @@ def test_a_failing_run_is_listed_with_the_command_that_repeats_it(
     assert (again["runs"], again["cached"], again["failures"]) == (4, 3, [])
 
 
+@pytest.mark.full
 def test_what_was_run_is_not_run_again_and_more_seeds_only_add(
     experiments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +223,7 @@ def wide(experiments: Path, small: tuple[str, ...]) -> Path:
     return experiments
 
 
+@pytest.mark.full
 def test_worlds_times_policies_times_seeds_are_run_and_compared_within_and_between(wide: Path, tmp_path: Path) -> None:
     answer = run_experiment("tiny_question", out=tmp_path / "out", root=wide, progress=False)
     assert (answer["runs"], answer["failures"]) == (12, [])

@@ -63,6 +63,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SUITES._parts, "smoke", replace(SUITES["smoke"], cases=(TINY,), quick=("here",)))
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("tiny")
 def test_a_suite_tells_goals_tables_machine_and_version(kept: Path) -> None:
     answer = evaluate("route-scorer", "smoke", cache=kept, progress=False)
@@ -88,6 +89,7 @@ def test_a_suite_tells_goals_tables_machine_and_version(kept: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.full
 def test_a_scorer_is_never_better_than_itself(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     aims = (
         Aim(goal="minus", metric="regret_mos", op="<", target=0.0, over="learned"),
@@ -100,6 +102,7 @@ def test_a_scorer_is_never_better_than_itself(kept: Path, monkeypatch: pytest.Mo
     assert not any(goal["pass"] for goal in told.values())
 
 
+@pytest.mark.full
 def test_episodes_that_are_kept_are_not_simulated_again(kept: Path) -> None:
     told: list[float] = []
     ((_, first),) = simulated([TINY], kept, told.append)
