@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from meshsim.cli import options
+from meshsim.cli import names, options
 
 _QUICK = click.option("--quick", is_flag=True, help="A small case only: a smoke test, whose numbers say little.")
 
@@ -114,7 +114,7 @@ def batch(quick: bool, as_json: bool) -> int:
 
 @command.command("route")
 @_QUICK
-@click.option("--model", default="route-scorer", show_default=True, help="The scorer.")
+@click.option("--model", default="route-scorer", show_default=True, shell_complete=names.models, help="The scorer.")
 @options.as_json
 def route(quick: bool, model: str, as_json: bool) -> int:
     """What one decision costs a node with 128 candidates, and onnxruntime beside torch on the same network.

@@ -52,7 +52,7 @@ _NO_EPISODE = (AttributeError, EOFError, ImportError, LookupError, TypeError, Va
 LAYERS = ("agent", "identity", "links", "measure", "mesh", "routing", "scenario", "sim", "trust")
 """What an episode is made of, and what decides how it goes on."""
 
-_FUNCTIONS = "meshsim.routing.features"
+_FUNCTIONS = frozenset(f"meshsim.routing.{name}" for name in ("belief", "columns", "features"))
 _PLAIN = {
     "builtins": {"set", "frozenset", "bytearray", "complex", "range", "slice"},
     "collections": {"Counter", "OrderedDict", "defaultdict", "deque"},
@@ -322,7 +322,7 @@ class _Loader(pickle.Unpickler):
         found = getattr(importlib.import_module(module), name)
         if module in _PLAIN:
             return found
-        kind_fits = isinstance(found, type) or (isinstance(found, FunctionType) and module == _FUNCTIONS)
+        kind_fits = isinstance(found, type) or (isinstance(found, FunctionType) and module in _FUNCTIONS)
         if not kind_fits or found.__module__ != module:
             raise _Forbidden(f"{module}.{name}")
         return found

@@ -40,6 +40,7 @@ def traced(scenario: str, out: Path, *, hash_seed: str, threads: str) -> str:
     return str(told["trace_sha256"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "scenario", [pytest.param(name, marks=[] if name == "smoke" else pytest.mark.full) for name in SHORT]
 )

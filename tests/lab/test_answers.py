@@ -55,6 +55,7 @@ def test_a_report_says_first_what_held_then_shows_it_and_last_how_to_repeat_it(w
         assert fact in text
 
 
+@pytest.mark.full
 def test_a_report_made_anew_is_the_same_bytes(experiments: Path, tmp_path: Path) -> None:
     told = run_experiment("tiny-question", out=tmp_path / "out", root=experiments, progress=False)
     before = Path(told["report"]).read_bytes()

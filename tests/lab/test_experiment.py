@@ -85,6 +85,7 @@ def test_a_scenario_may_lie_beside_the_experiment(experiments: Path) -> None:
     assert experiment.scenario == str(beside)
 
 
+@pytest.mark.full
 def test_two_runs_give_the_same_table_and_a_report_that_judges_it(experiments: Path, tmp_path: Path) -> None:
     first, second = (
         run_experiment("tiny_question", out=tmp_path / name, root=experiments, progress=False) for name in ("a", "b")

@@ -58,6 +58,7 @@ def covered(low: float, truth: float, high: float) -> bool:
     return low <= truth <= high
 
 
+@pytest.mark.full
 def test_the_doubly_robust_interval_covers_the_truth_in_most_logs(calls: Dataset) -> None:
     found = [estimated(explored(calls, seed), name) for name in POLICIES for seed in range(5)]
     assert all(one.tried == 1.0 for one in found)

@@ -67,6 +67,7 @@ def check(numbers: range, folder: Path, *, large: int) -> list[Plan]:
     return plans
 
 
+@pytest.mark.full
 def test_two_hundred_mutated_scenarios_are_errors_with_a_line_or_valid_runs(tmp_path):
     assert COUNT >= 200
     plans = check(range(COUNT), tmp_path, large=LARGE)

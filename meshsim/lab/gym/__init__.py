@@ -8,7 +8,7 @@ or torch.
 >>> env = gymnasium.make("meshsim/Routing-v0", scenario="demo", overrides=["duration=5 min"])
 >>> observation, info = env.reset(seed=1)
 >>> observation["paths"].shape, int(observation["action_mask"][info["advice"]])
-((16, 22), 1)
+((16, 25), 1)
 >>> env.close()
 """
 

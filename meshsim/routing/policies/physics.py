@@ -114,7 +114,8 @@ def _rates(features: Features) -> tuple[_Column, _Column]:
 
 def _mended(hop: dict[str, _Column], guessed: _Column) -> _Column:
     """What is added to the logarithm of a hop's delay: towards the prediction, or into the bounds of its triangles."""
-    bounded = np.minimum(np.maximum(0.0, hop["log_below"]), hop["log_above"])
+    below, above = (hop[name] - hop["log_delay"] for name in ("log_below", "log_above"))
+    bounded = np.minimum(np.maximum(0.0, below), above)
     predicted = np.where(hop["triangulated"] > 0.0, bounded, 0.0)
     return np.where(hop["observed"] > 0.0, -guessed * hop["log_stretch"], predicted)
 
