@@ -23,7 +23,7 @@ def command(trace: Path, call: int, model: str, as_json: bool) -> None:
 
     \b
     Example:
-      meshsim run demo -o duration=5min --out runs/explained
+      meshsim run demo -o duration=2min -o warmup=0s --out runs/explained
       meshsim explain runs/explained 12
     """
     from meshsim.lab.explain import explain
