@@ -43,7 +43,10 @@ MISSED = 3
 MAY_MISS = ("bench", "validate", "demo", "evaluate", "data", "doctor")
 """Verbs that judge this machine: a missed goal (exit code 3) is an answer, too."""
 
-FIRST = {"meshsim artifact check": "meshsim artifact make smoke --out smoke.zip"}
+FIRST = {
+    "meshsim artifact check": "meshsim artifact make smoke --out smoke.zip",
+    "meshsim explain runs/explained": "meshsim run demo -o duration=2min -o warmup=0s --out runs/explained",
+}
 """What somebody has done before."""
 
 FILES = {
