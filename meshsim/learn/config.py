@@ -230,18 +230,18 @@ def load_config(path: Path) -> TrainConfig:
     Raises:
         ConfigError: With file, line, key, allowed values and the nearest one, if anything is wrong.
     """
-    text = _read(path)
+    text = read_mapping(path)
     if "like" not in text.value:
         return _checked(text, str(path))
     said = dict(text.value)
     other = _other(said.pop("like"), text, path)
-    return _checked(Text(_joined(_read(other).value, said), text.lines), str(path), checked="data" not in said)
+    return _checked(Text(_joined(read_mapping(other).value, said), text.lines), str(path), checked="data" not in said)
 
 
 def _other(like: Any, text: Text, path: Path) -> Path:
     """The file that `path` is like, which must be right and speak for itself."""
     other = Path(path).parent / str(like)
-    if not other.is_file() or "like" in _read(other).value:
+    if not other.is_file() or "like" in read_mapping(other).value:
         wrong = "is itself like another" if other.is_file() else "there is no such file"
         raise ConfigError(
             f"{wrong}: {like}", file=str(path), line=text.line(("like",)), key="like", allowed=["a whole configuration"]
@@ -261,7 +261,12 @@ def _joined(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
     return joined
 
 
-def _read(path: Path) -> Text:
+def read_mapping(path: Path) -> Text:
+    """The YAML file of a training configuration, before anything of it is checked.
+
+    Raises:
+        ConfigError: If it cannot be read or is no mapping.
+    """
     try:
         written = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -56,6 +56,8 @@ ROWS = {
     "path": "P",
     **dict.fromkeys(HEAD_OUTPUTS, "P"),
     "part": "S",
+    **dict.fromkeys(("columns", "wait", "service", "flow", "queue", "before"), "H"),
+    **dict.fromkeys(("sending", "delay"), "F"),
 }
 """The name of the first axis of each input and output; all are dynamic."""
 

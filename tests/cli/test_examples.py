@@ -174,7 +174,7 @@ def short(example: str) -> str:
 @pytest.mark.full
 @pytest.mark.parametrize("example", [example for example in EXAMPLES if example not in ELSEWHERE])
 def test_every_example_runs_as_it_stands(example: str, workplace: Path, tmp_path: Path) -> None:
-    if "freifunk" in example and "MESHSIM_DATA_DIR" not in os.environ:
+    if ("freifunk" in example or "evaluate --gnnet" in example) and "MESHSIM_DATA_DIR" not in os.environ:
         pytest.skip("measured data are elsewhere")
     folder = tmp_path / "here"
     shutil.copytree(workplace, folder)

@@ -37,9 +37,10 @@ _NODES, _NORMAL = np.polynomial.hermite_e.hermegauss(7)
 _MM1_MOST = 0.98
 _LEAST_LEFT = 0.02
 _ROUND = 1.0
+_NO_WAIT = 1e-100
 
 
-class _Hops(NamedTuple):
+class Hops(NamedTuple):
     """The H hops of all flows, flow by flow, in order of travel; and the sizes met in the sample."""
 
     flow: Integers
@@ -57,7 +58,7 @@ class _Hops(NamedTuple):
     """(F, D)."""
 
 
-class _Ports(NamedTuple):
+class Ports(NamedTuple):
     """E ports of Q queues."""
 
     bandwidth: Floats
@@ -68,7 +69,7 @@ class _Ports(NamedTuple):
     packets: Integers
 
 
-class _Demand(NamedTuple):
+class Demand(NamedTuple):
     """What comes to each queue; (E, Q), the sizes' shares (E, Q, D)."""
 
     rate: Floats
@@ -88,21 +89,22 @@ def predict_sample(sample: Sample, model: str = "flow") -> Outcome:
     """
     if model not in MODELS:
         raise ConfigError(f"no model {model!r}", key="model", allowed=MODELS, nearest=nearest(model, MODELS))
-    ports = _ports(sample)
-    hops = _hops(sample, ports.weights.shape[1] if model == "flow" else 0)
+    ports = ports_of(sample)
+    hops = hops_of(sample, ports.weights.shape[1] if model == "flow" else 0)
     if model == "flow":
-        return _fixed_point(hops, ports)
-    demand = _demand(hops, np.ones(len(hops.flow)), len(ports.bandwidth), 1)
+        return _outcome(hops, *settle(hops, ports))
+    demand = demand_of(hops, np.ones(len(hops.flow)), len(ports.bandwidth), 1)
     return _outcome(hops, _simple(demand, hops.sizes, ports, model), np.ones(len(hops.flow)))
 
 
-def _ports(sample: Sample) -> _Ports:
+def ports_of(sample: Sample) -> Ports:
+    """The output ports of a sample, one for each link."""
     routers = [sample.routers[source] for source, _ in sample.links]
     most = max(router.queues for router in routers)
     weights = np.full((len(routers), most), 1.0)
     for port, router in enumerate(routers):
         weights[port, : len(router.weights)] = router.weights
-    return _Ports(
+    return Ports(
         sample.bandwidth,
         np.array([router.policy for router in routers]),
         weights,
@@ -111,7 +113,7 @@ def _ports(sample: Sample) -> _Ports:
     )
 
 
-def _hops(sample: Sample, per_port: int) -> _Hops:
+def hops_of(sample: Sample, per_port: int) -> Hops:
     """Queues are numbered port by port, `per_port` each; 0 makes every port one queue."""
     flows = sample.flows
     length = np.array([len(flow.route) for flow in flows])
@@ -125,7 +127,7 @@ def _hops(sample: Sample, per_port: int) -> _Hops:
         tables = [router.queue_of_tos for router in sample.routers]
         tos = np.repeat([flow.tos for flow in flows], length)
         queue = queue + [tables[sample.links[one][0]][kind] for one, kind in zip(link, tos, strict=True)]
-    return _Hops(
+    return Hops(
         np.repeat(np.arange(len(flows)), length),
         queue,
         np.repeat(np.cumsum(length) - length, length),
@@ -137,7 +139,7 @@ def _hops(sample: Sample, per_port: int) -> _Hops:
     )
 
 
-def _demand(hops: _Hops, reach: Floats, ports: int, per_port: int) -> _Demand:
+def demand_of(hops: Hops, reach: Floats, ports: int, per_port: int) -> Demand:
     """What comes to each queue when a share `reach` of each flow's packets comes to each of its hops."""
     count = ports * per_port
     rate = hops.rate[hops.flow] * reach
@@ -147,10 +149,10 @@ def _demand(hops: _Hops, reach: Floats, ports: int, per_port: int) -> _Demand:
     empty = np.where(total > 0.0, 0.0, 1.0 / len(hops.sizes))
     shares = np.stack(by_size, axis=1) / np.maximum(total, 1e-300)[:, np.newaxis] + empty[:, np.newaxis]
     shape = (ports, per_port)
-    return _Demand(total.reshape(shape), swing.reshape(shape), shares.reshape(*shape, -1))
+    return Demand(total.reshape(shape), swing.reshape(shape), shares.reshape(*shape, -1))
 
 
-def _outcome(hops: _Hops, waiting: queues.Waiting, reach: Floats) -> Outcome:
+def _outcome(hops: Hops, waiting: queues.Waiting, reach: Floats) -> Outcome:
     """Waits and transmissions along each flow's way; the size of a packet stays the same."""
     flows = len(hops.rate)
     wait, variance = (np.bincount(hops.flow, array[hops.queue], flows) for array in waiting[:2])
@@ -161,7 +163,7 @@ def _outcome(hops: _Hops, waiting: queues.Waiting, reach: Floats) -> Outcome:
     return Outcome(mean * per_bit + wait, variance + (square - mean**2) * per_bit**2, 1.0 - arrive)
 
 
-def _simple(demand: _Demand, sizes: Floats, ports: _Ports, model: str) -> queues.Waiting:
+def _simple(demand: Demand, sizes: Floats, ports: Ports, model: str) -> queues.Waiting:
     """M/M/1 or M/G/1 at every link, one queue for all; the wait of M/G/1 is at most what the buffer takes to drain."""
     mean, square = demand.shares[:, 0] @ sizes, demand.shares[:, 0] @ sizes**2
     load = demand.rate[:, 0] * mean / ports.bandwidth
@@ -176,28 +178,32 @@ def _simple(demand: _Demand, sizes: Floats, ports: _Ports, model: str) -> queues
     return queues.Waiting(wait, wait**2, nothing)
 
 
-def _fixed_point(hops: _Hops, ports: _Ports) -> Outcome:
-    """Waits and losses by each other: what is lost at one queue does not come to the next."""
+def settle(hops: Hops, ports: Ports) -> tuple[queues.Waiting, NDArray[np.float64]]:
+    """Waits and losses by each other: what is lost at one queue does not come to the next.
+
+    Returns:
+        What each queue's packets meet, (E Q,), and the share of its flow's packets that comes to each hop, (H,).
+    """
     reach = np.ones(len(hops.flow))
-    waiting = _served(_demand(hops, reach, *ports.weights.shape), hops.sizes, ports)
+    waiting = _served(demand_of(hops, reach, *ports.weights.shape), hops.sizes, ports)
     for _ in range(_ROUNDS):
         passed = np.cumsum(np.log1p(-np.minimum(waiting.blocking[hops.queue], 1.0 - 1e-12)))
         before = np.append(0.0, passed[:-1])
         last, reach = reach, np.exp(before - before[hops.first])
         if np.abs(reach - last).max() < _SETTLED:
             break
-        waiting = _served(_demand(hops, reach, *ports.weights.shape), hops.sizes, ports)
-    return _outcome(hops, waiting, reach)
+        waiting = _served(demand_of(hops, reach, *ports.weights.shape), hops.sizes, ports)
+    return waiting, reach
 
 
-def _served(demand: _Demand, sizes: Floats, ports: _Ports) -> queues.Waiting:
+def _served(demand: Demand, sizes: Floats, ports: Ports) -> queues.Waiting:
     """All queues, (E Q,), averaged over how many on-off flows are on."""
     mean = demand.shares @ sizes
     load, spread = (
         demand.rate * mean / ports.bandwidth[:, np.newaxis],
         demand.swing * (mean / ports.bandwidth[:, None]) ** 2,
     )
-    rank = _ranks(load, ports)
+    rank = ranks(load, ports)
     results = queues.Waiting(*(np.zeros(load.shape) for _ in range(3)))
     for queue in range(load.shape[1]):
         before = rank < rank[:, queue : queue + 1]
@@ -208,7 +214,7 @@ def _served(demand: _Demand, sizes: Floats, ports: _Ports) -> queues.Waiting:
     return queues.Waiting(*(array.ravel() for array in results))
 
 
-def _ranks(load: Floats, ports: _Ports) -> Integers:
+def ranks(load: Floats, ports: Ports) -> Integers:
     """Who goes first at a port: class by class, or whoever asks for the least per weight."""
     asked = np.where((ports.policy == "WFQ")[:, np.newaxis], load / ports.weights, np.arange(load.shape[1]))
     return np.asarray(np.argsort(np.argsort(asked, axis=1, kind="stable"), axis=1))
@@ -217,11 +223,11 @@ def _ranks(load: Floats, ports: _Ports) -> Integers:
 def _averaged(
     queue: int,
     others: NDArray[np.bool_],
-    demand: _Demand,
+    demand: Demand,
     load: Floats,
     spread: Floats,
     sizes: Floats,
-    ports: _Ports,
+    ports: Ports,
 ) -> queues.Waiting:
     """One queue of every port, averaged over the load of it and of those that it must share with or wait for."""
     mine = others.copy()
@@ -248,11 +254,11 @@ def _averaged(
 def _one_queue(
     queue: int,
     others: NDArray[np.bool_],
-    demand: _Demand,
+    demand: Demand,
     now: Floats,
     load: Floats,
     sizes: Floats,
-    ports: _Ports,
+    ports: Ports,
 ) -> queues.Waiting:
     """One queue of every port, at loads `now`: M/G/1/K with what others leave, longer by their packets in service."""
     shares = demand.shares[:, queue]
@@ -270,13 +276,13 @@ def _one_queue(
     room = 1.0 - np.minimum(alone.mean / full, 1.0)
     ranked = np.minimum(alone.mean * (1.0 + (busy / own - 1.0) * room), full)
     wait = np.where(polled, _polled_wait(queue, now, busy, ports.weights, alone.mean, full), ranked)
-    stretch = np.where(alone.mean > 0.0, wait / np.maximum(alone.mean, 1e-300), 1.0)
+    stretch = np.where(alone.mean > _NO_WAIT, wait / np.maximum(alone.mean, _NO_WAIT), 1.0)
     return queues.Waiting(
         wait, alone.variance * np.minimum(stretch, full / np.maximum(wait, 1e-300)) ** 2, alone.blocking
     )
 
 
-def _busy(demand: _Demand, now: Floats, sizes: Floats, ports: _Ports) -> Floats:
+def _busy(demand: Demand, now: Floats, sizes: Floats, ports: Ports) -> Floats:
     """Load times mean residual service time over all queues of a port, whose loads are at most 1 together."""
     mean, square = demand.shares @ sizes, demand.shares @ sizes**2
     whole = np.sum(now * square / (2.0 * mean), axis=1) / ports.bandwidth
@@ -291,7 +297,8 @@ def _polled_wait(queue: int, now: Floats, busy: Floats, weights: Floats, alone: 
     """
     load = np.sum(now, axis=1)
     work = load * busy / np.maximum(1.0 - load, _LEAST_LEFT)
-    part = work * (1.0 - now[:, queue]) / np.maximum(np.sum(now * (1.0 - now), axis=1), 1e-300)
+    free = np.maximum(1.0 - now, _LEAST_LEFT)
+    part = work * free[:, queue] / np.maximum(np.sum(now * free, axis=1), 1e-300)
     greedy, rows = np.argmax(now / weights, axis=1), np.arange(len(now))
     others = np.maximum(1.0 - load + now[rows, greedy], _LEAST_LEFT)
     bound = np.where(greedy == queue, np.inf, busy / others + 0.5 * _ROUND * weights[rows, greedy])
