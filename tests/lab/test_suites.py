@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from meshsim.lab.suites import SUITES, Aim, Case, evaluate, evaluation, readable, used_graphs
 from meshsim.lab.suites.definitions import ATTACKS, HELD_OUT, LEFT_OUT, TRAINED
 from meshsim.lab.suites.episodes import lacking, simulated
-from meshsim.learn.scorecard import METRICS
+from meshsim.learn.scorecard import _COLUMNS, METRICS, Card
 from meshsim.mesh.errors import ConfigError
 from meshsim.routing.policies import POLICIES
 from meshsim.scenario import load
@@ -100,6 +101,19 @@ def test_a_scorer_is_never_better_than_itself(kept: Path, monkeypatch: pytest.Mo
     told = {goal["goal"]: goal for goal in evaluate("route-scorer", "smoke", cache=kept, progress=False)["goals"]}
     assert {name: goal["value"] for name, goal in told.items()} == {"minus": 0.0, "over": 1.0, "each": 0.0}
     assert not any(goal["pass"] for goal in told.values())
+
+
+@pytest.mark.parametrize("labels", [("known", "unknown"), ("unknown", "known")])
+def test_a_goal_that_is_not_known_of_one_label_is_missed(labels: tuple[str, str]) -> None:
+    sums = np.ones((2, len(_COLUMNS)))
+    poor = {"poor": 0.0, "poor_default": 1.0, "poor_oracle": 0.0}
+    for name, value in poor.items():
+        sums[labels.index("known"), _COLUMNS.index(name)] = value  # all is captured; of the other nothing could be
+    card = Card(sums, np.arange(2), np.zeros(2), np.arange(2))
+    aim = Aim(goal="each", metric="captured", op=">=", target=0.9, each=True)
+    told = evaluation._goal(aim, {"learned": card}, {label: [run] for run, label in enumerate(labels)})
+    assert not told["pass"]
+    assert np.isnan(told["value"])
 
 
 @pytest.mark.full

@@ -172,7 +172,8 @@ def _goal(aim: Aim, found: Mapping[str, Card], parts: Mapping[str, list[int]]) -
     labels = [label for label in parts if not aim.only or label in aim.only]
     groups = [parts[label] for label in labels] if aim.each else [[run for label in labels for run in parts[label]]]
     values = [_value(aim, {name: found[name].of(runs) for name in (LEARNED, aim.over) if name}) for runs in groups]
-    return judge(aim.goal, min(values) if aim.op in UPWARD else max(values), aim.op, aim.target)
+    worst = np.min(values) if aim.op in UPWARD else np.max(values)  # NaN if any is: what is not known meets nothing
+    return judge(aim.goal, float(worst), aim.op, aim.target)
 
 
 def _value(aim: Aim, found: Mapping[str, Card]) -> float:
