@@ -39,6 +39,9 @@ STEPS = 24
 LINK_ENDS = {"delay": 20.0, "jitter": 20.0, "loss": 1.0}
 """How far a value of a hop is moved for the worse: a delay or jitter times so much, a loss up to it."""
 
+REFUSED = "refused when the call was placed"
+"""Why a path may not be taken that beliefs alone speak for: AIC was required, or a domain does not permit it."""
+
 LEAST = 1e-4
 """Seconds: what a delay or jitter is taken for that is less."""
 
@@ -141,7 +144,8 @@ def explain(trace: Path, call: int, *, model: str = "route-scorer") -> Explanati
     floor = float(Trace(trace).header.get("scenario", {}).get("routing", {}).get("trust_floor", 30.0))
     teller = _Teller(whole, scorer, names, RoutingEngine(scorer, trust_floor=floor))
     if not teller.ranking.order:
-        raise ConfigError(f"call {call} has no path that may be used: {'; '.join(teller.ranking.reasons)}", key="CALL")
+        why = "; ".join(teller.ranking.reasons) or REFUSED
+        raise ConfigError(f"call {call} has no path that may be used: {why}", key="CALL")
     return teller.explanation(call)
 
 
@@ -154,7 +158,12 @@ class _Teller:
         self.paths = [whole.candidates.path(row) for row in range(len(whole.candidates))]
 
     def _ranked(self, view: NetworkView) -> Ranking:
-        return self.engine.rank_among(self.whole.candidates, self.whole.request, view)
+        """What the engine makes of the paths that were open to the call.
+
+        Whether AIC was required, and what domains permit, stands in no trace but for the paths that it refused.
+        """
+        ranking = self.engine.rank_among(self.whole.candidates, self.whole.request, view)
+        return replace(ranking, order=tuple(row for row in ranking.order if self.whole.feasible[row]))
 
     def explanation(self, call: int) -> Explanation:
         order = self.ranking.order
@@ -180,7 +189,7 @@ class _Teller:
 
     def _candidate(self, row: int) -> dict[str, Any]:
         scores, labels = self.ranking.scores, self.whole.labels
-        refused = self.ranking.feasibility.reason[row]
+        refused = self.ranking.feasibility.reason[row] or ("" if self.whole.feasible[row] else REFUSED)
         true = {
             "true_rtt_ms": 1000 * labels.rtt[row],
             "true_loss_percent": 100 * labels.loss[row],

@@ -205,6 +205,7 @@ class Asked:
         request: What was asked; the trace does not keep how AIC was wanted.
         view: What was believed.
         candidates: The paths that were considered, in their order.
+        feasible: (P,) bool, what the constraints left, that of AIC and those of domains among them.
         chosen: Index of the one that was taken, -1 when none was.
         labels: What was true of each.
     """
@@ -212,6 +213,7 @@ class Asked:
     request: RouteRequest
     view: NetworkView
     candidates: Candidates
+    feasible: NDArray[np.bool_]
     chosen: int
     labels: Labels
 
@@ -249,6 +251,7 @@ def _cut(built: features.Features, paths: slice, hops: slice) -> features.Featur
         path=built.path[paths],
         belief=features.PathBelief(**belief),
         media=built.media if isinstance(built.media, str) else built.media[paths],
+        sound=lambda: built.sound[paths],
     )
 
 
@@ -389,6 +392,7 @@ class _Episode:
             request=self._request(call, candidates, view),
             view=view,
             candidates=candidates,
+            feasible=self._route["feasible"][rows],
             chosen=int(chosen[0]) if len(chosen) else -1,
             labels=self._labels(rows),
         )

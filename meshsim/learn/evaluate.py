@@ -14,7 +14,7 @@ import numpy as np
 from meshsim.learn.calibration import NEAR_BEST, auc, calibration_error
 from meshsim.learn.dataset import Dataset, load
 from meshsim.measure.stats import Interval, paired_difference
-from meshsim.routing.policies import Confident
+from meshsim.routing.policies import confidence_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,9 +160,7 @@ def _decide(decided: Sequence[Example], policy: Policy) -> tuple[Choices, NDArra
         scores = policy.score(example.features)
         rows = np.flatnonzero(example.feasible)
         best = int(np.argmax(scores.utility[rows]))
-        sure = float("nan")
-        if isinstance(policy, Confident):
-            sure = float(policy.confidence(scores.ai_score[rows])[best])
+        (sure,) = confidence_in(policy, scores, rows[[best]]).tolist()
         chosen.append(int(rows[best]))
         scored.append(scores.ai_score[rows])
         claimed.append((float(scores.ai_score[rows[best]]), sure))

@@ -17,7 +17,7 @@ import numpy as np
 from meshsim.learn.calibration import BINS, NEAR_BEST
 from meshsim.measure.stats import Interval
 from meshsim.mesh.seeds import SeedTree
-from meshsim.routing.policies import Outcome, is_confident, is_learning
+from meshsim.routing.policies import Outcome, confidence_in, is_learning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -308,13 +308,11 @@ def _claims(row: Sums, example: Example, policy: Policy, scores: Scores, chosen:
     if np.isfinite(score).all():
         row[_AT["claimed"]] = len(score)
         _binned(row, "score", score, ok)
-    if is_confident(policy):
-        doubt = 0.0 if scores.doubt is None else scores.doubt[chosen]
-        sure = policy.confidence(scores.ai_score[[chosen]]) * (1.0 - doubt)
+    sure = confidence_in(policy, scores, np.array([chosen]))
+    if np.isfinite(sure).all():
         near = example.labels.mos[example.feasible].max() - example.labels.mos[chosen] <= NEAR_BEST
-        if np.isfinite(sure).all():
-            row[_AT["sure"]] = 1.0
-            _binned(row, "confidence", sure, np.array([near]))
+        row[_AT["sure"]] = 1.0
+        _binned(row, "confidence", sure, np.array([near]))
 
 
 def _binned(row: Sums, what: str, probability: NDArray[np.float64], outcome: NDArray[np.bool_]) -> None:

@@ -20,7 +20,7 @@ from meshsim.routing import features as feature
 from meshsim.routing.batch import batch_of, batchable, build_many, k_shortest_many
 from meshsim.routing.candidates import Candidates, k_shortest, merged
 from meshsim.routing.constraints import Feasibility, Limits, RelayRefusals, apply, relay_refusals, usable
-from meshsim.routing.policies import Policy, is_confident, is_learning, is_stochastic, make
+from meshsim.routing.policies import Policy, confidence_in, is_learning, is_stochastic, make
 from meshsim.routing.request import Prediction, RouteDecision, RouteRequest
 
 if TYPE_CHECKING:
@@ -301,10 +301,7 @@ class RoutingEngine:
 
     def _confidence(self, eligible: NDArray[np.bool_], scores: Scores) -> NDArray[np.float64]:
         confidence = np.full(len(eligible), np.nan)
-        if is_confident(self.policy):
-            confidence[eligible] = self.policy.confidence(scores.ai_score[eligible])
-            if scores.doubt is not None:
-                confidence *= 1.0 - scores.doubt
+        confidence[eligible] = confidence_in(self.policy, scores, np.flatnonzero(eligible))
         return confidence
 
 

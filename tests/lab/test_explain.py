@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from meshsim.cli.app import OK, USAGE, main
-from meshsim.lab.explain import Explanation, explain
+from meshsim.lab import explain as module
+from meshsim.lab.explain import REFUSED, Explanation, explain
 from meshsim.learn.dataset import asked
 from meshsim.measure.trace import Trace
-from meshsim.mesh.errors import TraceError
+from meshsim.mesh.errors import ConfigError, TraceError
 from meshsim.routing import RoutingEngine
 from meshsim.routing.policies import load_model
 from meshsim.scenario import compile_plan, load
@@ -51,6 +53,21 @@ def test_the_choice_is_the_engines(trace: Path, calls: list[int], found: list[Ex
         assert told.candidates[0]["path"] == " > ".join(names[node] for node in whole.candidates.path(best))
         assert len(told.candidates) == len(whole.candidates)
         assert told.candidates[0]["refused"] == ""
+
+
+def test_what_was_refused_when_the_call_was_placed_is_not_explained_as_its_choice(
+    trace: Path, calls: list[int], found: list[Explanation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, before = asked(trace, calls[0]), found[0].candidates
+    ranking = RoutingEngine(load_model(), trust_floor=10.0).rank_among(whole.candidates, whole.request, whole.view)
+    feasible = whole.feasible & (np.arange(len(whole.feasible)) != ranking.order[0])  # as if AIC had been required
+    monkeypatch.setattr(module, "asked", lambda *_: replace(whole, feasible=feasible))
+    told = explain(trace, calls[0]).candidates
+    assert told[0]["path"] == before[1]["path"]
+    assert [row["path"] for row in told if row["refused"] == REFUSED] == [before[0]["path"]]
+    monkeypatch.setattr(module, "asked", lambda *_: replace(whole, feasible=np.zeros_like(feasible)))
+    with pytest.raises(ConfigError, match="has no path that may be used"):
+        explain(trace, calls[0])
 
 
 def test_hops_add_up_to_what_is_predicted(found: list[Explanation]) -> None:

@@ -55,8 +55,15 @@ def test_features_built_together_equal_features_built_call_by_call(
     together = {example.call: example.features for example in load([traces[1]]).examples}
     monkeypatch.setattr(module._Episode, "_alike", lambda _self, calls: [[call] for call in calls])
     for example in load([traces[1]]).examples:
-        for name in ("hop", "hop_src", "hop_dst", "hop_path", "path"):
+        for name in ("hop", "hop_src", "hop_dst", "hop_path", "path", "sound"):
             assert np.array_equal(getattr(example.features, name), getattr(together[example.call], name))
+
+
+def test_what_is_impossible_is_told_of_each_call_as_of_all(traces: dict[int, Path]) -> None:
+    built = load([traces[1]]).examples[0].features
+    built.__dict__["sound"] = np.arange(len(built)) != 3
+    ends = np.searchsorted(built.hop_path, [2, 5])
+    assert module._cut(built, slice(2, 5), slice(*ends)).sound.tolist() == [True, False, True]
 
 
 def test_callers_who_knew_different_things_of_one_link_are_built_apart(

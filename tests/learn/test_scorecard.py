@@ -13,6 +13,8 @@ from meshsim.routing.features import Features, Intervals, Scores
 from meshsim.routing.policies import Outcome, believed_scores, make
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from meshsim.learn.dataset import Dataset, Example
 
 
@@ -58,6 +60,24 @@ def test_order_is_told_from_its_contrary(held_out: Dataset) -> None:
     found = cards(held_out.examples, {"contrary": contrary, "direct": make("direct")}, make("direct"))
     assert value(found["contrary"], "kendall_tau_b") == -1.0
     assert value(found["contrary"], "regret_mos") > value(found["direct"], "regret_mos")
+
+
+class Doubtful(Truth):
+    """Always sure, and in full doubt of it."""
+
+    def confidence(self, ai_score: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.ones(len(ai_score))
+
+    def score(self, features: Features) -> Scores:
+        return replace(super().score(features), doubt=np.ones(len(features)))
+
+
+def test_confidence_is_held_to_what_nodes_are_told_which_doubt_lowers(held_out: Dataset) -> None:
+    from meshsim.learn.evaluate import evaluate_dataset  # noqa: PLC0415 - the other way to the same number
+
+    policies = {"doubtful": Doubtful(held_out.examples)}
+    assert evaluate_dataset(held_out, policies).claims["doubtful"].confidence_high == 0.0
+    assert value(cards(held_out.examples, policies, make("direct"))["doubtful"], "confidence_error") == 1.0
 
 
 def test_the_default_captures_nothing_and_shares_are_those_of_the_open_loop(held_out: Dataset) -> None:

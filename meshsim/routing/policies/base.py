@@ -152,3 +152,17 @@ def believed_scores(features: Features, utility: NDArray[np.float64]) -> Scores:
         loss=belief.loss,
         mos=belief.mos,
     )
+
+
+def confidence_in(policy: Policy, scores: Scores, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """How sure a policy is of each of K paths if it is chosen: by ai_score, lowered by doubt; NaN if it never says.
+
+    Args:
+        policy: Who scored.
+        scores: What it said of P paths.
+        rows: (K,) places of those that are asked about.
+    """
+    if not is_confident(policy):
+        return np.full(len(rows), np.nan)
+    sure = policy.confidence(scores.ai_score[rows])
+    return sure if scores.doubt is None else sure * (1.0 - scores.doubt[rows])
