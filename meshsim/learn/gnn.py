@@ -169,25 +169,31 @@ def voice_mos(delay: Tensor, jitter: Tensor, loss: Tensor) -> Tensor:
 
 
 class Scale(nn.Module):
-    """Standardises F columns with mean and deviation of the training data, kept in buffers and so in the artefact."""
+    """Standardises F columns with mean and deviation of the training data, kept in buffers and so in the artefact.
+
+    A column that never varied in training is left out: what weighs it was drawn at the start and never learnt.
+    """
 
     mean: Tensor
     deviation: Tensor
+    varied: Tensor
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("deviation", torch.ones(features))
+        self.register_buffer("varied", torch.ones(features))
 
     def fit(self, rows: Tensor) -> None:
-        """Takes mean and deviation from `rows` (K, F); a constant column is left unscaled."""
+        """Takes mean and deviation from `rows` (K, F), and which columns vary."""
         deviation = rows.std(0, correction=0)
         self.mean.copy_(rows.mean(0))
+        self.varied.copy_(deviation > LEAST_DEVIATION)
         self.deviation.copy_(torch.where(deviation > LEAST_DEVIATION, deviation, torch.ones_like(deviation)))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Standardised and cut at 6 deviations, against inputs unlike any in training; (K, F) -> (K, F)."""
-        return ((rows - self.mean) / self.deviation).clamp(-6.0, 6.0)
+        return ((rows - self.mean) / self.deviation).clamp(-6.0, 6.0) * self.varied
 
     def excess(self, rows: Tensor) -> Tensor:
         """Mean over columns of the deviations beyond `USUAL`; (K, F) -> (K,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,6 +119,17 @@ def test_who_is_trusted_less_is_heard_less(fitted: Fit, held_out: Dataset) -> No
             before = fitted.scorer.encoder(told, link, src, dst)[hearer]
             heard.append(float((fitted.scorer.encoder(told, louder, src, dst)[hearer] - before).norm()))
     assert heard[0] < heard[1]
+
+
+def test_what_never_varied_in_training_changes_no_score(fitted: Fit, held_out: Dataset) -> None:
+    group = held_out.by_view()[0]
+    batch = batch_of(held_out.views[group[0].view], group)
+    wanted = columns.PATH.index("aic_wanted")  # the trace does not keep it
+    other = batch.path.clone()
+    other[:, wanted] = 1.0 - other[:, wanted]
+    with torch.no_grad():
+        before, after = predict(fitted.scorer, batch), predict(fitted.scorer, replace(batch, path=other))
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
 def test_beliefs_come_back_in_si_units(held_out: Dataset) -> None:
