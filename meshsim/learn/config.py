@@ -32,7 +32,9 @@ _TOPOLOGY = "underlay.topology"
 class Part(BaseModel):
     """Base of the parts of a training configuration: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Episodes(Part):

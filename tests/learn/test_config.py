@@ -72,3 +72,9 @@ def test_a_configuration_is_like_a_whole_one(whole: Path, like: str, wrong: str)
 def test_an_unknown_kind_of_model_is_refused(whole: Path) -> None:
     with pytest.raises(ConfigError, match=r"model.kind"):
         load_config(beside(whole, "like: whole.yaml\nmodel: {kind: forest}\n"))
+
+
+@pytest.mark.parametrize("said", ["regression_weight: .inf", "choice_weight: .nan", "temperature: .inf"])
+def test_what_is_no_finite_number_is_refused_before_anything_is_simulated(whole: Path, said: str) -> None:
+    with pytest.raises(ConfigError, match=r"other.yaml:2: optimisation\.\w+: not a finite number"):
+        load_config(beside(whole, f"like: whole.yaml\noptimisation: {{{said}}}\n"))
