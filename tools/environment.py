@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("sim", "learn", "node", "control", "lab", "gym", "dev")
+EXTRAS = ("sim", "learn", "node", "control", "lab", "gym", "tune", "dev")
 
 
 def requirements(project: dict[str, object], extras: tuple[str, ...] = EXTRAS) -> list[str]:

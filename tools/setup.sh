@@ -4,7 +4,7 @@
 set -euo pipefail
 venv=$1
 stamp=$2
-extras=sim,learn,node,control,lab,gym,dev
+extras=sim,learn,node,control,lab,gym,tune,dev
 cd "$(dirname "$0")/.."
 
 digest() { { pwd; cat pyproject.toml constraints.txt tools/setup.sh; } | sha256sum | cut -d ' ' -f 1; }

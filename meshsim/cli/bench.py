@@ -128,6 +128,23 @@ def route(quick: bool, model: str, as_json: bool) -> int:
     return options.emit_goals(run(quick=quick, progress=not as_json, model=model), json_wanted=as_json)
 
 
+@command.command("train")
+@_QUICK
+@options.as_json
+def train(quick: bool, as_json: bool) -> int:
+    """What an epoch of training costs, in batches and one view at a time, in one process and two.
+
+    How long the packaged scorer's training would take here is reckoned from that.
+
+    \b
+    Example:
+      meshsim bench train --quick
+    """
+    from meshsim.lab.bench.train import run
+
+    return options.emit_goals(run(quick=quick, progress=not as_json), json_wanted=as_json)
+
+
 @command.command("trust")
 @_QUICK
 @click.option("--static", "parts", flag_value="static", help="Only scores from assigned outcomes, and their changes.")

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from meshsim.lab.events import Events
 from meshsim.lab.results import find
 from meshsim.mesh.errors import ConfigError, MissingExtra
 
@@ -110,19 +111,12 @@ def to_tensorboard(folder: Path, target: Path) -> int:
         MissingExtra: Without tensorboard.
     """
     runs = [run for run in tracked(folder) if not (target / folder.name / run.label).exists()]
-    try:
-        from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415 - an extra
-        from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415 - as above
-        from tensorboard.plugins.hparams.summary_v2 import hparams_pb  # noqa: PLC0415 - as above
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # noqa: PLC0415 - as above
-    except ImportError as error:
-        raise MissingExtra("tensorboard", "tracking") from error
     for run in runs:
-        writer = EventFileWriter(str(target / folder.name / run.label))
-        writer.add_event(Event(summary=hparams_pb(run.parameters, trial_id=run.label, start_time_secs=0.0)))
+        events = Events(target / folder.name / run.label)
+        events.parameters(run.parameters, run.label)
         for name, t, value in _points(run):
-            writer.add_event(Event(step=t, summary=Summary(value=[Summary.Value(tag=name, simple_value=value)])))
-        writer.close()
+            events.scalar(name, t, value)
+        events.close()
     return len(runs)
 
 

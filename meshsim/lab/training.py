@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meshsim.lab.episodes import Job, perform, workers
+from meshsim.lab.events import epoch_events
+from meshsim.lab.kept import kept_job, perform_all
 from meshsim.lab.progress import bar
 from meshsim.learn.config import load_config
+from meshsim.learn.course import How
 from meshsim.learn.train import train as fit_scorer
 
 if TYPE_CHECKING:
@@ -18,14 +22,26 @@ if TYPE_CHECKING:
     from meshsim.learn.config import Split, Wanted
     from meshsim.learn.train import TrainResult
 
+EPISODES = "episodes"
+"""Folder of the traces in a checkpoint's."""
 
-def train(config: Path, *, out: Path, progress: bool = True) -> TrainResult:
+
+def train(
+    config: Path,
+    *,
+    out: Path,
+    progress: bool = True,
+    how: How | None = None,
+    tensorboard: Path | None = None,
+) -> TrainResult:
     """Simulates the episodes of a training configuration, trains on them and writes the artefact.
 
     Args:
         config: A YAML file.
         out: The artefact's folder.
         progress: Whether bars may show.
+        how: On what it is fitted; with a checkpoint, episodes are kept there too and not simulated again.
+        tensorboard: Folder for event files: losses of each epoch, as they come.
 
     Returns:
         What was fitted and how good it is.
@@ -33,18 +49,25 @@ def train(config: Path, *, out: Path, progress: bool = True) -> TrainResult:
     Raises:
         ConfigError: If the configuration or one of its scenarios is wrong.
         TraceError: If a graph must not be trained on.
+        MissingExtra: If event files are wanted and tensorboard is not installed.
     """
-    plan = load_config(config)
+    plan, how = load_config(config), how or How()
+    how.check()
     wanted = list(plan.wanted())
-    with tempfile.TemporaryDirectory(prefix="meshsim-train-") as folder:
+    with contextlib.ExitStack() as stack:
+        if tensorboard is not None:
+            how = replace(how, told=stack.enter_context(epoch_events(tensorboard)))
+        folder = how.checkpoint or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="meshsim-train-")))
         with bar(f"simulating for {plan.name}", of=len(wanted), shown=progress) as advance:
-            traces = episodes(wanted, Path(folder), advance)
+            traces = episodes(wanted, folder / EPISODES, advance)
         with bar(f"training {plan.name}", shown=progress) as advance:
-            return fit_scorer(plan, traces=traces, out=out, progress=advance)
+            return fit_scorer(plan, traces=traces, out=out, progress=advance, how=how)
 
 
 def episodes(wanted: Sequence[Wanted], folder: Path, advance: Callable[[float], None]) -> dict[Split, list[Path]]:
-    """Simulates each wanted episode into a folder of its own below `folder`, two at a time.
+    """Simulates each wanted episode into a folder of its own below `folder`, two at a time; what is there is kept.
+
+    The folder's name is a hash of scenario, seed, overrides and the code that simulates.
 
     Args:
         wanted: The episodes.
@@ -54,13 +77,9 @@ def episodes(wanted: Sequence[Wanted], folder: Path, advance: Callable[[float], 
     Returns:
         The traces of each split, in the order wanted.
     """
-    jobs = [
-        Job(scenario=one.scenario, seed=one.seed, out=folder / f"episode-{number:03d}", overrides=one.overrides)
-        for number, one in enumerate(wanted)
-    ]
+    jobs = [kept_job(folder, one.scenario, one.overrides, one.seed) for one in wanted]
+    perform_all(jobs, advance)
     traces: dict[Split, list[Path]] = defaultdict(list)
-    with workers() as pool:
-        for number, (one, job, _) in enumerate(zip(wanted, jobs, pool.map(perform, jobs), strict=True), start=1):
-            traces[one.split].append(job.out)
-            advance(number / len(wanted))
+    for one, job in zip(wanted, jobs, strict=True):
+        traces[one.split].append(job.out)
     return dict(traces)

@@ -58,6 +58,13 @@ class Batch:
         """C, the number of calls."""
         return int(self.sizes[2])
 
+    def to(self, device: str) -> Batch:
+        """The same on another device; `sizes` stays where it is read."""
+        if device == "cpu":
+            return self
+        moved = {field.name: getattr(self, field.name).to(device) for field in fields(self) if field.name != "sizes"}
+        return Batch(**moved, sizes=self.sizes)
+
 
 _SHIFTED = {"link_src": 0, "link_dst": 0, "hop_src": 0, "hop_dst": 0, "hop_path": 1, "call": 2}
 """Index columns, and the entry of `sizes` by which they shift when batches are joined."""

@@ -8,7 +8,8 @@ import torch
 
 from meshsim.learn.batch import batches_of, join
 from meshsim.learn.config import Trees
-from meshsim.learn.fit import Epoch, Fit, normalise, predict, settled
+from meshsim.learn.course import Epoch
+from meshsim.learn.fit import Fit, normalise, predict, settled
 from meshsim.learn.losses import TAIL, forgone, poor_rate
 from meshsim.learn.trees import BELIEVED, MEASURED, REFERENCE, Boosted, TreeScorer, raw, table_of
 from meshsim.mesh.errors import ConfigError

@@ -41,6 +41,7 @@ def card_text(
     calls: Mapping[str, int],
     topologies: Mapping[str, tuple[str, ...]],
     report: Mapping[str, OpenLoop],
+    digests: Mapping[str, str],
 ) -> str:
     """The card, Markdown.
 
@@ -50,11 +51,12 @@ def card_text(
         calls: Calls of each split.
         topologies: Graphs of each split.
         report: Open-loop results by scenario.
+        digests: sha256 of the examples of each split.
     """
     return "\n".join(
         [
             *_head(config, fitted),
-            *_data(config, calls, topologies),
+            *_data(config, calls, topologies, digests),
             *(line for scenario, result in report.items() for line in _results(scenario, result)),
             _LIMITS,
         ]
@@ -102,14 +104,21 @@ def _bounds(media: MediaType) -> str:
     return ", ".join(text.format(bound) for text, bound in asked if math.isfinite(bound))
 
 
-def _data(config: TrainConfig, calls: Mapping[str, int], topologies: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+def _data(
+    config: TrainConfig,
+    calls: Mapping[str, int],
+    topologies: Mapping[str, tuple[str, ...]],
+    digests: Mapping[str, str],
+) -> Iterator[str]:
     yield "## Data\n"
     yield "| use | graphs | scenario and seeds | calls |"
     yield "|---|---|---|---|"
     for split, count in calls.items():
         episodes = _episodes(getattr(config.data, split))
         yield f"| {split} | {', '.join(topologies[split]) or 'none'} | {episodes} | {count:,} |"
-    yield "\nWhat each episode changes of its scenario stands in `train.yaml`.\n"
+    yield "\nWhat each episode changes of its scenario stands in `train.yaml`. sha256 over all examples of a split:\n"
+    yield from (f"- {split} `{digest}`" for split, digest in digests.items() if calls[split])
+    yield ""
 
 
 def _episodes(parts: tuple[Episodes, ...]) -> str:

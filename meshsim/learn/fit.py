@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 
 from meshsim.learn.batch import Batch, batches_of, join
 from meshsim.learn.config import Trees
+from meshsim.learn.course import Course, Crew, Epoch, How, Keeper, State, identity
 from meshsim.learn.gnn import Prediction, RouteScorer
 from meshsim.learn.losses import forgone, loss_of, poor_rate
 from meshsim.mesh.errors import ConfigError
@@ -23,7 +24,7 @@ from meshsim.routing import features
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from meshsim.learn.config import Optimisation, TrainConfig
+    from meshsim.learn.config import Optimisation, Shape, TrainConfig
     from meshsim.learn.dataset import Dataset
     from meshsim.learn.trees import Scorer
 
@@ -34,23 +35,6 @@ SMOOTHED = 3
 
 CONSTANTS = [features.NODE.index(name) for name in ("log_max_calls", "log_capacity")]
 """Columns of a node that never change: they name it as surely as an id would."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
-    """What one pass over the training episodes came to.
-
-    Attributes:
-        number: From 1.
-        train: Mean training loss.
-        validation: Utility that the scorer's choices forgo on the validation calls.
-        poor: Share of validation calls that would have been poor by the scorer's choice.
-    """
-
-    number: int
-    train: float
-    validation: float
-    poor: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,38 +86,38 @@ def normalise(scorer: Scorer, views: Sequence[Batch]) -> None:
 def _disguised(batch: Batch, by: Optimisation, generator: torch.Generator) -> Batch:
     """`batch` with fewer links and with blurred constants of nodes: what would let single relays be recognised."""
     node = batch.node.clone()  # (N, Fn)
-    noise = torch.randn((len(node), len(CONSTANTS)), generator=generator)  # (N, 2)
+    noise = torch.randn((len(node), len(CONSTANTS)), generator=generator).to(node.device)  # (N, 2)
     node[:, CONSTANTS] += by.blur * noise * node[:, CONSTANTS].std(0, correction=0)
-    kept = torch.rand(len(batch.link), generator=generator) >= by.link_dropout  # (E,)
+    kept = (torch.rand(len(batch.link), generator=generator) >= by.link_dropout).to(node.device)  # (E,)
     return replace(
         batch, node=node, link=batch.link[kept], link_src=batch.link_src[kept], link_dst=batch.link_dst[kept]
     )
 
 
-def _shuffled(views: Sequence[Batch], size: int, generator: torch.Generator) -> Iterator[Batch]:
+def _shuffled(views: Sequence[Batch], size: int, generator: torch.Generator) -> Iterator[list[Batch]]:
     order = torch.randperm(len(views), generator=generator).tolist()
     for start in range(0, len(order), size):
-        yield join([views[i] for i in order[start : start + size]])
+        yield [views[i] for i in order[start : start + size]]
 
 
-def _pass(
-    scorer: RouteScorer,
-    views: Sequence[Batch],
-    by: Optimisation,
-    optimiser: torch.optim.Optimizer,
-    generator: torch.Generator,
-) -> float:
-    scorer.train()
+def _pass(state: State, views: Sequence[Batch], by: Optimisation, crew: Crew) -> float:
+    """One pass over the views; the gradient of each step is the mean over its parts, by how many calls each holds."""
+    scorer = state.scorer.train()
     total, calls = 0.0, 0
-    for whole in _shuffled(views, by.views_per_batch, generator):
-        batch = _disguised(whole, by, generator)
-        optimiser.zero_grad()
-        loss = loss_of(predict(scorer, batch, dropout=by.dropout), batch, by)
-        loss.backward()  # type: ignore[no-untyped-call]
+    for step, group in enumerate(_shuffled(views, by.views_per_batch, state.generator)):
+        state.optimiser.zero_grad()
+        whole, spent = sum(view.calls for view in group), 0.0
+        for part in crew.mine:
+            if chosen := group[part :: crew.parts]:
+                generator = crew.generator(state, step, part)
+                batch = _disguised(join(chosen), by, generator)
+                loss = loss_of(predict(scorer, batch, dropout=by.dropout), batch, by) * (batch.calls / whole)
+                loss.backward()  # type: ignore[no-untyped-call]
+                spent += float(loss.detach())
+        total += crew.add_up(scorer, spent) * whole
+        calls += whole
         nn.utils.clip_grad_norm_(scorer.parameters(), 1.0)
-        optimiser.step()
-        total += float(loss.detach()) * batch.calls
-        calls += batch.calls
+        state.optimiser.step()
     return total / calls
 
 
@@ -151,6 +135,22 @@ def _recent(history: Sequence[Epoch]) -> float:
     return sum(last) / len(last)
 
 
+def _begin(config: TrainConfig, views: Sequence[Batch], device: str) -> State:
+    """Before the first epoch."""
+    by, shape = config.optimisation, cast("Shape", config.model)
+    scorer = RouteScorer(shape)
+    normalise(scorer, views)
+    scorer.to(device)
+    optimiser = torch.optim.AdamW(scorer.parameters(), lr=by.learning_rate, weight_decay=by.weight_decay, fused=True)
+    return State(
+        scorer=scorer,
+        optimiser=optimiser,
+        schedule=torch.optim.lr_scheduler.LambdaLR(optimiser, lambda epoch: _rate(epoch, by.epochs)),
+        generator=torch.Generator().manual_seed(config.seed),
+        kept=copy.deepcopy(scorer.state_dict()),
+    )
+
+
 def _rate(step: int, steps: int) -> float:
     """Learning rate as a share of its peak: a tenth of the way up in a line, the rest down a cosine."""
     rise = max(steps // 10, 1)
@@ -159,7 +159,13 @@ def _rate(step: int, steps: int) -> float:
     return 0.02 + 0.98 * 0.5 * (1.0 + float(torch.cos(torch.tensor(torch.pi * (step - rise) / max(steps - rise, 1)))))
 
 
-def fit(config: TrainConfig, train: Dataset, validation: Dataset, progress: Progress | None = None) -> Fit:
+def fit(
+    config: TrainConfig,
+    train: Dataset,
+    validation: Dataset,
+    progress: Progress | None = None,
+    how: How | None = None,
+) -> Fit:
     """Fits a scorer to `train`, keeping the epoch that does best on `validation`.
 
     Args:
@@ -167,42 +173,56 @@ def fit(config: TrainConfig, train: Dataset, validation: Dataset, progress: Prog
         train: Episodes on graphs that may train.
         validation: Other episodes; they decide when to stop and never reach a gradient.
         progress: Called after each epoch with the share done, in [0, 1].
+        how: On what, and what is kept on the way; one process of this machine, and nothing, unless given.
 
     Raises:
-        ConfigError: If there is nothing to train on or to validate with, or trees are asked for.
+        ConfigError: If there is nothing to train on or to validate with, trees are asked for, there is no such device,
+            or the checkpoint is of another training.
     """
-    shape = config.model
-    if isinstance(shape, Trees):
+    how = how or How()
+    if isinstance(config.model, Trees):
         raise ConfigError("trees are not fitted by gradients: learn.boosting grows them", key="model.kind")
     if not len(train) or not len(validation):
         raise ConfigError("training needs at least one call to train on and one to validate with", key="data")
-    by = config.optimisation
-    with settled(config.seed, by.threads):
+    how.check()
+    keeper = (
+        None if how.checkpoint is None else Keeper(how.checkpoint, identity(config, train, validation, how.processes))
+    )
+    with settled(config.seed, config.optimisation.threads):
         views, held_out = batches_of(train), join(batches_of(validation))
-        scorer = RouteScorer(shape)
-        normalise(scorer, views)
-        return _epochs(scorer, views, held_out, config, progress)
+        if how.processes == 1:
+            return run_epochs(config, views, held_out, Course(progress=progress, told=how.told, keeper=keeper), how)
+    from meshsim.learn.parallel import fit_together  # noqa: PLC0415 - processes are rarely wanted
+
+    return fit_together(config, views, held_out, Course(progress=progress, told=how.told, keeper=keeper), how.processes)
 
 
-def _epochs(
-    scorer: RouteScorer, views: Sequence[Batch], held_out: Batch, config: TrainConfig, progress: Progress | None
+def run_epochs(
+    config: TrainConfig, views: Sequence[Batch], held_out: Batch, course: Course, how: How, crew: Crew | None = None
 ) -> Fit:
-    by = config.optimisation
-    optimiser = torch.optim.AdamW(scorer.parameters(), lr=by.learning_rate, weight_decay=by.weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda epoch: _rate(epoch, by.epochs))
-    generator = torch.Generator().manual_seed(config.seed)
-    history: list[Epoch] = []
-    best, kept = 0, copy.deepcopy(scorer.state_dict())
-    for number in range(1, by.epochs + 1):
-        spent = _pass(scorer, views, by, optimiser, generator)
-        schedule.step()
-        judged, poor = _judge(scorer, held_out, by)
-        history.append(Epoch(number=number, train=spent, validation=judged, poor=poor))
-        if not best or _recent(history) < _recent(history[:best]):
-            best, kept = number, copy.deepcopy(scorer.state_dict())
-        if progress is not None:
-            progress(number / by.epochs)
-        if number - best >= by.patience:
-            break
-    scorer.load_state_dict(kept)
-    return Fit(scorer=scorer.eval(), history=tuple(history), best=best)
+    """The loop over epochs, from the beginning or from where the checkpoint stands.
+
+    Args:
+        config: As for `fit`.
+        views: Of the training episodes, one batch each.
+        held_out: All of the validation episodes.
+        course: Who is told, and where the state is kept.
+        how: The device.
+        crew: Which parts of each step are this process's; all of them unless given.
+    """
+    by, crew = config.optimisation, crew or Crew()
+    state = _begin(config, views, how.device)
+    views, held_out = [view.to(how.device) for view in views], held_out.to(how.device)
+    if course.keeper is not None:
+        course.keeper.restore(state)
+    while len(state.history) < by.epochs and len(state.history) - state.best < by.patience:
+        spent = _pass(state, views, by, crew)
+        state.schedule.step()
+        judged, poor = _judge(state.scorer, held_out, by)
+        epoch = Epoch(number=len(state.history) + 1, train=spent, validation=judged, poor=poor)
+        state.history.append(epoch)
+        if not state.best or _recent(state.history) < _recent(state.history[: state.best]):
+            state.best, state.kept = epoch.number, copy.deepcopy(state.scorer.state_dict())
+        course.tell(epoch, by.epochs, state)
+    state.scorer.load_state_dict(state.kept)
+    return Fit(scorer=state.scorer.cpu().eval(), history=tuple(state.history), best=state.best)

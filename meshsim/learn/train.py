@@ -12,15 +12,17 @@ from meshsim.learn.calibrate import calibrate
 from meshsim.learn.card import card_text, untested
 from meshsim.learn.config import SPLITS, USES, TrainConfig, Trees, load_config
 from meshsim.learn.dataset import Dataset, load
+from meshsim.learn.digest import digest_of
 from meshsim.learn.evaluate import OpenLoop, evaluate_dataset
 from meshsim.learn.export import export
-from meshsim.learn.fit import Epoch, fit
+from meshsim.learn.fit import fit
 from meshsim.routing.policies import Learned, Policy, make
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from meshsim.learn.config import Split
+    from meshsim.learn.course import Epoch, How
 
 BASELINES = ("direct", "shortest", "weighted")
 """What the card compares the scorer with, on the same calls."""
@@ -39,6 +41,7 @@ class TrainResult:
         best: Number of the epoch that was kept.
         calls: Calls of each split.
         topologies: Graphs of each split.
+        digests: sha256 of each split's examples, hexadecimal.
         report: Open-loop results by scenario, of the episodes under `data.report`.
     """
 
@@ -48,6 +51,7 @@ class TrainResult:
     best: int
     calls: dict[str, int]
     topologies: dict[str, tuple[str, ...]]
+    digests: dict[str, str]
     report: dict[str, OpenLoop]
 
     def summary(self) -> dict[str, Any]:
@@ -59,6 +63,7 @@ class TrainResult:
             "best_epoch": self.best,
             "calls": self.calls,
             "topologies": {split: list(names) for split, names in self.topologies.items()},
+            "data_sha256": self.digests,
             "report": {scenario: result.rows() for scenario, result in self.report.items()},
         }
 
@@ -69,6 +74,7 @@ def train(
     traces: Mapping[Split, Sequence[Path]],
     out: Path,
     progress: Callable[[float], None] | None = None,
+    how: How | None = None,
 ) -> TrainResult:
     """Trains a scorer and writes its artefact.
 
@@ -77,16 +83,19 @@ def train(
         traces: The episodes of each split, simulated as `config.wanted()` lists them.
         out: The artefact's folder.
         progress: Called with the share done, in [0, 1].
+        how: On what it is fitted and what is kept on the way; trees take no notice.
 
     Raises:
-        ConfigError: If the configuration is wrong or a split is empty.
+        ConfigError: If the configuration is wrong, a split is empty, or this machine cannot do it so.
         TraceError: If a graph must not be used so.
     """
     plan = config if isinstance(config, TrainConfig) else load_config(config)
     thinned = {"train": plan.data.every}
     data = {split: load(traces.get(split, ()), use=USES[split], every=thinned.get(split, 1)) for split in SPLITS}
-    fitter = grow if isinstance(plan.model, Trees) else fit
-    fitted = fitter(plan, data["train"], data["validation"], progress)
+    if isinstance(plan.model, Trees):
+        fitted = grow(plan, data["train"], data["validation"], progress)
+    else:
+        fitted = fit(plan, data["train"], data["validation"], progress, how)
     calibration = calibrate(fitted.scorer, data["calibration"], threads=plan.optimisation.threads)
     parts = _by_scenario(data["report"])
     with tempfile.TemporaryDirectory() as draft:  # the card stands in the artefact and tells what the artefact does
@@ -94,7 +103,8 @@ def train(
         report = {scenario: report_on(part, Learned(Path(draft))) for scenario, part in parts.items()}
     calls = {str(split): len(part) for split, part in data.items()}
     topologies = {str(split): part.topologies for split, part in data.items()}
-    card = card_text(plan, fitted, calls, topologies, report)
+    digests = {str(split): digest_of(part) for split, part in data.items()}
+    card = card_text(plan, fitted, calls, topologies, report, digests)
     parity = export(fitted.scorer, calibration, card, Path(out))
     return TrainResult(
         folder=Path(out),
@@ -103,6 +113,7 @@ def train(
         best=fitted.best,
         calls=calls,
         topologies=topologies,
+        digests=digests,
         report=report,
     )
 

@@ -10,8 +10,9 @@ import numpy as np
 from meshsim.lab.batch import code_fingerprint, key_of
 from meshsim.lab.episodes import Job
 from meshsim.lab.goals import judge
+from meshsim.lab.kept import perform_all
 from meshsim.lab.progress import bar
-from meshsim.lab.suites.episodes import perform_all, simulated
+from meshsim.lab.suites.episodes import simulated
 from meshsim.learn.dataset import load
 from meshsim.learn.scorecard import cards, poor_rate
 from meshsim.measure.metrics import METRICS
