@@ -113,6 +113,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         """Why these numbers are no calibration, or nothing."""
         if len(self.margins) != BUCKETS:
             return f"margins must have {BUCKETS} rows"
+        if not self.platt[0] > 0.0:
+            return "the slope of platt must be positive: otherwise worse paths would score higher"
         if not self.strange > 0.0:
             return "strange must be positive"
         return self.confidence.fault()

@@ -197,6 +197,7 @@ def test_a_scorer_for_other_features_is_refused(own_scorer: Path, key: str) -> N
         '{"platt": [1, 0], "confidence": {"ai_score": [1, 0], "values": [0, 0, 1]}}',
         '{"platt": [1, 0], "confidence": {"ai_score": [1], "values": [1]}}',
         '{"platt": [1, 0], "confidence": {"ai_score": [1], "values": [0, 2]}}',
+        '{"platt": [-1, 0], "confidence": {"ai_score": [1], "values": [0, 1]}}',
     ],
 )
 def test_an_impossible_calibration_is_refused(own_scorer: Path, text: str) -> None:
