@@ -66,7 +66,8 @@ class Data(Part):
     validation: Annotated[tuple[Episodes, ...], Field(min_length=1)]
     """These decide when to stop; graphs that may train or validate."""
     report: tuple[Episodes, ...] = ()
-    """The card's numbers come from these, which decided nothing; graphs that may train or validate."""
+    """The card's numbers come from these episodes, which decided nothing, though others on the same graphs may have;
+    graphs that may train or validate."""
 
 
 class Shape(Part):

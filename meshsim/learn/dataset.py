@@ -99,6 +99,12 @@ class Example:
     def __len__(self) -> int:
         return len(self.feasible)
 
+    @property
+    def best(self) -> int:
+        """The feasible candidate that meets its target with the highest MOS, or else the one of highest MOS."""
+        rows = np.flatnonzero(self.feasible)
+        return int(rows[np.argmax(self.labels.ok[rows] * 10.0 + self.labels.mos[rows])])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderInput:

@@ -178,13 +178,8 @@ def _choices(
 
 
 def _oracle(decided: Sequence[Example]) -> Choices:
-    """The candidate that meets its target with the highest MOS, or else the one of highest MOS."""
-    chosen = []
-    for example in decided:
-        rows = np.flatnonzero(example.feasible)
-        chosen.append(int(rows[np.argmax(example.labels.ok[rows] * 10.0 + example.labels.mos[rows])]))
     unclaimed = np.full(len(decided), np.nan)
-    return _choices(decided, chosen, unclaimed, unclaimed)
+    return _choices(decided, [example.best for example in decided], unclaimed, unclaimed)
 
 
 def _claims(decided: Sequence[Example], choices: Choices, scored: NDArray[np.float64]) -> Claims:

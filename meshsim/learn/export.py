@@ -18,6 +18,7 @@ import onnxruntime as ort
 import torch
 
 from meshsim.learn.fit import settled
+from meshsim.mesh.errors import MeshSimError
 from meshsim.mesh.seeds import SeedTree
 from meshsim.routing import artefact, features, lint
 from meshsim.routing.policies.learned import ENCODER_INPUTS, HEAD_INPUTS, HEAD_OUTPUTS
@@ -216,15 +217,15 @@ def export(scorer: Scorer, calibration: Calibration, card: str, out: Path) -> fl
         out: The artefact's folder; files of an older one are replaced.
 
     Raises:
-        ValueError: If the exported models hold what no scorer may (`routing.lint`) or differ from torch by more than
+        MeshSimError: If the exported models hold what no scorer may (`routing.lint`) or differ from torch by more than
             `TOLERANCE`; nothing is written then.
     """
     encoder, head = export_models(scorer)
     if found := (*lint.faults(encoder), *lint.faults(head)):
-        raise ValueError(f"the exported models are not as nodes want them: {'; '.join(found)}")
+        raise MeshSimError(f"the exported models are not as nodes want them: {'; '.join(found)}")
     difference = parity(scorer, encoder, head)
     if not difference <= TOLERANCE:
-        raise ValueError(f"the exported models differ from torch by {difference:g}, more than {TOLERANCE:g}")
+        raise MeshSimError(f"the exported models differ from torch by {difference:g}, more than {TOLERANCE:g}")
     out.mkdir(parents=True, exist_ok=True)
     (out / artefact.ENCODER).write_bytes(encoder)
     (out / artefact.HEAD).write_bytes(head)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -177,7 +178,7 @@ def fit(
 
     Raises:
         ConfigError: If there is nothing to train on or to validate with, trees are asked for, there is no such device,
-            or the checkpoint is of another training.
+            the checkpoint is of another training, or the loss becomes no number.
     """
     how = how or How()
     if isinstance(config.model, Trees):
@@ -217,6 +218,11 @@ def run_epochs(
         course.keeper.restore(state)
     while len(state.history) < by.epochs and len(state.history) - state.best < by.patience:
         spent = _pass(state, views, by, crew)
+        if not math.isfinite(spent):
+            raise ConfigError(
+                f"the loss of epoch {len(state.history) + 1} is no number: the rate is too high for these data",
+                key="optimisation.learning_rate",
+            )
         state.schedule.step()
         judged, poor = _judge(state.scorer, held_out, by)
         epoch = Epoch(number=len(state.history) + 1, train=spent, validation=judged, poor=poor)

@@ -224,7 +224,7 @@ def cards(examples: Sequence[Example], policies: Mapping[str, Policy | Oracle], 
     """
     able = (example for example in examples if example.feasible.any())
     decided = sorted(able, key=lambda example: (example.run, example.at))
-    oracle = np.array([_best(example) for example in decided])
+    oracle = np.array([example.best for example in decided])
     views, of_call = np.unique([example.view for example in decided], return_inverse=True)
     run = np.zeros(len(views), dtype=np.int64)
     run[of_call] = [example.run for example in decided]
@@ -247,11 +247,6 @@ def _anew(policy: Policy | Oracle) -> Policy | Oracle:
     """The policy for another episode: what was learnt of one network says nothing of the next."""
     learns = not isinstance(policy, Oracle) and is_learning(policy)
     return deepcopy(policy) if learns else policy
-
-
-def _best(example: Example) -> int:
-    rows = np.flatnonzero(example.feasible)
-    return int(rows[np.argmax(example.labels.ok[rows] * 10.0 + example.labels.mos[rows])])
 
 
 def _chosen(example: Example, scores: Scores) -> int:

@@ -16,6 +16,7 @@ from meshsim.learn.config import Shape
 from meshsim.learn.export import SIZES, export, export_models, parity
 from meshsim.learn.fit import predict
 from meshsim.learn.gnn import RouteScorer
+from meshsim.mesh.errors import MeshSimError
 from meshsim.routing.policies import Learned
 from meshsim.routing.proof import prove
 from meshsim.routing.reference import TOLERANCE
@@ -73,7 +74,7 @@ def test_a_strange_graph_is_not_exported(
     fitted: Fit, held_out: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("meshsim.routing.lint.MOST_CONSTANT", 100)
-    with pytest.raises(ValueError, match="not as nodes want them: constant"):
+    with pytest.raises(MeshSimError, match="not as nodes want them: constant"):
         export(fitted.scorer, calibrate(fitted.scorer, held_out), "# card\n", tmp_path / "scorer")
     assert not (tmp_path / "scorer").exists()
 
@@ -144,6 +145,6 @@ def test_a_difference_beyond_tolerance_writes_nothing(
     fitted: Fit, held_out: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("meshsim.learn.export.TOLERANCE", -1.0)
-    with pytest.raises(ValueError, match="differ from torch"):
+    with pytest.raises(MeshSimError, match="differ from torch"):
         export(fitted.scorer, calibrate(fitted.scorer, held_out), "# card\n", tmp_path / "scorer")
     assert not (tmp_path / "scorer").exists()

@@ -58,6 +58,14 @@ def test_progress_ends_at_one(config: TrainConfig, training: Dataset, held_out: 
     assert told == [0.5, 1.0]
 
 
+def test_a_training_that_diverges_ends_with_words(
+    config: TrainConfig, training: Dataset, held_out: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshsim.learn.fit.loss_of", lambda said, batch, by: said.logit_ok.sum() * float("nan"))
+    with pytest.raises(ConfigError, match="loss of epoch 1 is no number"):
+        fit(config, training, held_out)
+
+
 def test_nothing_to_train_on_is_said(config: TrainConfig, training: Dataset) -> None:
     with pytest.raises(ConfigError, match="at least one call"):
         fit(config, training, replace(training, examples=()))

@@ -126,6 +126,7 @@ def _lived(folder: Path) -> dict[str, float]:
     relayed = sum(len(path) > 2 for path in paths)  # noqa: PLR2004 - more than both ends
     return {
         "calls": len(paths),
+        "routed_calls": int(routed.sum()),
         "poor_call_rate": METRICS["poor_call_rate"].value(trace),
         "routed_poor_rate": float(np.mean(calls["poor"][routed])),
         "busiest_share": float(np.bincount(np.array(relays, dtype=np.int64)).max() / relayed) if relays else 0.0,
@@ -133,10 +134,8 @@ def _lived(folder: Path) -> dict[str, float]:
 
 
 def _together(lines: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Rates of all worlds by their calls; of the busiest relays the busiest."""
-    of = [line["calls"] for line in lines]
-    rates = {
-        name: float(np.average([line[name] for line in lines], weights=of))
-        for name in ("poor_call_rate", "routed_poor_rate")
-    }
-    return {"calls": sum(of), **rates, "busiest_share": max(line["busiest_share"] for line in lines)}
+    """Rates of all worlds by the calls they are of; of the busiest relays the busiest."""
+    told: dict[str, float] = {name: sum(line[name] for line in lines) for name in ("calls", "routed_calls")}
+    for name, of in (("poor_call_rate", "calls"), ("routed_poor_rate", "routed_calls")):
+        told[name] = float(np.average([line[name] for line in lines], weights=[line[of] for line in lines]))
+    return {**told, "busiest_share": max(line["busiest_share"] for line in lines)}

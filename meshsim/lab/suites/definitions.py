@@ -122,7 +122,6 @@ SUITES.add(
                 Aim(goal=f"learned_minus_{rival}_high", metric="poor_call_rate", op="<", target=0.0, over=rival)
                 for rival in ("direct", "shortest", "weighted")
             ),
-            Aim(goal="oracle_minus_learned", metric="regret_mos", op=">=", target=0.0),
         ),
     ),
 )
@@ -265,7 +264,7 @@ SUITES.add(
                 ("nycmesh", "nycmesh/2025", 870),
             )
         ),
-        quick=("50", "300"),
+        quick=("300", "1500 generated"),
         goals=tuple(
             Aim(
                 goal=f"scale_wape_{name}_each",

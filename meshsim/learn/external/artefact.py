@@ -12,7 +12,7 @@ import torch
 
 from meshsim.learn.export import session_of, to_onnx
 from meshsim.learn.external.model import Network
-from meshsim.mesh.errors import ConfigError
+from meshsim.mesh.errors import ConfigError, MeshSimError
 from meshsim.routing import lint
 
 if TYPE_CHECKING:
@@ -74,17 +74,18 @@ def write_delays(model: DelayModel, asked: Network, record: dict[str, Any], card
         out: The folder.
 
     Raises:
-        ValueError: If the exported model holds what it may not, or says otherwise than torch; nothing is written then.
+        MeshSimError: If the exported model holds what it may not, or says otherwise than torch; nothing is written
+            then.
     """
     exported = to_onnx(model, asked._asdict(), ("delay",))
     if found := lint.faults(exported):
-        raise ValueError(f"the exported model is not as it should be: {'; '.join(found)}")
+        raise MeshSimError(f"the exported model is not as it should be: {'; '.join(found)}")
     made = Record(sha256=hashlib.sha256(exported).hexdigest(), **record)
     with torch.no_grad():
         told = model(*asked).numpy()
     difference = float(np.max(np.abs(Delays(made, session_of(exported))(*(t.numpy() for t in asked)) / told - 1.0)))
     if not difference <= TOLERANCE:
-        raise ValueError(f"the exported model differs from torch by {difference:g}, more than {TOLERANCE:g}")
+        raise MeshSimError(f"the exported model differs from torch by {difference:g}, more than {TOLERANCE:g}")
     out.mkdir(parents=True, exist_ok=True)
     (out / MODEL).write_bytes(exported)
     (out / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
