@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshsim.lab.bench import answer
+from meshsim.lab.bench.flow import peak_rss
 from meshsim.lab.goals import judge
 from meshsim.lab.progress import bar
 from meshsim.lab.training import episodes
@@ -49,12 +50,14 @@ def run(*, quick: bool = False, progress: bool = False) -> dict[str, Any]:
         train = load(traces["train"])
         loaded = time.perf_counter()
         held_out = load(traces["validation"], use="validate")
+        memory = {"calls": len(train) + len(held_out), "peak_with_data_mb": peak_rss() / 1e6}
         rows = []
         for rounds, views, processes in _ways(quick=quick):
             seconds = _epoch(plan, train, held_out, rounds, views, processes)
             row = {"rounds": rounds, "views_per_step": views, "processes": processes}
             rows.append({**row, "seconds_per_epoch": seconds, "calls_per_second": len(train) / seconds})
             advance(0.3 + 0.7 * len(rows) / len(_ways(quick=quick)))
+    memory["peak_after_epochs_mb"] = peak_rss() / 1e6
     count = sum(len(paths) for paths in traces.values())
     work = {"episode_s": (simulated - begun) / count, "call_load_s": (loaded - simulated) / len(train)}
     work |= {"call_epoch_s": 1.0 / rows[0]["calls_per_second"]}
@@ -63,7 +66,7 @@ def run(*, quick: bool = False, progress: bool = False) -> dict[str, Any]:
         judge("batched_over_one_view", rows[0]["calls_per_second"] / rows[1]["calls_per_second"], ">=", 1.0),
         judge("route_scorer_minutes", shipped["minutes"], "<=", MOST_MINUTES),
     ]
-    return answer("train", goals, {"epochs": rows, "route_scorer": [shipped]})
+    return answer("train", goals, {"epochs": rows, "memory": [memory], "route_scorer": [shipped]})
 
 
 def _ways(*, quick: bool) -> list[tuple[int, int, int]]:
