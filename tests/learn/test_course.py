@@ -11,12 +11,14 @@ import torch
 
 from meshsim.learn.batch import batches_of, join
 from meshsim.learn.course import FILE, Course, Crew, Epoch, How, identity
+from meshsim.learn.dataset import load
 from meshsim.learn.digest import digest_of
 from meshsim.learn.fit import fit, run_epochs, settled
 from meshsim.mesh.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import ModuleType
 
     from meshsim.learn.config import TrainConfig
     from meshsim.learn.dataset import Dataset
@@ -89,6 +91,14 @@ def test_a_digest_tells_data_apart_and_nothing_else(training: Dataset, held_out:
     loss[0] = np.nextafter(loss[0], 1.0)
     changed = replace(first, labels=replace(first.labels, loss=loss))
     assert digest_of(replace(training, examples=(changed, *training.examples[1:]))) != digest_of(training)
+
+
+def test_one_seed_gives_one_digest_and_another_seed_another(
+    synthetic: ModuleType, traces: dict[int, Path], tmp_path: Path
+) -> None:
+    again = synthetic.write_trace(tmp_path / "again", seed=1, calls=60)
+    assert digest_of(load([again])) == digest_of(load([traces[1]]))
+    assert digest_of(load([traces[2]])) != digest_of(load([traces[1]]))
 
 
 @pytest.mark.full
