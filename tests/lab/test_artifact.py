@@ -79,6 +79,7 @@ def test_an_archive_does_itself_again_to_the_same_table(done: Path):
     assert found.notes == ()
 
 
+@pytest.mark.full
 def test_a_table_that_is_not_reached_again_is_told(done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     with zipfile.ZipFile(done / "tiny.zip") as archive:
         card = json.loads(archive.read("artifact.json"))

@@ -22,6 +22,7 @@ def test_calls_of_a_split_are_read_off_the_card(tmp_path: Path) -> None:
     assert (_calls(card, "train"), _calls(card, "report")) == (153_712, 6_488)
 
 
+@pytest.mark.full
 def test_the_packaged_scorers_minutes_are_the_sum_of_its_parts() -> None:
     plan = load_config(find_model("route-scorer") / "train.yaml")
     told = _shipped({"episode_s": 2.0, "call_load_s": 0.0, "call_epoch_s": 0.0})

@@ -113,6 +113,7 @@ def test_the_hash_of_a_table_does_not_depend_on_the_order_of_rows() -> None:
     assert table_sha256(table) != table_sha256(table.assign(x=[0.1, 0.3]))
 
 
+@pytest.mark.full
 def test_a_failing_run_is_listed_with_the_command_that_repeats_it(
     experiments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from meshsim.measure.trace import Trace, trace_sha256
 from meshsim.mesh.errors import MissingExtra
 
 
+@pytest.mark.full
 def test_wanted_episodes_are_simulated_each_into_its_split_and_only_once(tmp_path: Path) -> None:
     short = ("duration=20s",)
     wanted = [

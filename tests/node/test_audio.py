@@ -147,6 +147,7 @@ async def test_playing_ends_when_its_task_is_cancelled() -> None:
     assert source.packets >= 1
 
 
+@pytest.mark.full
 def test_codecs_are_counted_while_they_live() -> None:
     before = count_codecs()
     ends = (AudioSource(1), AudioSink(1))

@@ -32,6 +32,7 @@ def test_the_same_scenario_and_seed_give_the_same_plan():
     assert digest(scenario.compile(make(), 3)) != digest(scenario.compile(make(), 4))
 
 
+@pytest.mark.full
 def test_the_plan_does_not_depend_on_the_hash_seed():
     code = (
         "import sys; sys.path.insert(0, 'tests/scenario'); import plans; from meshsim import scenario;"

@@ -75,6 +75,7 @@ def test_scale_has_a_thousand_nodes_and_about_three_thousand_calls():
     assert 2700 <= len(plan.calls) <= 3400
 
 
+@pytest.mark.full
 def test_metropolis_keeps_twenty_thousand_calls_going():
     plan = scenario.compile(scenario.load("metropolis", ["duration=15 min"]), 1)
     assert len(plan.nodes) == 5000

@@ -162,6 +162,7 @@ def test_five_runs_log_the_same_bytes(engine: Engine) -> None:
     )
 
 
+@pytest.mark.full
 def test_the_hash_seed_changes_no_byte_of_the_log() -> None:
     program = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_packets as t;"

@@ -56,7 +56,7 @@ def test_the_same_stream_draws_the_same_network() -> None:
 
 
 @given(numbers)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_columns_are_numbers_whatever_is_drawn(number: int) -> None:
     table = hop_table(drawn(number))
     assert table.columns.shape == (len(table.flow), len(COLUMNS))
@@ -64,6 +64,7 @@ def test_columns_are_numbers_whatever_is_drawn(number: int) -> None:
     assert np.all((table.wait > 0.0) & np.isfinite(table.wait))
 
 
+@pytest.mark.full
 @given(numbers, st.sampled_from([0.01, 1000.0]))
 @settings(max_examples=3, deadline=None)
 def test_columns_are_the_same_in_other_units_of_size(number: int, unit: float) -> None:

@@ -116,6 +116,7 @@ def test_a_goodbye_changes_nothing_where_ends_leave(go):
     assert {"caller left", "callee left"} <= reasons
 
 
+@pytest.mark.full
 def test_ends_without_a_link_to_spare_stay_on_the_path_they_have(go):
     crowded = {"nodes": {"max_connections": 4, "nat": {"symmetric": 1.0}}, "calls": {"rate": 2.0}}
     result = go(1.0, **crowded)
