@@ -60,5 +60,5 @@ def _delays(folder: Path, model: str | None, as_json: bool) -> int:
         raise click.UsageError(f"--{given[0]} goes with a suite, not with --gnnet")
     from meshsim.lab.delays import evaluate_delays
 
-    answer = evaluate_delays(folder, model=None if model is None else Path(model))
+    answer = evaluate_delays(folder, model=None if model is None else Path(model), progress=not as_json)
     return options.emit_goals(answer, json_wanted=as_json)

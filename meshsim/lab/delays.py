@@ -49,7 +49,10 @@ if TYPE_CHECKING:
 MODEL = "delays"
 """Name of the model that is evaluated."""
 
-BASELINES = ("transmission", "mm1", "mg1", "flow")
+SIMPLE = ("transmission", "mm1", "mg1")
+BASELINES = (*SIMPLE, "flow")
+YEAR = "2022"
+"""Of the samples that are judged: queues of 2021 count packets, those drawn for training count bits."""
 RIVAL = "mg1"
 MOST_ERROR = 0.085
 """Best published score of the 2022 challenge is 8.55 % on a test set that is not here."""
@@ -132,9 +135,7 @@ def _digest(simulated: Sequence[Simulated]) -> str:
     return digest.hexdigest()
 
 
-def evaluate_delays(
-    folder: Path, *, model: Path | None = None, year: str = "2022", progress: Callable[[Row], None] | None = None
-) -> dict[str, Any]:
+def evaluate_delays(folder: Path, *, model: Path | None = None, progress: bool = False) -> dict[str, Any]:
     """Holds the delay model to published samples.
 
     Errors are mean absolute relative errors of the flows' mean delay, over a sample's flows; rates come from the
@@ -143,8 +144,7 @@ def evaluate_delays(
     Args:
         folder: The published data (`gnnet`), or a part of them.
         model: Folder of the model; the one in `models/` unless given.
-        year: Of the samples: those of 2021 are only told, their queues count packets.
-        progress: Told each row when it is there.
+        progress: Whether a bar may show.
 
     Returns:
         `name`, `goals`, `tables` (`samples`, `intensities`), `machine`, `version`.
@@ -153,14 +153,14 @@ def evaluate_delays(
         ConfigError: If there is no such model or no such sample.
     """
     delays = read_delays(_found() if model is None else model, COLUMNS)
-    places = [place for place in find_samples(folder) if year in place.archive.parts]
+    places = [place for place in find_samples(folder) if YEAR in place.archive.parts]
     if not places:
-        raise ConfigError(f"no samples of {year} below this folder", file=str(folder))
+        raise ConfigError(f"no samples of {YEAR} below this folder", file=str(folder))
     rows = []
-    for place in places:
-        rows.append(_row(place, delays))
-        if progress is not None:
-            progress(rows[-1])
+    with bar("telling delays", of=len(places), shown=progress) as advance:
+        for place in places:
+            rows.append(_row(place, delays))
+            advance(len(rows) / len(places))
     by_load = _by_intensity(rows)
     return answer("evaluate --gnnet", _goals(by_load), {"samples": rows, "intensities": by_load})
 
@@ -176,8 +176,9 @@ def _found() -> Path:
 
 def _row(place: Place, delays: Delays) -> Row:
     sample = read_sample(place)
-    said = delays(*hop_table(sample))
-    told = {name: predict_sample(sample, name).delay for name in BASELINES}
+    table = hop_table(sample)
+    said = delays(*table)
+    told = {**{name: predict_sample(sample, name).delay for name in SIMPLE}, "flow": table.by_formula()}
     return {
         "sample": sample.name,
         "nodes": len(sample.routers),
@@ -226,10 +227,11 @@ scale-free columns; {config.rounds} rounds of messages.
 
 - Trained on {record["networks"]} networks of 6 to 10 nodes ({flows:,} flows) within the rules of the 2022 GNNet
   challenge, drawn from seed {config.seed} and simulated by `sim.gnnet.packet` for {config.packet_hops:,.0f}
-  packet-hops each. sha256 of these data: `{record["data"]}`. No published sample was trained on.
+  packet-hops each. No published sample was trained on. sha256 of these data:
+  `{record["data"]}`.
 - Mean absolute log ratio of delay on the {config.held_out:.0%} of the networks that no gradient saw:
   {fitted.before:.4f} by formula, {fitted.held_out:.4f} learned (step {fitted.step} of {config.steps}).
-- Meant for held-up against published packet-level samples: `meshsim evaluate --gnnet DIR` prints the errors. Nodes do
+- Meant to be held against published packet-level samples: `meshsim evaluate --gnnet DIR` prints the errors. Nodes do
   not use it: it needs every flow's rate, which no node of a mesh knows.
 - Not for: loads that change, delays other than queueing and sending, schedulers other than these four.
 """

@@ -6,15 +6,13 @@ under `data.report` are not simulated. Episodes are simulated once for all trial
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshsim.lab.progress import bar
 from meshsim.lab.training import EPISODES, episodes
 from meshsim.learn.config import USES, Shape, TrainConfig, load_config
-from meshsim.learn.course import How
+from meshsim.learn.course import How, identity
 from meshsim.learn.dataset import load
-from meshsim.learn.digest import digest_of
 from meshsim.learn.fit import SMOOTHED, fit
 from meshsim.mesh.errors import ConfigError, MissingExtra
 
@@ -122,8 +120,7 @@ def _opened(plan: TrainConfig, folder: Path, data: tuple[Dataset, Dataset]) -> o
     )
     # as many draws as there were trials are not drawn again: a study that goes on does not try the same once more
     study.sampler = optuna.samplers.TPESampler(seed=plan.seed + len(study.trials), n_startup_trials=8)
-    said = "\n".join((plan.model_dump_json(), *(digest_of(one) for one in data)))
-    belongs = hashlib.sha256(said.encode()).hexdigest()
+    belongs = identity(plan, *data, processes=1)
     if study.user_attrs.get(_BELONGS, belongs) != belongs:
         raise ConfigError("the study is of another configuration or of other episodes", file=str(folder / JOURNAL))
     if _BELONGS not in study.user_attrs:

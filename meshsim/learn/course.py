@@ -184,10 +184,13 @@ class Course:
     keeper: Keeper | None = None
     saves: bool = True
 
-    def tell(self, epoch: Epoch, of: int, state: State) -> None:
-        """Keeps the state, then tells."""
+    def keep(self, state: State) -> None:
+        """Keeps the state, where it is to be kept."""
         if self.keeper is not None and self.saves:
             self.keeper.save(state)
+
+    def tell(self, epoch: Epoch, of: int) -> None:
+        """Tells of an epoch, one of `of`."""
         if self.told is not None:
             self.told(epoch)
         if self.progress is not None:

@@ -229,6 +229,7 @@ def run_epochs(
         state.history.append(epoch)
         if not state.best or _recent(state.history) < _recent(state.history[: state.best]):
             state.best, state.kept = epoch.number, copy.deepcopy(state.scorer.state_dict())
-        course.tell(epoch, by.epochs, state)
+        course.keep(state)
+        course.tell(epoch, by.epochs)
     state.scorer.load_state_dict(state.kept)
     return Fit(scorer=state.scorer.cpu().eval(), history=tuple(state.history), best=state.best)

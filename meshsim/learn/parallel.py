@@ -10,9 +10,9 @@ import datetime as dt
 import multiprocessing
 import os
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -95,7 +95,7 @@ def fit_together(config: TrainConfig, views: Sequence[Batch], held_out: Batch, c
             for member in members:
                 member.start()
             say.close()
-            _listen(hear, replace(course, keeper=None), config.optimisation.epochs)
+            _listen(hear, course, config.optimisation.epochs)
             for member in members:
                 member.join()
         finally:
@@ -118,7 +118,7 @@ def _listen(hear: Connection, course: Course, epochs: int) -> None:
             epoch = Epoch(**hear.recv())
         except EOFError:
             return
-        course.tell(epoch, epochs, None)  # type: ignore[arg-type]  # without a keeper nobody asks for the state
+        course.tell(epoch, epochs)
 
 
 def _member(task: _Task, say: Connection) -> None:
@@ -132,24 +132,13 @@ def _member(task: _Task, say: Connection) -> None:
         )
         with torch.serialization.safe_globals([Batch]):
             views, held_out = torch.load(task.folder / _DATA, weights_only=True, mmap=True)
-        told = _teller(say) if task.rank == 0 else None
+        told = (lambda epoch: say.send(asdict(epoch))) if task.rank == 0 else None
         course = Course(told=told, keeper=task.keeper, saves=task.rank == 0)
         crew = _Gathering(task.processes, (task.rank,))
         fitted = run_epochs(config, views, held_out, course, How(), crew)
         dist.barrier()
         dist.destroy_process_group()
     if task.rank == 0:
-        torch.save(_plain(fitted), task.folder / _RESULT)
-
-
-def _teller(say: Connection) -> Any:
-    return lambda epoch: say.send(_row(epoch))
-
-
-def _row(epoch: Epoch) -> dict[str, Any]:
-    return {"number": epoch.number, "train": epoch.train, "validation": epoch.validation, "poor": epoch.poor}
-
-
-def _plain(fitted: Fit) -> dict[str, Any]:
-    history = [_row(epoch) for epoch in fitted.history]
-    return {"scorer": fitted.scorer.state_dict(), "history": history, "best": fitted.best}
+        history = [asdict(epoch) for epoch in fitted.history]
+        result = {"scorer": fitted.scorer.state_dict(), "history": history, "best": fitted.best}
+        torch.save(result, task.folder / _RESULT)

@@ -16,6 +16,7 @@ from meshsim.learn.digest import digest_of
 from meshsim.learn.evaluate import OpenLoop, evaluate_dataset
 from meshsim.learn.export import export
 from meshsim.learn.fit import fit
+from meshsim.mesh.errors import ConfigError
 from meshsim.routing.policies import Learned, Policy, make
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def train(
         traces: The episodes of each split, simulated as `config.wanted()` lists them.
         out: The artefact's folder.
         progress: Called with the share done, in [0, 1].
-        how: On what it is fitted and what is kept on the way; trees take no notice.
+        how: On what it is fitted and what is kept on the way; of trees, only their episodes are.
 
     Raises:
         ConfigError: If the configuration is wrong, a split is empty, or this machine cannot do it so.
@@ -93,6 +94,8 @@ def train(
     thinned = {"train": plan.data.every}
     data = {split: load(traces.get(split, ()), use=USES[split], every=thinned.get(split, 1)) for split in SPLITS}
     if isinstance(plan.model, Trees):
+        if how is not None and (how.processes, how.device) != (1, "cpu"):
+            raise ConfigError("trees are grown by one process on the CPU", key="model.kind")
         fitted = grow(plan, data["train"], data["validation"], progress)
     else:
         fitted = fit(plan, data["train"], data["validation"], progress, how)

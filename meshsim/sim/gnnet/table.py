@@ -80,6 +80,10 @@ class HopTable(NamedTuple):
     before: NDArray[np.int64]
     sending: NDArray[np.float64]
 
+    def by_formula(self) -> NDArray[np.float64]:
+        """Mean delay of each flow as the formulas have it, seconds, (F,): that of `predict_sample`."""
+        return np.asarray(self.sending + np.bincount(self.flow, self.wait, len(self.sending)))
+
 
 def hop_table(sample: Sample) -> HopTable:
     """The hops of a sample, from its graph, routing and traffic; its results are not looked at."""
