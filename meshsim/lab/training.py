@@ -52,7 +52,7 @@ def train(
         MissingExtra: If event files are wanted and tensorboard is not installed.
     """
     plan, how = load_config(config), how or How()
-    how.check()
+    how.check(plan.model.kind)
     wanted = list(plan.wanted())
     with contextlib.ExitStack() as stack:
         if tensorboard is not None:

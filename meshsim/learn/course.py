@@ -80,8 +80,10 @@ class How:
     checkpoint: Path | None = None
     told: Callable[[Epoch], None] | None = None
 
-    def check(self) -> None:
-        """Raises ConfigError if this machine cannot do it."""
+    def check(self, kind: str = "graph") -> None:
+        """Raises ConfigError if this machine cannot do it, or not for a model of that kind."""
+        if kind == "trees" and (self.processes, self.device) != (1, "cpu"):
+            raise ConfigError("trees are grown by one process on the CPU", key="model.kind")
         if self.device not in DEVICES:
             raise ConfigError(f"no device {self.device!r}", key="device", allowed=DEVICES)
         if self.device == "cuda" and not torch.cuda.is_available():

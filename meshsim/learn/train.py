@@ -16,7 +16,6 @@ from meshsim.learn.digest import digest_of
 from meshsim.learn.evaluate import OpenLoop, evaluate_dataset
 from meshsim.learn.export import export
 from meshsim.learn.fit import fit
-from meshsim.mesh.errors import ConfigError
 from meshsim.routing.policies import Learned, Policy, make
 
 if TYPE_CHECKING:
@@ -91,11 +90,11 @@ def train(
         TraceError: If a graph must not be used so.
     """
     plan = config if isinstance(config, TrainConfig) else load_config(config)
+    if how is not None:
+        how.check(plan.model.kind)
     thinned = {"train": plan.data.every}
     data = {split: load(traces.get(split, ()), use=USES[split], every=thinned.get(split, 1)) for split in SPLITS}
     if isinstance(plan.model, Trees):
-        if how is not None and (how.processes, how.device) != (1, "cpu"):
-            raise ConfigError("trees are grown by one process on the CPU", key="model.kind")
         fitted = grow(plan, data["train"], data["validation"], progress)
     else:
         fitted = fit(plan, data["train"], data["validation"], progress, how)

@@ -15,6 +15,7 @@ from meshsim.learn.batch import batch_of
 from meshsim.learn.boosting import grow
 from meshsim.learn.calibrate import calibrate
 from meshsim.learn.config import TrainConfig, Trees
+from meshsim.learn.course import How
 from meshsim.learn.export import export_models, parity
 from meshsim.learn.fit import Fit, fit, predict
 from meshsim.learn.train import train
@@ -75,6 +76,11 @@ def test_of_many_views_some_are_drawn(asked: TrainConfig, training: Dataset, hel
     assert isinstance(trees, TreeScorer)
     rows = trees.head.boosted.boosters[0].dump_model()["tree_info"][0]["tree_structure"]["internal_count"]
     assert 0.8 * 200 <= rows <= 200 + 48  # views are drawn whole, and a tree sees a share of 0.8
+
+
+def test_trees_refuse_several_processes_before_anything_is_read(asked: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="one process on the CPU"):
+        train(asked, traces={}, out=tmp_path, how=How(processes=2))
 
 
 def test_a_path_is_scored_alone(scorer: TreeScorer, held_out: Dataset) -> None:
