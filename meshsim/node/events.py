@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from meshsim.node.media import Heard
 
 _ROUTE = ("received", "lost", "jitter", "delay_mean", "delay_sd", "delay_p95", "decoded", "frequency", "rms")
+_SECOND = ("at", "label", "received", "loss", "delay", "jitter", "rtt")
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,7 +64,11 @@ def told_of_heard(call: CallId, heard: Heard) -> dict[str, Any]:
     """What one end received of a call, route by route; delays and arrivals in seconds."""
     return {
         "event": "heard", "call": call.hex(),
-        "routes": [{field: getattr(route, field) for field in _ROUTE} for route in heard.audio.values()],
+        "routes": [
+            {"label": label} | {field: getattr(route, field) for field in _ROUTE}
+            for label, route in heard.audio.items()
+        ],
+        "seconds": [{field: getattr(second, field) for field in _SECOND} for second in heard.seconds],
         "audio_packets_received": len(heard.arrivals), "arrivals": heard.arrivals,
         "data_messages_received": heard.data_received, "data_rtts": heard.data_rtts,
     }  # fmt: skip

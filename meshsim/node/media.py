@@ -39,6 +39,29 @@ _FRAME_BYTES = _LABEL_BYTES + 1 + _TIME_BYTES
 _ASK, _ECHO = 0, 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardSecond:
+    """What one end of a route received in about a second.
+
+    Attributes:
+        at: Monotonic second at its end.
+        label: Of the route.
+        received: Audio packets that came.
+        loss: Share of those that should have come and did not.
+        delay: Mean one-way seconds of those that came; NaN where none did.
+        jitter: RFC 3550, seconds.
+        rtt: Of the last data message and its echo, seconds; NaN before the first.
+    """
+
+    at: float
+    label: int
+    received: int
+    loss: float
+    delay: float
+    jitter: float
+    rtt: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Heard:
     """What one end of a call has received over all routes of the call.
@@ -46,12 +69,14 @@ class Heard:
     Attributes:
         arrivals: Monotonic seconds of every audio packet.
         audio: The ear of each route, by label.
+        seconds: The same second by second.
         data_received: Data messages that came in.
         data_rtts: Seconds from a data message to its echo.
     """
 
     arrivals: list[float] = field(default_factory=list)
     audio: dict[int, AudioReport] = field(default_factory=dict)
+    seconds: list[HeardSecond] = field(default_factory=list)
     data_received: int = 0
     data_rtts: list[float] = field(default_factory=list)
 
@@ -63,6 +88,7 @@ class _End:
     sink: AudioSink
     tasks: list[asyncio.Task[None]]
     seen: tuple[int, int] = (0, 0)
+    delays: float = 0.0
     bytes: int = 0
 
 
@@ -259,4 +285,14 @@ class MediaPlane:
             loss = min(1.0, max(0.0, 1.0 - received / expected)) if expected else 1.0
             self._count(end.call, label, end.bytes)
             rtt = heard.data_rtts[-1] if heard.data_rtts else float("nan")
+            heard.seconds.append(_second(end, audio, label, received, loss, rtt))
             self._report(end.call, MediaReport(label=label, jitter=audio.jitter, loss=loss, rtt=rtt))
+
+
+def _second(end: _End, audio: AudioReport, label: int, received: int, loss: float, rtt: float) -> HeardSecond:
+    """What came in since the last report: the ear knows sums over all that it heard."""
+    before, end.delays = end.delays, audio.delay_mean * audio.received if audio.received else 0.0
+    delay = (end.delays - before) / received if received else float("nan")
+    return HeardSecond(
+        at=time.monotonic(), label=label, received=received, loss=loss, delay=delay, jitter=audio.jitter, rtt=rtt
+    )

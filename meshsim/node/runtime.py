@@ -497,4 +497,5 @@ def place_call(path: Path, callee: str, seconds: float) -> dict[str, Any]:
     asyncio.run(Node(config, told.append).run(talk))
     ended = next(event for event in told if event["event"] == "call")
     heard = next((event for event in told if event["event"] == "heard"), {})
-    return {**ended, **{key: value for key, value in heard.items() if key not in ended and key != "arrivals"}}
+    hidden = {*ended, "arrivals", "seconds"}
+    return {**ended, **{key: value for key, value in heard.items() if key not in hidden}}
