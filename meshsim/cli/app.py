@@ -38,6 +38,7 @@ VERBS = {
     "run": "Simulate a scenario and write its trace.",
     "topo": "List and show topologies, and convert graph files.",
     "train": "Train a route scorer and export it to ONNX.",
+    "twin": "Run a scenario in the simulator and on real nodes, and hold both against each other.",
     "tune": "Search for how a route scorer is best trained.",
     "validate": "Hold the simulator to queueing theory and published samples.",
     "view": "Draw the network of a run as a page one can look into.",

@@ -219,7 +219,7 @@ def run(  # noqa: PLR0913 - the verb has as many options
     assert scenario is not None  # noqa: S101 - narrows the type for mypy
     loaded = scenario if isinstance(scenario, Scenario) else load(scenario, overrides)
     plan = compile_plan(loaded, seed)
-    folder = _fresh(out, f"{loaded.name}-seed{seed}")
+    folder = fresh_folder(out, f"{loaded.name}-seed{seed}")
 
     def start(unfinished: Path) -> Episode:
         episode = begin(plan, unfinished, policy=policy)
@@ -262,7 +262,7 @@ def _fork(
 ) -> Result:
     saved = _saved(_finished(given))
     told = describe(saved)
-    folder = _fresh(out, f"{told['name']}-seed{told['seed']}-fork")
+    folder = fresh_folder(out, f"{told['name']}-seed{told['seed']}-fork")
     return _complete(lambda new: make_fork(saved, new, changes, policy=policy), folder, every, progress)
 
 
@@ -364,8 +364,12 @@ def make_folder(folder: Path) -> None:
         raise ConfigError(f"{folder} cannot be made: {error.strerror}", key="--out") from error
 
 
-def _fresh(out: Path | str | None, name: str) -> Path:
-    """The folder to write to, which does not exist yet, in a folder that does."""
+def fresh_folder(out: Path | str | None, name: str) -> Path:
+    """The folder to write to, which does not exist yet, in a folder that does.
+
+    Raises:
+        ConfigError: If `out` exists, or holds a run that can go on.
+    """
     if out is not None:
         folder = Path(out)
         if folder.exists():

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 JITTERS = ("none", "exponential", "normal", "uniform", "pareto", "gamma", "trace")
 """Kinds of jitter; `jitter_delay` takes the index."""
 
+_LEAST = 1e-12
+"""Keeps quantiles finite."""
 _LONGEST = 10.0
 """Means at which exponential jitter is cut."""
 
@@ -56,6 +58,32 @@ def exponential(u: float, mean: float, cap: float = 0.0) -> float:
     """
     value = -math.log1p(-u) * mean
     return min(value, cap * mean) if cap > 0.0 else value
+
+
+def remembered(u: float, mood: float, age: float, memory: float) -> tuple[float, float]:
+    """A uniform draw that is close to the last one where that was a moment ago, as the waits in one queue are.
+
+    Draws are normal quantiles in an autoregression: exp(-age / memory) is their correlation. Whatever is drawn from
+    them has the same distribution as from `u`, in the long run.
+
+    Args:
+        u: A uniform draw in [0, 1).
+        mood: The quantile that the last call returned; 0 before the first.
+        age: Seconds since then, 0 if it was later; infinite before the first.
+        memory: Correlation time, seconds; 0 for none.
+
+    Returns:
+        The draw, in [0, 1), and its quantile.
+
+    >>> remembered(0.25, 1.0, math.inf, 0.05)[0], round(remembered(0.25, 0.0, 0.0, 0.05)[0], 6)
+    (0.25, 0.5)
+    """
+    tie = math.exp(-max(age, 0.0) / memory) if memory > 0.0 else 0.0
+    fresh = normal_quantile(min(max(u, _LEAST), 1.0 - _LEAST))
+    if tie == 0.0:
+        return u, fresh
+    quantile = tie * mood + math.sqrt(1.0 - tie * tie) * fresh
+    return min(0.5 * math.erfc(-quantile / math.sqrt(2.0)), 1.0 - _LEAST), quantile
 
 
 def rectified_normal(u: float, scale: float) -> float:

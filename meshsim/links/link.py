@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from meshsim.links.delay import ordered, transit
+from meshsim.links.delay import ordered, remembered, transit
 from meshsim.links.loss import gilbert_elliott, gilbert_for
 from meshsim.links.queue import fifo
 from meshsim.mesh.errors import ConfigError
@@ -22,6 +22,7 @@ class Coefficients(NamedTuple):
         p: Probability per packet that the channel goes bad.
         r: Probability per packet that it recovers.
         queue_bytes: Bytes that may wait or be in service at once.
+        memory: Correlation time of the jitter, seconds.
     """
 
     rate_bps: float
@@ -30,6 +31,7 @@ class Coefficients(NamedTuple):
     p: float
     r: float
     queue_bytes: float
+    memory: float
 
 
 class LinkState(NamedTuple):
@@ -39,14 +41,18 @@ class LinkState(NamedTuple):
         free_at: When its queue will be empty, seconds.
         bad: Whether its channel loses packets at present.
         last_arrival: When the last delivered packet arrives, seconds.
+        drawn_at: When the last jitter was drawn, seconds.
+        mood: What it was drawn from, as a normal quantile.
     """
 
     free_at: float
     bad: bool
     last_arrival: float
+    drawn_at: float
+    mood: float
 
 
-IDLE = LinkState(free_at=-math.inf, bad=False, last_arrival=-math.inf)
+IDLE = LinkState(free_at=-math.inf, bad=False, last_arrival=-math.inf, drawn_at=-math.inf, mood=0.0)
 """A link that has not carried anything."""
 
 
@@ -77,6 +83,9 @@ class LinkParameters:
         loss: Stationary probability that the channel loses a packet, in [0, 1].
         burst: Mean length of a run of losses, packets, at least 1; 1 means independent losses.
         queue_bytes: Bytes that may wait or be in service at once; a larger packet never passes.
+        memory: Correlation time of the jitter, seconds: packets a moment apart stray alike, as behind one queue. With 0
+            each strays by itself, and since a link does not reorder, jitter beyond the spacing of packets then adds to
+            their mean delay.
 
     Raises:
         ConfigError: If a value is out of its range.
@@ -88,6 +97,7 @@ class LinkParameters:
     loss: float = 0.0
     burst: float = 1.0
     queue_bytes: float = 65536.0
+    memory: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
@@ -98,7 +108,7 @@ class LinkParameters:
     def coefficients(self) -> Coefficients:
         """The same link as `step` wants it."""
         p, r = gilbert_for(self.loss, self.burst)
-        return Coefficients(self.rate_bps, self.propagation, self.jitter, p, r, self.queue_bytes)
+        return Coefficients(self.rate_bps, self.propagation, self.jitter, p, r, self.queue_bytes, self.memory)
 
 
 _LARGEST = 1e15
@@ -109,6 +119,7 @@ _RANGES = (
     ("loss", 0.0, 1.0),
     ("burst", 1.0, _LARGEST),
     ("queue_bytes", 0.0, _LARGEST),
+    ("memory", 0.0, _LARGEST),
 )
 
 
@@ -136,10 +147,11 @@ def step(
     """
     # In the simple Gilbert channel (good_loss 0, bad_loss 1) any draw below 1 decides alike: no second draw is spent.
     bad, lost = gilbert_elliott(state.bad, u_loss, 0.0, link.p, link.r, 0.0, 1.0)
+    drawn, mood = remembered(u_jitter, state.mood, now - state.drawn_at, link.memory)
     if lost:
-        return Passage(False, math.inf, True, LinkState(state.free_at, bad, state.last_arrival))
+        return Passage(False, math.inf, True, LinkState(state.free_at, bad, state.last_arrival, now, mood))
     departure, free_at, dropped = fifo(now, size_bytes, link.rate_bps, state.free_at, link.queue_bytes)
     if dropped:
-        return Passage(False, math.inf, False, LinkState(free_at, bad, state.last_arrival))
-    arrival = ordered(transit(departure, link.propagation, link.jitter, u_jitter), state.last_arrival)
-    return Passage(True, arrival, False, LinkState(free_at, bad, arrival))
+        return Passage(False, math.inf, False, LinkState(free_at, bad, state.last_arrival, now, mood))
+    arrival = ordered(transit(departure, link.propagation, link.jitter, drawn), state.last_arrival)
+    return Passage(True, arrival, False, LinkState(free_at, bad, arrival, now, mood))

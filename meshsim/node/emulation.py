@@ -66,10 +66,10 @@ class MapAddress(msgspec.Struct, frozen=True, tag="map"):
     address: Address
 
 
-class SetLink(msgspec.Struct, frozen=True, tag="set"):
-    """Makes a link, or changes it under traffic."""
+class SetLinks(msgspec.Struct, frozen=True, tag="set"):
+    """Makes links, or changes them under traffic, all at once."""
 
-    link: EmulatedLink
+    links: tuple[EmulatedLink, ...]
 
 
 class ReadCounts(msgspec.Struct, frozen=True, tag="counts"):
@@ -81,11 +81,13 @@ class Calibrate(msgspec.Struct, frozen=True, tag="calibrate"):
 
     Attributes:
         packets: How many datagrams to send, one per millisecond.
-        delay: Asked of the calibration link, in seconds.
+        delay: Asked of the calibration links, in seconds.
+        links: How many links of its own they take turns on.
     """
 
     packets: int = 200
     delay: float = 0.02
+    links: int = 1
 
 
 class ReadPrecision(msgspec.Struct, frozen=True, tag="precision"):
@@ -96,7 +98,7 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Ends the emulator."""
 
 
-Request = MapAddress | SetLink | ReadCounts | Calibrate | ReadPrecision | Stop
+Request = MapAddress | SetLinks | ReadCounts | Calibrate | ReadPrecision | Stop
 
 
 class Mapped(msgspec.Struct, frozen=True, tag="mapped"):
@@ -253,16 +255,20 @@ class EmulatorClient:
 
     async def set_link(self, src: str, dst: str, parameters: LinkParameters) -> None:
         """Makes or changes the directed link `src` -> `dst`, at once."""
-        await self._ask(SetLink(EmulatedLink(src, dst, parameters)), Done)
+        await self.set_links((EmulatedLink(src, dst, parameters),))
+
+    async def set_links(self, links: tuple[EmulatedLink, ...]) -> None:
+        """Makes or changes directed links, all at once."""
+        await self._ask(SetLinks(links), Done)
 
     async def counters(self) -> dict[DirectedLink, LinkCounts]:
         """What has passed, per directed link."""
         counted = await self._ask(ReadCounts(), Counted)
         return {(link.src, link.dst): link for link in counted.links}
 
-    async def calibrate(self, *, packets: int = 200, delay: float = 0.02) -> Precision:
-        """Has the emulator measure its own error on a link of its own, with real datagrams."""
-        return await self._ask(Calibrate(packets, delay), Precision)
+    async def calibrate(self, *, packets: int = 200, delay: float = 0.02, links: int = 1) -> Precision:
+        """Has the emulator measure its own error on links of its own, with real datagrams that take turns on them."""
+        return await self._ask(Calibrate(packets, delay, links), Precision)
 
     async def precision(self) -> Precision:
         """How late the latest datagrams of the run left."""
@@ -283,8 +289,11 @@ class EmulatorClient:
     async def _ask(self, request: Request, kind: type[R]) -> R:
         async with self._turn:
             self._writer.write(frame(request_encoder.encode(request)))
-            size = int.from_bytes(await self._reader.readexactly(LENGTH_BYTES), "big")
-            reply = reply_decoder.decode(await self._reader.readexactly(size))
+            try:
+                size = int.from_bytes(await self._reader.readexactly(LENGTH_BYTES), "big")
+                reply = reply_decoder.decode(await self._reader.readexactly(size))
+            except (asyncio.IncompleteReadError, ConnectionError) as gone:
+                raise LocalProtocolError("the emulator has ended") from gone
         if not isinstance(reply, kind):
             raise LocalProtocolError(reply.reason if isinstance(reply, Failed) else f"unexpected reply {reply!r}")
         return reply

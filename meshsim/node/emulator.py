@@ -44,7 +44,7 @@ from meshsim.node.emulation import (
     ReadPrecision,
     Reply,
     Request,
-    SetLink,
+    SetLinks,
     frame,
     reply_encoder,
     request_decoder,
@@ -68,7 +68,8 @@ _DRAWS = 1024
 _TIMESTAMP_OPTION = 35  # SO_TIMESTAMPNS of Linux; Python has no name for it
 _TIMESPEC = struct.Struct("@qq")
 _OLDEST_STAMP = 0.1
-_CALIBRATION = ("calibration source", "calibration target")
+_CALIBRATION = "calibration "
+"""How the names of the emulator's own links begin."""
 _CALIBRATION_GAP = 0.001
 _CALIBRATION_GRACE = 0.05
 
@@ -300,16 +301,19 @@ class Emulator:
         match request:
             case MapAddress(src, dst, address):
                 return Mapped(self._map(src, dst, address))
-            case SetLink(link):
-                self._set_link(link)
+            case SetLinks(links):
+                for link in links:
+                    self._set_link(link)
                 return Done()
             case ReadCounts():
                 self._drain()
-                return Counted(tuple(pipe.counts() for pipe in self._pipes.values() if pipe.src not in _CALIBRATION))
+                return Counted(
+                    tuple(pipe.counts() for pipe in self._pipes.values() if not pipe.src.startswith(_CALIBRATION))
+                )
             case ReadPrecision():
                 return _precision(np.abs(np.asarray(self._lateness)), 0)
-            case Calibrate(packets, delay):
-                self._calibrate(session, packets, delay)
+            case Calibrate(packets, delay, links):
+                self._calibrate(session, packets, delay, max(1, links))
                 return None
             case _:
                 self.stop()
@@ -324,26 +328,41 @@ class Emulator:
 
     # calibration
 
-    def _calibrate(self, session: _Session, packets: int, delay: float) -> None:
-        """Sends datagrams over a link of its own, as a node would; the reply comes when the last one is due."""
-        source, target = _CALIBRATION
-        for link in (_CALIBRATION, _CALIBRATION[::-1]):
-            self._set_link(EmulatedLink(*link, LinkParameters(rate_bps=1e9, propagation=delay)))
-        sender, receiver = open_socket(self._config.host), open_socket(self._config.host)
-        alias = self._alias(target, source, receiver.getsockname())
+    def _calibrate(self, session: _Session, packets: int, delay: float, links: int) -> None:
+        """Sends datagrams over links of its own, as nodes would; the reply comes when the last one is due."""
         errors: list[float] = []
-        self._selector.register(receiver, selectors.EVENT_READ, functools.partial(_note, receiver, delay, errors))
+        pairs = [self._own_link(k, delay, errors) for k in range(links)]
         start = time.monotonic()
         for shot in range(packets):
-            self._schedule(start + shot * _CALIBRATION_GAP, functools.partial(_shoot, sender, alias.sock.getsockname()))
+            sender, address, _ = pairs[shot % links]
+            self._schedule(start + shot * _CALIBRATION_GAP, functools.partial(_shoot, sender, address))
 
         def finish() -> None:
-            sender.close()
-            self._drop(receiver)
+            for sender, _, receiver in pairs:
+                sender.close()
+                self._drop(receiver)
+            self._forget(_CALIBRATION)
             self._lateness = array.array("d")
             session.reply(_precision(np.abs(np.asarray(errors)), packets - len(errors)))
 
         self._schedule(start + packets * _CALIBRATION_GAP + delay + _CALIBRATION_GRACE, finish)
+
+    def _forget(self, prefix: str) -> None:
+        """Gives up all links of nodes whose names begin like this."""
+        for ends in [ends for ends in self._aliases if ends[0].startswith(prefix)]:
+            for alias in self._aliases.pop(ends).values():
+                self._drop(alias.sock)
+        self._pipes = {ends: pipe for ends, pipe in self._pipes.items() if not ends[0].startswith(prefix)}
+
+    def _own_link(self, number: int, delay: float, errors: list[float]) -> tuple[socket.socket, Address, socket.socket]:
+        """A link for the self-test: the socket that sends, where it sends to, and the socket that notes its errors."""
+        source, target = f"{_CALIBRATION}source {number}", f"{_CALIBRATION}target {number}"
+        for link in ((source, target), (target, source)):
+            self._set_link(EmulatedLink(*link, LinkParameters(rate_bps=1e9, propagation=delay)))
+        sender, receiver = open_socket(self._config.host), open_socket(self._config.host)
+        alias = self._alias(target, source, receiver.getsockname())
+        self._selector.register(receiver, selectors.EVENT_READ, functools.partial(_note, receiver, delay, errors))
+        return sender, alias.sock.getsockname(), receiver
 
 
 def _shoot(sender: socket.socket, address: Address) -> None:

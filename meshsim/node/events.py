@@ -57,7 +57,8 @@ def told_of(sample: Sample) -> dict[str, Any]:
                 "outcome": str(receipt.outcome), "poor": receipt.poor,
             }  # fmt: skip
         case EventSample(at=at, kind=kind, node=node):
-            return {"event": kind, "at": at, "node": did_key(node), "detail": sample.detail}
+            about = {} if sample.call is None else {"call": sample.call.hex()}
+            return {"event": kind, "at": at, "node": did_key(node), "detail": sample.detail} | about
 
 
 def told_of_heard(call: CallId, heard: Heard) -> dict[str, Any]:

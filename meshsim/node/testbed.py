@@ -26,7 +26,7 @@ from meshsim.node.emulation import EmulatedLink, EmulatorConfig, Precision, emul
 from meshsim.node.traffic import Mismatch, TrafficBook, compare_counts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
     from meshsim.agent import AgentConfig
@@ -184,7 +184,9 @@ class Mesh:
         nodes: The processes by row.
         emulator: Between all of them.
         precision: The emulator's own error before the run.
-        killed: Rows of nodes that were killed.
+        start: Starts a node's process: its row, and how many it had before.
+        past: Processes that nodes had before their present ones, by row.
+        killed: Rows of nodes that were killed and have not been started again.
     """
 
     bed: Bed
@@ -192,7 +194,30 @@ class Mesh:
     nodes: list[Process]
     emulator: EmulatorClient
     precision: Precision
+    start: Callable[[int, int], Awaitable[Process]]
+    past: dict[int, list[Process]] = field(default_factory=dict)
     killed: set[int] = field(default_factory=set)
+
+    def is_up(self, row: int) -> bool:
+        """Whether a node runs now."""
+        return self.nodes[row].process.returncode is None and row not in self.killed
+
+    def lives(self, row: int) -> list[Process]:
+        """The processes that a node has had, one after the other."""
+        return [*self.past.get(row, []), self.nodes[row]]
+
+    def kill(self, row: int) -> float:
+        """SIGKILL, no farewell; returns the monotonic second."""
+        self.killed.add(row)
+        return self.nodes[row].kill()
+
+    async def restart(self, row: int) -> None:
+        """A node that was killed starts anew: the same key, a new process that remembers nothing."""
+        if self.is_up(row):
+            return
+        self.past.setdefault(row, []).append(self.nodes[row])
+        self.nodes[row] = await self.start(row, len(self.past[row]))
+        self.killed.discard(row)
 
     def row(self, did: str) -> int:
         """The row of a node by its did:key."""
@@ -207,7 +232,7 @@ class Mesh:
 
     async def stop_nodes(self) -> None:
         """Ends all nodes at once, so that no more datagrams are sent."""
-        await asyncio.gather(*(node.stop() for node in self.nodes))
+        await asyncio.gather(*(life.stop() for row in range(len(self.nodes)) for life in self.lives(row)))
 
     async def counts(self) -> list[Mismatch]:
         """Where the nodes' counts of sent datagrams and the emulator's differ; empty when nothing went past it.
@@ -216,10 +241,14 @@ class Mesh:
         """
         received = {pair: counts.received for pair, counts in (await self.emulator.counters()).items()}
         sent: dict[tuple[str, str], int] = {}
-        for node in self.ids:
-            book = TrafficBook.read(_traffic_file(self.bed.folder, node))
-            sent |= {(did_key(node), peer): traffic.sent for peer, traffic in book.items()}
-        return compare_counts(sent, received, killed=frozenset(did_key(self.ids[i]) for i in self.killed))
+        for row, node in enumerate(self.ids):
+            for life in range(len(self.lives(row))):
+                book = TrafficBook.read(_traffic_file(self.bed.folder, node, life))
+                for peer, traffic in book.items():
+                    link = did_key(node), peer
+                    sent[link] = sent.get(link, 0) + traffic.sent
+        killed = frozenset(did_key(self.ids[i]) for i in {*self.killed, *self.past})
+        return compare_counts(sent, received, killed=killed)
 
 
 @asynccontextmanager
@@ -237,21 +266,23 @@ async def running(bed: Bed) -> AsyncIterator[Mesh]:
         )
         stack.push_async_callback(registry.stop)
         url = (await registry.wait(lambda: registry.find("told"), "a listening socket", START_TIMEOUT))["url"]
-        nodes = []
-        for row, signer in enumerate(signers):
-            config = _configure(bed, row, signers, url, emulator.address)
-            signer.to_file(bed.folder / f"{bed.nodes.names[row]}.key")
-            path = bed.folder / f"{bed.nodes.names[row]}.json"
+
+        async def start(row: int, life: int) -> Process:
+            name = bed.nodes.names[row] + (f"-{life}" if life else "")
+            config = _configure(bed, row, signers, url, emulator.address, name, life)
+            path = bed.folder / f"{name}.json"
             path.write_bytes(msgspec.json.encode(config))
-            node = await Process.start(
-                bed.nodes.names[row], "node", "run", str(path), log=bed.folder / f"{bed.nodes.names[row]}.log"
-            )
+            node = await Process.start(name, "node", "run", str(path), log=bed.folder / f"{name}.log")
             stack.push_async_callback(node.stop)
-            nodes.append(node)
+            return node
+
+        for row, signer in enumerate(signers):
+            signer.to_file(bed.folder / f"{bed.nodes.names[row]}.key")
+        nodes = [await start(row, 0) for row in range(len(signers))]
         for node in nodes:
             await node.wait(partial(node.find, "ready"), "joined the registry", START_TIMEOUT)
         ids = tuple(signer.node_id for signer in signers)
-        yield Mesh(bed=bed, ids=ids, nodes=nodes, emulator=emulator, precision=precision)
+        yield Mesh(bed=bed, ids=ids, nodes=nodes, emulator=emulator, precision=precision, start=start)
 
 
 async def _calibrated(emulator: EmulatorClient) -> Precision:
@@ -264,12 +295,12 @@ async def _calibrated(emulator: EmulatorClient) -> Precision:
     return precision
 
 
-def _traffic_file(folder: Path, node: NodeId) -> Path:
-    return folder / f"traffic-{node[:8].hex()}"
+def _traffic_file(folder: Path, node: NodeId, life: int) -> Path:
+    return folder / f"traffic-{node[:8].hex()}-{life}"
 
 
 def _configure(
-    bed: Bed, row: int, signers: list[Ed25519Signer], registry: str, emulator: tuple[str, int]
+    bed: Bed, row: int, signers: list[Ed25519Signer], registry: str, emulator: tuple[str, int], name: str, life: int
 ) -> NodeConfig:
     nodes, own = bed.nodes, signers[row].node_id
     return NodeConfig(
@@ -293,12 +324,12 @@ def _configure(
         reputation_half_life=bed.trust.half_life,
         reputation_parameters=bed.trust.parameters,
         emulator=f"{emulator[0]}:{emulator[1]}",
-        traffic=str(_traffic_file(bed.folder, own)),
-        trace=str(bed.folder / f"{nodes.names[row]}-trace"),
+        traffic=str(_traffic_file(bed.folder, own, life)),
+        trace=str(bed.folder / f"{name}-trace"),
         misbehaviour=nodes.behaviour[row],
         strength=float(nodes.strength[row]),
         seed=bed.seed,
-        agent=replace(bed.agent, newcomers=bed.trust.newcomers),
+        agent=replace(bed.agent, newcomers=bed.trust.newcomers, epoch=bed.agent.epoch + life),
         stdio=True,
     )
 
@@ -357,5 +388,4 @@ async def _kill_relay(mesh: Mesh, caller: Process, callee: Process, after: float
     row = mesh.row(via)
     if mesh.nodes[row] is callee:
         return None
-    mesh.killed.add(row)
-    return row, mesh.nodes[row].kill()
+    return row, mesh.kill(row)

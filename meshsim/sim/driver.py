@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from meshsim.agent.adversary import Interceptor, Mint
     from meshsim.identity import Signer
     from meshsim.routing.engine import RoutingEngine
+    from meshsim.scenario import Scenario
     from meshsim.sim.environment import Environment
     from meshsim.sim.overhead import Overhead
     from meshsim.sim.recorder import Recorder
@@ -85,6 +86,26 @@ class Input(NamedTuple):
     args: tuple[Any, ...]
     now: Instant
     effects: tuple[Effect, ...]
+
+
+def agent_config(scenario: Scenario, epoch: int = 0) -> AgentConfig:
+    """How the agents of a scenario behave, simulated or real.
+
+    Args:
+        scenario: What it says of the control plane, of newcomers and of what is recorded.
+        epoch: How often this node has started before.
+    """
+    control = scenario.control
+    return AgentConfig(
+        epoch=epoch,
+        heartbeat=control.heartbeat,
+        probe_period=control.probe_period,
+        digest_period=control.digest_period,
+        keepalive=control.keepalive,
+        max_nodes=control.area,
+        newcomers=scenario.trust.newcomers,
+        tells_trust=scenario.record.trust,
+    )
 
 
 class SimDriver:
@@ -252,19 +273,8 @@ class SimDriver:
         return [tuple(sorted(one)) for one in peers]
 
     def _start_agent(self, i: int) -> MeshAgent:
-        control = self._plan.scenario.control
-        config = AgentConfig(
-            epoch=self._epochs[i],
-            heartbeat=control.heartbeat,
-            probe_period=control.probe_period,
-            digest_period=control.digest_period,
-            keepalive=control.keepalive,
-            max_nodes=control.area,
-            newcomers=self._plan.scenario.trust.newcomers,
-            tells_trust=self._plan.scenario.record.trust,
-        )
         return MeshAgent(
-            config,
+            agent_config(self._plan.scenario, self._epochs[i]),
             self._records[i],
             self._signers[i],
             self._verifier,

@@ -29,18 +29,21 @@ ELSEWHERE = {
 }
 """What goes on until somebody stops it, or needs what such things have written: those tests run it with that."""
 
+ONE_CALL = '[{at: 2 s, caller: "@alice.aura", callee: "@bob.aura", duration: 5 s}]'
+
 SHORTER = [
     (re.compile(r"^meshsim bench trust.*$"), "meshsim bench trust --scale --quick --json"),
     (re.compile(r"^(meshsim bench \w+)(?!.*--quick)(.*)$"), r"\1 --quick\2"),
     (re.compile(r"^meshsim validate( --media| --statistics)?$"), "meshsim validate --list"),
     (re.compile(r"^(meshsim demo)(.*)$"), r"\1 --quick\2"),
     (re.compile(r"^(meshsim evaluate \S+ --suite) \w+(.*)$"), r"\1 smoke\2"),
+    (re.compile(r"^(meshsim twin) \w+(.*)$"), rf"\1 tiny -o 'duration=9 s' -o 'calls.listed={ONE_CALL}'\2"),
     (re.compile("/path/to/data"), os.environ.get("MESHSIM_DATA_DIR", "/path/to/data")),
 ]
 """Minutes of work, as seconds."""
 
 MISSED = 3
-MAY_MISS = ("bench", "validate", "demo", "evaluate", "data", "doctor")
+MAY_MISS = ("bench", "validate", "demo", "evaluate", "data", "doctor", "twin")
 """Verbs that judge this machine: a missed goal (exit code 3) is an answer, too."""
 
 FIRST = {

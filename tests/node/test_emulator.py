@@ -217,7 +217,7 @@ async def test_nonsense_on_the_control_socket_ends_only_that_connection() -> Non
 async def test_the_emulator_stops_when_asked() -> None:
     async with emulator_process(EmulatorConfig()) as client:
         await client.stop()
-        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        with pytest.raises(LocalProtocolError, match="has ended"):
             await client.counters()
 
 

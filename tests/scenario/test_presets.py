@@ -25,7 +25,7 @@ def test_a_preset_is_named_like_its_file_and_says_what_it_is(name):
 
 
 def test_the_presets_are_all_there():
-    own = {"demo", "metropolis", "scale", "siege", "smoke", "tiny", "validation"}
+    own = {"demo", "metropolis", "scale", "siege", "smoke", "tiny", "twin", "twin_churn", "validation"}
     paths = {"global_relay", "isp_backbone", "overlay_p2p"}
     assert {*scenario.presets()} == own | paths | {"browser_churn", "city_mesh", "hostile", "lowband", "mobile_edge"}
 

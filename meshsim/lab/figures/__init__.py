@@ -8,11 +8,13 @@ from meshsim.lab.figures.comparisons import along, bands, bands_beside, differen
 from meshsim.lab.figures.distributions import detours, rtt_distribution, survival
 from meshsim.lab.figures.learning import calibration, training
 from meshsim.lab.figures.networks import network, topology
-from meshsim.lab.figures.reality import packets, twin
+from meshsim.lab.figures.reality import Agreement, agreement, in_time, packets, twin
 from meshsim.lab.figures.reputations import reputation
 from meshsim.lab.figures.style import canvas, house_style, panels, save, svg
 
 __all__ = [
+    "Agreement",
+    "agreement",
     "along",
     "bands",
     "bands_beside",
@@ -21,6 +23,7 @@ __all__ = [
     "detours",
     "differences",
     "house_style",
+    "in_time",
     "intervals",
     "network",
     "packets",

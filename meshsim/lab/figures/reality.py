@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.lab.figures.style import BLUE, GREEN, GREY, RED, canvas, house_style
+from meshsim.lab.figures.style import BLUE, GREEN, GREY, MUTED, RED, canvas, house_style, sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from meshsim.measure.stats import Interval
 
@@ -39,6 +41,72 @@ def twin(labels: Sequence[str], simulated: Sequence[float], measured: Sequence[I
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set(xlabel="one-way delay, ms", title="Simulated beside measured", xlim=(0, None))
         axes.legend(loc="best")
+    return figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """One measure of many calls, in the simulator and on real nodes.
+
+    Attributes:
+        title: With its unit.
+        simulated: K values.
+        real: K means with intervals.
+        within: How far a real value may be from the simulated one x, for arrays of x.
+    """
+
+    title: str
+    simulated: Sequence[float]
+    real: Sequence[Interval]
+    within: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def agreement(measures: Sequence[Agreement]) -> Figure:
+    """A panel for each measure: real over simulated, on the diagonal where they agree, in the band where they may be.
+
+    Args:
+        measures: What was measured.
+    """
+    with house_style():
+        figure = sheet(3.0 * len(measures), 3.0)
+        axes = list(figure.subplots(1, len(measures), squeeze=False)[0])
+        for one, ax in zip(measures, axes, strict=True):
+            x = np.asarray(one.simulated, dtype=np.float64)
+            y = np.array([value.mean for value in one.real])
+            low, high = min(x.min(), y.min()), max(x.max(), y.max())
+            room = 0.08 * (high - low) or 1.0
+            line = np.linspace(low - room, high + room, 50)
+            ax.fill_between(line, line - one.within(line), line + one.within(line), color=GREY, alpha=0.25, lw=0)
+            ax.plot(line, line, color=MUTED, lw=1)
+            for at, value in zip(x, one.real, strict=True):
+                ax.plot([at, at], [value.low, value.high], color=BLUE, lw=1, alpha=0.6)
+            ax.scatter(x, y, color=BLUE, s=18, zorder=3)
+            ax.set(title=one.title, xlabel="simulated", xlim=(line[0], line[-1]))
+            ax.set_ylim(*np.array([min(y.min(), line[0]) - room, max(y.max(), line[-1]) + room]))
+        axes[0].set_ylabel("on real nodes")
+    return figure
+
+
+def in_time(
+    simulated: Sequence[tuple[Sequence[float], Sequence[float]]],
+    real: Sequence[tuple[Sequence[float], Sequence[float]]],
+) -> Figure:
+    """One-way delays of calls, second by second, on one clock.
+
+    Args:
+        simulated: Of each call the instants (seconds) and the delays (seconds) in the simulator.
+        real: The same on real nodes.
+    """
+    with house_style():
+        figure, axes = canvas(7.2, 3.0)
+        for k, (at, delay) in enumerate(simulated):
+            axes.plot(at, 1e3 * np.asarray(delay), color=GREY, lw=2.4, label="" if k else "simulated")
+        for k, (at, delay) in enumerate(real):
+            label = "" if k else "on real nodes"
+            axes.plot(at, 1e3 * np.asarray(delay), color=BLUE, lw=0.8, marker="o", ms=2.6, label=label)
+        axes.set(xlabel="s", ylabel="one-way delay, ms", title="Delay of each call, second by second")
+        axes.set_ylim(0, None)
+        axes.legend(loc="lower right", ncols=2)
     return figure
 
 

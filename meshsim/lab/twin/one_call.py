@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.agent import AgentConfig
-from meshsim.links import LinkParameters
+from meshsim.lab.twin.world import link_parameters
 from meshsim.measure.stats import Interval, mean_interval
 from meshsim.measure.trace import Trace
 from meshsim.mesh.errors import MeshSimError
-from meshsim.mesh.view import connectable
 from meshsim.node.testbed import Bed, Talk, running, talk
 from meshsim.sim import World
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from meshsim.links import LinkParameters
     from meshsim.node.emulation import Precision
     from meshsim.node.testbed import Mesh
     from meshsim.node.traffic import Mismatch
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 PACE = AgentConfig(heartbeat=1.0, probe_period=0.25, digest_period=1.0, keepalive=0.25, dead_after=3)
 """How fast the agents of a testbed work: its calls last seconds, not minutes."""
 
-QUEUE_BYTES = 200_000.0
 DRAIN = 0.3
 """Seconds after the last node has left until every datagram on its way has been counted."""
 
@@ -104,29 +103,6 @@ class RealCall:
         return float(steps[widest]), float(steps[widest + 1])
 
 
-def link_parameters(plan: Plan) -> dict[tuple[int, int], LinkParameters]:
-    """How the emulator must treat each directed pair of nodes that can connect, at the start of the episode.
-
-    The world's delay is a mean, so the mean of the exponential jitter is taken off it; loss is the world's.
-    """
-    world, nodes = World(plan), plan.nodes
-    n = len(nodes)
-    pairs = [(a, b) for a in range(n) for b in range(n) if a != b and connectable(int(nodes.nat[a]), int(nodes.nat[b]))]
-    src, dst = (np.array(ends, dtype=np.int32) for ends in zip(*pairs, strict=True))
-    truth = world.link_truth(src, dst)
-    return {
-        pair: LinkParameters(
-            rate_bps=float(min(nodes.access_up[pair[0]], nodes.access_down[pair[1]])),
-            propagation=max(0.0, float(truth.delay[k] - truth.jitter[k])),
-            jitter=float(truth.jitter[k]),
-            loss=float(truth.loss[k]),
-            burst=1.0,
-            queue_bytes=QUEUE_BYTES,
-        )
-        for k, pair in enumerate(pairs)
-    }
-
-
 def real_call(
     plan: Plan,
     folder: Path,
@@ -146,7 +122,7 @@ def real_call(
         policy: Who ranks routes on every node.
         model: Artefact of the learned policy.
     """
-    parameters = link_parameters(plan)
+    parameters = link_parameters(plan, World(plan))
     bed = Bed(
         nodes=plan.nodes,
         links=plan.links,
