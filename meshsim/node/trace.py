@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meshsim.agent import CallSample, EventSample, RouteSample, TrustSample
-from meshsim.measure.trace import TraceWriter
+from meshsim.measure.trace import Ragged, TraceWriter
 from meshsim.mesh.ids import did_key
 from meshsim.mesh.time import to_nanoseconds
+from meshsim.routing.written import believed_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,7 @@ class NodeTrace:
             case RouteSample():
                 reasons = "; ".join(sample.decision.reasons)
                 self._event(sample.at, "decision", sample.request.source, sample.call, reasons)
+                self._keep_routes(sample)
 
     def links(self, view: NetworkView, links: LinkBelief, delays: Mapping[NodeId, float], period: float) -> None:
         """Writes down the links to neighbours that were measured lately.
@@ -123,6 +125,25 @@ class NodeTrace:
         number = -1 if call is None else self._call(call)
         self._writer.append(
             "events", time_ns=[self._ns(at)], kind=[kind], node=[self.row(node)], call=[number], detail=[detail]
+        )
+
+    def _keep_routes(self, sample: RouteSample) -> None:
+        """All candidates of a decision as they were believed; how they truly were is not known here."""
+        ranking = sample.ranking
+        candidates, count = ranking.candidates, len(ranking.candidates)
+        rows = np.array([self.row(node) for node in sample.view.nodes.ids], dtype=np.int32)
+        unknown = np.full(count, math.nan)
+        chosen = int(ranking.order[0]) if ranking.order else -1
+        self._writer.append(
+            "routes",
+            call=np.full(count, self._call(sample.call)),
+            time_ns=np.full(count, self._ns(sample.at)),
+            view=np.full(count, sample.view.version),
+            path=Ragged(rows[candidates.nodes], candidates.hops + 1),
+            **believed_columns(sample.view, ranking, chosen),
+            connected=np.zeros(count, dtype=bool),
+            **dict.fromkeys(("rtt_seconds", "jitter_seconds", "loss", "mos"), unknown),
+            poor=np.zeros(count, dtype=bool),
         )
 
     def _keep_call(self, sample: CallSample) -> None:

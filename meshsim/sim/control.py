@@ -25,6 +25,7 @@ from meshsim.routing.batch import Fresh
 from meshsim.routing.features import predicted_links
 from meshsim.routing.graph import ragged
 from meshsim.routing.testimony import WORST, outruns_light
+from meshsim.routing.written import single
 from meshsim.sim import draws
 from meshsim.sim.attacks import Reports
 
@@ -58,11 +59,6 @@ MISSED = 3
 
 DIRECT_MEMORY = 600.0
 """Seconds for which a caller remembers how a direct path was."""
-
-
-def single(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`values` rounded to single precision: what the trace keeps is exactly what was believed, on any machine."""
-    return values.astype(np.float32).astype(np.float64)
 
 
 @dataclass(slots=True)

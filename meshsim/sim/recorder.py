@@ -18,10 +18,9 @@ from meshsim.measure.trace import Ragged
 from meshsim.mesh.media import MediaType
 from meshsim.mesh.quality import mos, poor
 from meshsim.mesh.time import to_nanoseconds
-from meshsim.routing.features import believed_hops
+from meshsim.routing.written import believed_columns, single
 from meshsim.sim.attacks import cast_villains
 from meshsim.sim.attacks.poison import Poison
-from meshsim.sim.control import single
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,15 +38,6 @@ if TYPE_CHECKING:
     _Piece = NDArray[Any] | Ragged | tuple[str, ...]
 
 FLUSH_ROWS = 20_000
-
-_HOP_COLUMNS = {
-    "hop_delay_seconds": "delay",
-    "hop_jitter_seconds": "jitter",
-    "hop_loss": "loss",
-    "hop_rate_bps": "rate",
-    "hop_age_seconds": "age",
-    "hop_observed": "observed",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,16 +201,10 @@ class Recorder:
         self._pile(
             "routes",
             call=np.full(count, call),
-            candidate=np.arange(count),
             time_ns=np.full(count, to_nanoseconds(t)),
             view=np.full(count, number),
             path=Ragged(candidates.nodes, candidates.hops + 1),
-            **_hop_columns(view, ranking),
-            feasible=ranking.feasibility.ok,
-            refusal=ranking.feasibility.reason,
-            utility=single(np.where(ranking.feasibility.ok, ranking.scores.utility, np.nan)),
-            propensity=single(ranking.propensity),
-            chosen=np.arange(count) == chosen,
+            **believed_columns(view, ranking, chosen),
             connected=truth.connected,
             rtt_seconds=single(truth.rtt),
             jitter_seconds=single(truth.jitter),
@@ -353,11 +337,3 @@ def _joined(pieces: list[_Piece]) -> _Piece:
     if isinstance(pieces[0], tuple):
         return tuple(chain.from_iterable(cast("list[tuple[str, ...]]", pieces)))
     return np.concatenate(cast("list[NDArray[Any]]", pieces))
-
-
-def _hop_columns(view: NetworkView, ranking: Ranking) -> dict[str, Ragged]:
-    """What was believed of the hops of each candidate, as the policy saw it."""
-    candidates, hops = ranking.candidates, ranking.features.hops
-    if hops is None:
-        hops = believed_hops(view, candidates.hop_src, candidates.hop_dst)
-    return {column: Ragged(getattr(hops, name), candidates.hops) for column, name in _HOP_COLUMNS.items()}

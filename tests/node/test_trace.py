@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meshsim.agent import CallSample, EventSample, TrustSample
+from meshsim.agent import CallSample, EventSample, RouteSample, TrustSample
 from meshsim.agent.samples import Failover
 from meshsim.identity import Ed25519Signer
 from meshsim.measure.metrics import METRICS
@@ -14,9 +14,10 @@ from meshsim.measure.trace import Trace
 from meshsim.mesh.errors import TraceError
 from meshsim.mesh.ids import CallId, NodeId
 from meshsim.mesh.media import MediaType
-from meshsim.mesh.view import LinkEntry, NodeEntry, link_belief, make_view
+from meshsim.mesh.view import LinkEntry, NodeEntry, Role, link_belief, make_view
 from meshsim.node.config import NodeConfig
 from meshsim.node.trace import NodeTrace
+from meshsim.routing import RouteRequest, RoutingEngine
 from meshsim.trust.status import Status
 
 OWN, RELAY, BOB = (NodeId(Ed25519Signer.from_seed(bytes([n]) * 32).node_id) for n in range(1, 4))
@@ -89,3 +90,32 @@ def test_a_folder_that_holds_a_trace_is_refused(tmp_path: Path) -> None:
     NodeTrace(config(tmp_path), OWN).close()
     with pytest.raises(TraceError, match="holds a trace already"):
         NodeTrace(config(tmp_path), OWN)
+
+
+def test_all_candidates_of_a_decision_are_kept_as_they_were_believed(tmp_path: Path) -> None:
+    nodes = [
+        NodeEntry(id=node, role=Role.RELAY if node == RELAY else Role.PEER, max_calls=4 if node == RELAY else 0)
+        for node in sorted((OWN, RELAY, BOB))
+    ]
+    at = {entry.id: row for row, entry in enumerate(nodes)}
+    hops = [(OWN, RELAY), (RELAY, BOB), (OWN, BOB)]
+    links = [
+        LinkEntry(src=at[a], dst=at[b], delay=delay, jitter=0.001, loss=0.0, rate=1e7)
+        for (one, other), delay in zip(hops, (0.01, 0.02, 0.09), strict=True)
+        for a, b in ((one, other), (other, one))
+    ]
+    view = make_view(nodes, links, owner=at[OWN])
+    engine = RoutingEngine("shortest")
+    request = RouteRequest(source=OWN, destinations=(BOB,), media=MediaType.AUDIO)
+    ranking = engine.rank(request, view)
+    decision = engine.decide(ranking, request, view)
+    trace = NodeTrace(config(tmp_path), OWN)
+    trace.keep(RouteSample(call=CALL, at=trace.started, request=request, view=view, ranking=ranking, decision=decision))
+    trace.close()
+    routes = Trace(tmp_path / "trace").columns("routes")
+    ids = Trace(tmp_path / "trace").columns("nodes")["node_id"]
+    paths = [tuple(NodeId(ids[row]) for row in path) for path in routes["path"]]
+    taken = [paths[k] for k in np.flatnonzero(routes["chosen"])]
+    assert taken == [decision.path] == [(OWN, RELAY, BOB)]
+    assert routes["hop_delay_seconds"][paths.index(decision.path)] == pytest.approx([0.01, 0.02])
+    assert np.isnan(routes["rtt_seconds"]).all()

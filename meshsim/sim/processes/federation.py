@@ -24,8 +24,8 @@ from meshsim.mesh.errors import IdentityError
 from meshsim.mesh.ids import AuraID
 from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import LinkBelief, NodeBelief, Role
+from meshsim.routing.written import single
 from meshsim.scenario.federation import Resolution, border_nodes
-from meshsim.sim.control import single
 from meshsim.sim.environment import BEFORE
 from meshsim.sim.processes.steps import CLOSED, Ended, Wait
 
