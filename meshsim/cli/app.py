@@ -22,6 +22,7 @@ OK, USAGE, FAILED, INTERRUPTED = 0, 2, 3, 130
 VERBS = {
     "artifact": "Bundle a finished experiment with all it takes to do it again, or do that.",
     "bench": "Measure how fast the simulator is beside reference engines.",
+    "calibrate": "Fit the links of a scenario to what real nodes measured.",
     "completion": "Print the script that lets SHELL complete verbs, options and names at each Tab.",
     "compare": "Hold two runs or two batches against each other.",
     "config": "Print the scenario schema, check a scenario, or show it completed.",
