@@ -73,16 +73,14 @@ def agreement(measures: Sequence[Agreement]) -> Figure:
         for one, ax in zip(measures, axes, strict=True):
             x = np.asarray(one.simulated, dtype=np.float64)
             y = np.array([value.mean for value in one.real])
-            low, high = min(x.min(), y.min()), max(x.max(), y.max())
-            room = 0.08 * (high - low) or 1.0
-            line = np.linspace(low - room, high + room, 50)
+            room = one.within(x).max()
+            line = np.linspace(min(x.min(), y.min()) - room, max(x.max(), y.max()) + room, 50)
             ax.fill_between(line, line - one.within(line), line + one.within(line), color=GREY, alpha=0.25, lw=0)
             ax.plot(line, line, color=MUTED, lw=1)
             for at, value in zip(x, one.real, strict=True):
                 ax.plot([at, at], [value.low, value.high], color=BLUE, lw=1, alpha=0.6)
             ax.scatter(x, y, color=BLUE, s=18, zorder=3)
-            ax.set(title=one.title, xlabel="simulated", xlim=(line[0], line[-1]))
-            ax.set_ylim(*np.array([min(y.min(), line[0]) - room, max(y.max(), line[-1]) + room]))
+            ax.set(title=one.title, xlabel="simulated", xlim=(line[0], line[-1]), ylim=(line[0], line[-1]))
         axes[0].set_ylabel("on real nodes")
     return figure
 
