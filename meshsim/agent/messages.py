@@ -44,6 +44,9 @@ RECEIPT_ENTRIES = 24
 FULL, UNREACHABLE, LOST, BANNED = "full", "unreachable", "lost", "banned"
 """Reasons of a node on the path to reject: no capacity left, no way to the next hop, that was lost, somebody's ban."""
 
+LEAVING = "leaving"
+"""Reason of a relay that goes soon: it carries the route on for a while, and no node of the path closes it."""
+
 ABANDONED, CANCELLED = "abandoned", "cancelled"
 """Reasons of an end: this route was given up for another, or the call for good before it stood."""
 
@@ -249,6 +252,7 @@ class CallSetup(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
         aic: How AIC is treated.
         expires_ns: Unix time from which the set-up is void.
         promise: What the caller expects of this route; None where it has no expectation.
+        standby: Whether media stay where they are until a `CallSwitch` comes over this route.
         signature: The first node's.
     """
 
@@ -261,6 +265,7 @@ class CallSetup(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     aic: AicPolicy
     expires_ns: Nanoseconds
     promise: Promise | None = None
+    standby: bool = False
     signature: Signature = b""
 
 
@@ -348,6 +353,20 @@ class CallEnd(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     receipts: Annotated[tuple[Receipt, ...], msgspec.Meta(max_length=RECEIPT_ENTRIES)] = ()
 
 
+class CallSwitch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=20):
+    """From the caller, over a route that stood by: media go this way from now on. A second one changes nothing.
+
+    Attributes:
+        call: Which call.
+        attempt: Which route.
+        onward: Towards the callee; else towards the caller, which nobody sends.
+    """
+
+    call: Call
+    attempt: Attempt
+    onward: bool
+
+
 Message: TypeAlias = (
     Hello
     | Ping
@@ -361,6 +380,7 @@ Message: TypeAlias = (
     | CallKeepalive
     | CallReport
     | CallEnd
+    | CallSwitch
     | AbuseReport
     | AbuseRuling
     | AbuseAppeal
