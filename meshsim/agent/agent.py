@@ -45,11 +45,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshsim.agent.adversary import Interceptor
-    from meshsim.agent.calls import CallRequest, CallState
+    from meshsim.agent.calls import CallRequest
     from meshsim.agent.core import AlarmKey
     from meshsim.agent.effects import Effect, MediaReport
     from meshsim.agent.messages import Message
     from meshsim.agent.samples import CallSample
+    from meshsim.agent.states import CallState
     from meshsim.identity.keys import Signer, Verifier
     from meshsim.identity.records import NodeRecord
     from meshsim.mesh.errors import IdentityError
@@ -322,7 +323,7 @@ class MeshAgent:
             case CallKeepalive():
                 self._desk.keepalive(message, source, now)
             case CallReport():
-                self._desk.report(message, source)
+                self._desk.report(message, source, now)
             case _:
                 self._desk.end(message, source, now)
 

@@ -47,6 +47,8 @@ class AgentConfig:
         setup_timeout: For the callee's answer.
         dial_timeout: For a link to come up.
         failover_timeout: For a lost call to find another route.
+        lossy_for: A route on which more than a tenth of the media is lost for so long is left for another.
+        calm: After a working route was left for a better one, none is for so long.
         idle: A link made for calls is closed when it carried none for so long.
         tells_trust: Whether every move of a reputation is emitted; its interval costs more than the evidence.
         linger: A finished route is remembered so long, to pass late receipts on.
@@ -81,6 +83,8 @@ class AgentConfig:
     setup_timeout: float = 3.0
     dial_timeout: float = 5.0
     failover_timeout: float = 12.0
+    lossy_for: float = 1.0
+    calm: float = 10.0
     idle: float = 60.0
     tells_trust: bool = True
     linger: float = 5.0

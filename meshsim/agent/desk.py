@@ -10,8 +10,9 @@ import hashlib
 import math
 from typing import TYPE_CHECKING
 
-from meshsim.agent.calls import Call, CallEvent, CallRequest, CallState, Leg, incoming, name_of, summary
+from meshsim.agent.calls import Call, CallRequest, incoming, name_of, summary
 from meshsim.agent.effects import Channel, CloseMedia, Resolve
+from meshsim.agent.legs import LOSSY, Leg
 from meshsim.agent.messages import (
     ABANDONED,
     BANNED,
@@ -21,7 +22,6 @@ from meshsim.agent.messages import (
     UNREACHABLE,
     CallAccept,
     CallEnd,
-    CallKeepalive,
     CallReject,
     CallReport,
     CallSetup,
@@ -29,6 +29,7 @@ from meshsim.agent.messages import (
     sign,
 )
 from meshsim.agent.samples import EventSample, Failover
+from meshsim.agent.states import CallEvent, CallState
 from meshsim.mesh.errors import IdentityError, LocalProtocolError
 from meshsim.mesh.ids import CALL_ID_BYTES, AuraID, CallId, NodeId
 from meshsim.mesh.time import to_nanoseconds, to_seconds
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from meshsim.agent.core import Core
     from meshsim.agent.effects import MediaReport
     from meshsim.agent.linktable import LinkTable
-    from meshsim.agent.messages import Receipt
+    from meshsim.agent.messages import CallKeepalive, Receipt
     from meshsim.agent.neighbours import Neighbourhood
     from meshsim.agent.receipts import Ledger
     from meshsim.agent.routes import Router
@@ -52,7 +53,7 @@ BUSY, NOT_HERE = "busy", "not here"
 DARK_LOSS = 0.99
 """A route that loses more is dead, whatever its keepalives say."""
 REPORTS_PER_MESSAGE = 5
-DEPARTURES = 32
+LOSSY_ROUTE = "too much loss"
 
 
 class Desk:
@@ -268,6 +269,9 @@ class Desk:
         """`leg` carries the call from now on; its media are opened, those of the route before stay open for now."""
         if call.active is not None:
             call.older.append(call.active)
+        if call.parting is not None and not math.isnan(call.parting.lossy):
+            call.receipts.append(self._ledger.write(call.parting, Outcome.COMPLETED, now))
+            self._absorb(call.receipts[-1:], now, None)
         call.active, call.parting = leg, None
         call.stood.append(leg.path)
         leg.heard = leg.stood = now.mono
@@ -309,12 +313,7 @@ class Desk:
                 self._keep_alive(leg, now)
 
     def _keep_alive(self, leg: Leg, now: Instant) -> None:
-        held = 0 if math.isnan(leg.echoed) else to_nanoseconds(now.mono - leg.echoed)
-        message = CallKeepalive(*leg.key, onward=leg.is_first, sequence=leg.sent, echo=leg.echo, held_ns=held)
-        leg.departures[leg.sent] = now.mono
-        leg.departures.pop(leg.sent - DEPARTURES, None)
-        leg.sent += 1
-        self._core.send(leg.next_hop, message, Channel.REALTIME)
+        self._core.send(leg.next_hop, leg.next_keepalive(now), Channel.REALTIME)
 
     def _lose_path(self, leg: Leg, blamed: set[NodeId], why: str, now: Instant) -> None:
         """The route in use carries its call no longer."""
@@ -394,11 +393,8 @@ class Desk:
         if call is None or leg is None:
             self._core.reject("unexpected_keepalive")
             return
-        leg.heard = leg.echoed = now.mono
-        leg.echo = message.sequence + 1
-        departed = leg.departures.pop(message.echo - 1, None)
-        if departed is not None:
-            rtt = max(0.0, now.mono - departed - to_seconds(message.held_ns))
+        rtt = leg.take_keepalive(message, now)
+        if rtt is not None:
             call.quality.add_rtt(rtt)
             leg.quality.add_rtt(rtt)
         if leg is call.active:
@@ -415,12 +411,14 @@ class Desk:
         leg.dark = leg.dark + 1 if report.loss > DARK_LOSS else 0
         if leg.dark >= self._core.config.dead_after:
             self._lose_path(leg, set(leg.path[1:-1]), "no media", now)
-        elif leg.quality.reports % REPORTS_PER_MESSAGE == 1:
+            return
+        if leg.quality.reports % REPORTS_PER_MESSAGE == 1 or report.loss > LOSSY:
             jitter = to_nanoseconds(report.jitter)
             message = CallReport(*leg.key, leg.is_first, jitter, float(report.loss))
             self._core.send(leg.next_hop, message)
+        self._mind_loss(call, leg, report.loss, now)
 
-    def report(self, message: CallReport, source: NodeId) -> None:
+    def report(self, message: CallReport, source: NodeId, now: Instant) -> None:
         """What the other end receives of our media."""
         call, leg = self._find(message, source)
         if call is None or leg is None:
@@ -428,6 +426,23 @@ class Desk:
             return
         for quality in (call.quality, leg.quality):
             quality.add_remote(to_seconds(message.jitter_ns), message.loss)
+        self._mind_loss(call, leg, message.loss, now)
+
+    def _mind_loss(self, call: Call, leg: Leg, loss: float, now: Instant) -> None:
+        """Leaves a route that has lost too much for too long, as `move` does; if there is no other it stays."""
+        suffered = leg is call.active and call.outgoing and leg.suffers(loss, now) >= self._core.config.lossy_for
+        if suffered and now.mono >= call.calm:
+            call.calm = now.mono + self._core.config.calm
+            call.parting = leg
+            self._lose_path(leg, set(leg.path[1:-1]), LOSSY_ROUTE, now)
+
+    def _stay(self, call: Call, leg: Leg) -> None:
+        """There is no other route than the bad one: it carries the call on."""
+        call.parting, call.active, call.lost = None, leg, math.nan
+        call.older.remove(leg)
+        leg.advance(CallEvent.ACCEPT)
+        call.advance(CallEvent.ACCEPT)
+        self._core.alarms.cancel(("failover", call.id, 0))
 
     # The end ----------------------------------------------------------------------------------------------------------
 
@@ -470,6 +485,9 @@ class Desk:
 
     def _give_up(self, call: Call, reason: str, now: Instant) -> None:
         call.reason = reason
+        if call.parting is not None and self._table.banned.isdisjoint(call.parting.path):
+            self._stay(call, call.parting)
+            return
         if call.parting is not None:
             self._say_goodbye(call, call.parting, (), now, answer=False)
             call.parting = None

@@ -20,8 +20,8 @@ from meshsim.mesh.errors import IdentityError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from meshsim.agent.calls import Leg
     from meshsim.agent.core import Core
+    from meshsim.agent.legs import Leg
     from meshsim.agent.messages import CallSetup
     from meshsim.identity.records import NodeRecord
     from meshsim.mesh.ids import NodeId

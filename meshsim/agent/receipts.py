@@ -16,8 +16,8 @@ from meshsim.mesh.time import to_nanoseconds
 from meshsim.trust import Docket, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from meshsim.agent.calls import Leg
     from meshsim.agent.core import Core
+    from meshsim.agent.legs import Leg
     from meshsim.identity.keys import Verifier
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant

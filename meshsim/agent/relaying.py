@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshsim.agent.calls import CallEvent, CallState, Leg
 from meshsim.agent.effects import Channel, CloseMedia
+from meshsim.agent.legs import Leg
 from meshsim.agent.messages import (
     FULL,
     LOST,
@@ -25,6 +25,7 @@ from meshsim.agent.messages import (
     CallReport,
 )
 from meshsim.agent.samples import EventSample
+from meshsim.agent.states import CallEvent, CallState
 from meshsim.trust import Outcome
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from meshsim.trust.conduct import NO_PROMISE, credited
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meshsim.agent.calls import Call, CallRequest, Leg
+    from meshsim.agent.calls import Call, CallRequest
     from meshsim.agent.core import Core
+    from meshsim.agent.legs import Leg
     from meshsim.agent.linktable import LinkTable
     from meshsim.agent.messages import CallSetup
     from meshsim.agent.neighbours import Neighbourhood

@@ -24,7 +24,7 @@ from meshsim.agent import (
     Undial,
 )
 from meshsim.agent.adversary import Ed25519Mint, HashMint, Means, interceptors
-from meshsim.agent.calls import label_of
+from meshsim.agent.legs import label_of
 from meshsim.agent.messages import Remembering, encode
 from meshsim.identity import Ed25519Signer, Ed25519Verifier, HashSigner, HashVerifier, NodeRecord, sign_record
 from meshsim.identity.directory import Directory

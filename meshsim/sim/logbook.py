@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.agent import CallSample, EventSample, RouteSample, TrustSample
-from meshsim.agent.calls import label_of
+from meshsim.agent.legs import label_of
 from meshsim.measure.records import ASIDE
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.view import LinkBelief, NetworkView, NodeBelief

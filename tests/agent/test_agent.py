@@ -26,7 +26,7 @@ from meshsim.agent import (
     TrustSample,
     Undial,
 )
-from meshsim.agent.calls import label_of
+from meshsim.agent.legs import label_of
 from meshsim.agent.messages import (
     ABANDONED,
     CANCELLED,

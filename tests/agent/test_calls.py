@@ -7,18 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.agent.calls import (
-    TRANSITIONS,
-    CallEvent,
-    CallState,
-    Leg,
-    Quality,
-    label_of,
-    name_of,
-    step,
-)
+from meshsim.agent.calls import name_of
 from meshsim.agent.effects import MediaReport
+from meshsim.agent.legs import Leg, Quality, label_of
 from meshsim.agent.messages import LOST, CallReject, CallSetup
+from meshsim.agent.states import TRANSITIONS, CallEvent, CallState, step
 from meshsim.mesh.errors import LocalProtocolError
 from meshsim.mesh.ids import CallId, NodeId
 from meshsim.mesh.media import AicPolicy, MediaType

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from meshsim.agent import AgentConfig, ReceiptSample
 from meshsim.agent import receipts as module
-from meshsim.agent.calls import Leg
 from meshsim.agent.core import OPEN_ROUTES, Core
 from meshsim.agent.effects import Emit, MediaReport
+from meshsim.agent.legs import Leg
 from meshsim.agent.messages import CallSetup, Receipt, decode, encode, sign
 from meshsim.agent.receipts import Ledger
 from meshsim.agent.reputation import TrustBook
