@@ -52,7 +52,7 @@ def run(config: Path) -> int:
     Example:
       meshsim node run alice.yaml
     """
-    from meshsim.node.runtime import run_node
+    from meshsim.node.commands import run_node
 
     return run_node(config)
 
@@ -69,7 +69,7 @@ def call(config: Path, callee: str, seconds: float, as_json: bool) -> int:
     Example:
       meshsim node call alice.yaml @bob.aura --seconds 5 --json
     """
-    from meshsim.node.runtime import place_call
+    from meshsim.node.commands import place_call
 
     answer = place_call(config, callee, seconds)
     options.emit(answer, json_wanted=as_json)

@@ -1,69 +1,57 @@
-"""One real node: registry, links, agent and media under one TaskGroup. What it does, it tells as JSON lines.
+"""One real node: registry, links, agent and media under one TaskGroup. What it does, it tells as JSON values.
 
-The agent decides; this file connects wires. Commands come as JSON lines on standard input when the configuration says
-so: `{"do": "call", "callee": "@bob.aura", "media": "audio", "seconds": 8}` and `{"do": "stop"}`.
+The agent decides; this file connects wires. `parts` makes what is connected, `life` keeps the node among others,
+`commands` makes a process of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
-
-from meshsim.agent import CallRequest, CallSample, Channel, EventSample, MeshAgent, ReceiptSample
+from meshsim.agent import CallRequest, CallSample, Channel, EventSample, ReceiptSample
 from meshsim.control.client import RegistryClient
-from meshsim.identity import Ed25519Signer, Ed25519Verifier, NodeRecord, sign_record
+from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.mesh.errors import ConfigError, IdentityError, RemoteProtocolError
 from meshsim.mesh.ids import AuraID, CallId, NodeId, did_key
 from meshsim.mesh.media import AicPolicy, MediaType
-from meshsim.mesh.seeds import SeedTree
-from meshsim.node.attack import misbehaviour
-from meshsim.node.config import NodeConfig, load_config
+from meshsim.node import parts
 from meshsim.node.driver import NodeDriver
-from meshsim.node.emulation import EmulatorClient
-from meshsim.node.events import Command, told_of, told_of_heard
+from meshsim.node.events import told_of, told_of_heard
 from meshsim.node.journal import Journal
+from meshsim.node.life import Upkeep
 from meshsim.node.media import MediaPlane
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
-from meshsim.node.signaling import dials
 from meshsim.node.trace import NodeTrace
 from meshsim.node.traffic import TrafficBook
 from meshsim.node.transport import LinkConfig
-from meshsim.routing import RoutingEngine
-from meshsim.routing.policies import Learned, load_model
-from meshsim.routing.policies.learned import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
+    from types import TracebackType
 
     from meshsim.agent import CloseMedia, OpenMedia, Sample
+    from meshsim.identity import NodeRecord
+    from meshsim.node.config import NodeConfig
+    from meshsim.node.emulation import EmulatorClient
 
-REDIAL_FIRST, REDIAL_LONGEST = 0.3, 5.0
-RECORD_LIFETIME = 3600.0
-"""Seconds; a record is signed anew at half of it."""
-RENEW_PAUSE = 5.0
-"""Seconds after which a record that the registry did not take is offered again."""
 SAMPLE_PERIOD = 1.0
 RESOLVE_TIMEOUT = 3.0
 JOIN_PATIENCE = 5.0
 """Seconds that a registry has to answer."""
 LINK_PATIENCE = 10.0
 """Seconds that a caller who just came waits for links to its neighbours."""
-GOSSIP_PATIENCE = 2.0
-"""Seconds until it has been told of the mesh, and has measured its links."""
 LOST_PATIENCE = 3.0
 """Seconds of silence, after a neighbour was taken for dead, after which its link is given up and dialled anew."""
 
 
 class Node:
-    """The running node. Its methods are the driver's wires; `run` is its life.
+    """A node of the mesh, alive inside its `async with` block. Its methods are the driver's wires.
 
     Args:
         config: What it was told.
@@ -73,11 +61,11 @@ class Node:
     def __init__(self, config: NodeConfig, tell: Callable[[dict[str, Any]], None]) -> None:
         self.config = config
         self.signer = Ed25519Signer.from_file(Path(config.key))
-        self._tell = tell
+        self.tell = tell
         self._stopped, self._linked, self._returned = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._verifier = Ed25519Verifier()
-        self._record = self._describe()
-        self._agent = self._make_agent()
+        self._record = parts.make_record(config, self.signer)
+        self._agent = parts.make_agent(config, self._record, self.signer, self._verifier)
         self._trace = NodeTrace(config, self.signer.node_id) if config.trace is not None else None
         self._journal = Journal(config, self.signer.node_id)
         self._malformed, self._leaving = 0, False
@@ -86,14 +74,14 @@ class Node:
         self._hang_ups: dict[CallId, float] = {}
         self._finished: dict[CallId, asyncio.Future[CallSample]] = {}
 
-    async def run(self, then: Callable[[Node], Awaitable[None]] | None = None) -> None:
-        """Lives until told to stop; with `then`, until that is done.
+    async def __aenter__(self) -> Self:
+        """Joins the mesh.
 
         Raises:
             ConfigError: If the registry or the emulator is not there.
         """
         async with AsyncExitStack() as stack:
-            emulator = await self._find_emulator(stack)
+            emulator = await parts.find_emulator(self.config, stack)
             client = RegistryClient(
                 self.config.registry,
                 self.signer,
@@ -104,19 +92,36 @@ class Node:
             await self._join()
             self._group = await stack.enter_async_context(asyncio.TaskGroup())
             self._assemble(emulator)
-            self._tell({"event": "ready", "node": did_key(self.signer.node_id), "aura": self.config.aura})
-            for part in (self._neighbours.run(), self._keep_neighbours(), self._sample_links(), self._keep_record()):
-                self._start(part)
-            if self.config.stdio and then is None:
-                self._start(self._obey())
-            try:
-                await (then(self) if then is not None else self._stopped.wait())
-            finally:
-                await self._leave()
+            self.tell({"event": "ready", "node": did_key(self.signer.node_id), "aura": self.config.aura})
+            for part in (
+                self._neighbours.run(),
+                self._upkeep.keep_neighbours(),
+                self._sample_links(),
+                self._upkeep.keep_record(),
+            ):
+                self.start(part)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._leave()
+        finally:
+            # the group of tasks needs to know of its own cancelling, and would wrap any other error
+            if isinstance(error, asyncio.CancelledError):
+                await self._stack.__aexit__(kind, error, trace)
+            else:
+                await self._stack.aclose()
 
     def stop(self) -> None:
-        """Ends `run`."""
+        """Lets `stopped` return."""
         self._stopped.set()
+
+    async def stopped(self) -> None:
+        """Waits until the node is told to stop."""
+        await self._stopped.wait()
 
     async def wait_linked(self) -> bool:
         """Waits until every neighbour has had a link; False if that does not come about in time."""
@@ -125,7 +130,7 @@ class Node:
                 await self._linked.wait()
         return self._linked.is_set()
 
-    async def call(self, callee: AuraID, media: MediaType, seconds: float) -> CallSample:
+    async def talk(self, callee: AuraID, media: MediaType, seconds: float) -> CallSample:
         """Calls `callee`, talks for `seconds` once the media flow, hangs up, and returns what the agent says of it."""
         caller = AuraID.parse(self.config.aura)
         request = CallRequest(caller=caller, callee=callee, media=media, aic=AicPolicy.OFF, duration=seconds)
@@ -142,15 +147,15 @@ class Node:
 
     def dial(self, node: NodeId) -> None:
         """Makes a link; the driver is told when it is up or cannot be made."""
-        self._start(self._dial(node))
+        self.start(self._dial(node))
 
     def undial(self, node: NodeId) -> None:
         """Closes a link that was made for calls."""
-        self._start(self._neighbours.drop(node))
+        self.start(self._neighbours.drop(node))
 
     def resolve(self, token: int, aura: AuraID) -> None:
         """Asks the registry; the driver is told the answer."""
-        self._start(self._resolve(token, aura))
+        self.start(self._resolve(token, aura))
 
     def open_media(self, effect: OpenMedia) -> None:
         """Lets media flow."""
@@ -170,7 +175,7 @@ class Node:
 
     def emit(self, sample: Sample) -> None:
         """Tells and keeps what the agent wants known."""
-        self._tell(told_of(sample))
+        self.tell(told_of(sample))
         if self._trace is not None:
             self._trace.keep(sample)
         match sample:
@@ -180,24 +185,13 @@ class Node:
                     finished.set_result(sample)
             case EventSample(kind="neighbour_lost", node=node):
                 if node not in self._farewells:
-                    self._farewells[node] = self._start(self._give_up(node))
+                    self._farewells[node] = self.start(self._give_up(node))
             case EventSample(kind="neighbour_back", node=node):
                 self._keep_link(node)
             case ReceiptSample():
                 self._journal.keep(sample)
 
     # Putting together -------------------------------------------------------------------------------------------------
-
-    async def _find_emulator(self, stack: AsyncExitStack) -> EmulatorClient | None:
-        if self.config.emulator is None:
-            return None
-        host, _, port = self.config.emulator.rpartition(":")
-        try:
-            client = await EmulatorClient.connect(host, int(port))
-        except OSError as gone:
-            raise ConfigError(f"no emulator at {self.config.emulator}: {gone}", key="emulator") from gone
-        stack.push_async_callback(client.close)
-        return client
 
     async def _join(self) -> None:
         try:
@@ -232,50 +226,22 @@ class Node:
             send_data=lambda to, frame: self._neighbours.send(to, Channel.DATA, frame),
             report=self._driver.media_report,
             count=self._driver.media_carried,
-            stream=SeedTree(config.seed).stream("node/drop", int.from_bytes(self.signer.node_id[:6], "big")),
+            stream=parts.drop_stream(config, self.signer),
             group=self._group,
         )
-
-    def _describe(self) -> NodeRecord:
-        config = self.config
-        record = NodeRecord(
-            node=self.signer.node_id,
-            aura=config.aura,
-            role=config.role,
-            nat=config.nat,
-            latitude=config.latitude,
-            longitude=config.longitude,
-            aic=config.aic,
-            capacity_bps=config.capacity_bps,
-            max_calls=config.max_calls,
-            expires_unix=time.time() + RECORD_LIFETIME,
-        )
-        return sign_record(record, self.signer)
-
-    def _make_agent(self) -> MeshAgent:
-        config = self.config
-        seeds, entity = SeedTree(config.seed), int.from_bytes(self.signer.node_id[:6], "big")
-        learned = config.policy == Learned.name
-        policy = load_model(config.model or DEFAULT_MODEL, signer=config.signer_id) if learned else config.policy
-        start = time.monotonic()
-        return MeshAgent(
-            config.behaviour,
-            self._record,
+        self._upkeep = Upkeep(
+            config,
             self.signer,
-            self._verifier,
-            RoutingEngine(
-                policy, candidates=config.candidates, trust_floor=config.trust_floor, fallbacks=config.fallbacks
-            ),
-            config.make_model(),
-            config.neighbour_ids,
-            seeds.stream("node/agent", entity),
-            interceptors=misbehaviour(config.misbehaviour, config.strength, config.attack, self.signer, seeds, start),
-            anchors=config.anchor_ids,
+            driver=self._driver,
+            client=self._client,
+            neighbours=self._neighbours,
+            tell=self.tell,
+            returned=self._returned,
         )
 
     # Life -------------------------------------------------------------------------------------------------------------
 
-    def _start(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def start(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs `part` until it is done or this node leaves."""
         task = self._group.create_task(part)
         self._tasks.add(task)
@@ -288,7 +254,7 @@ class Node:
         self._neighbours.undelivered(peer)
 
     def _link_up(self, peer: NodeId) -> None:
-        self._tell({"event": "link", "peer": did_key(peer), "up": True})
+        self.tell({"event": "link", "peer": did_key(peer), "up": True})
         self._keep_link(peer)
         self._driver.link_up(peer)
         if self._neighbours.links.keys() >= set(self.config.neighbour_ids):
@@ -300,7 +266,7 @@ class Node:
         return peer in links or peer in self.config.neighbour_ids or len(links) < self.config.agent.max_neighbours
 
     def _link_down(self, peer: NodeId) -> None:
-        self._tell({"event": "link", "peer": did_key(peer), "up": False})
+        self.tell({"event": "link", "peer": did_key(peer), "up": False})
         self._driver.link_down(peer)
 
     def _receive(self, peer: NodeId, channel: Channel, data: bytes) -> None:
@@ -350,46 +316,6 @@ class Node:
             answer = IdentityError(f"{aura} cannot be resolved: {failed}")
         self._driver.resolved(token, answer)
 
-    async def _keep_record(self) -> None:
-        """Renews the record at half its life, and when the registry is back, which may have forgotten it."""
-        pause = RECORD_LIFETIME / 2
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._returned.wait()
-            self._returned.clear()
-            pause = RECORD_LIFETIME / 2 if await self._renew() else RENEW_PAUSE
-
-    async def _renew(self) -> bool:
-        """Signs the record anew and registers it; whether the registry took it."""
-        self._record = self._describe()
-        self._driver.renew(self._record)
-        try:
-            await self._client.register(self._record)
-        except (ConnectionError, IdentityError) as failed:
-            self._tell({"event": "error", "reason": f"the record could not be renewed: {failed}"})
-            return False
-        return True
-
-    async def _keep_neighbours(self) -> None:
-        """Dials the neighbours that are this node's to dial, and dials again when a link is gone."""
-        own = self.signer.node_id
-        async with asyncio.TaskGroup() as group:
-            for peer in self.config.neighbour_ids:
-                if dials(own, peer):
-                    group.create_task(self._keep(peer))
-
-    async def _keep(self, peer: NodeId) -> None:
-        pause = REDIAL_FIRST
-        while True:
-            if peer not in self._neighbours.links:
-                try:
-                    await self._neighbours.dial(peer)
-                    pause = REDIAL_FIRST
-                except ConnectionError:
-                    pause = min(2 * pause, REDIAL_LONGEST)
-            await asyncio.sleep(pause)
-
     async def _sample_links(self) -> None:
         """Each second, what the agent has measured of its own links: its last pings, not what it smooths them to."""
         while self._trace is not None:
@@ -398,27 +324,6 @@ class Node:
             if view.fresh is not None:
                 delays = {neighbour.node: neighbour.last_rtt / 2 for neighbour in self._agent.neighbours()}
                 self._trace.links(view, view.fresh, delays, SAMPLE_PERIOD)
-
-    async def _obey(self) -> None:
-        """Carries out commands from standard input; its end is the end of this node."""
-        reader = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        async for line in reader:
-            try:
-                command = msgspec.json.decode(line, type=Command)
-            except msgspec.DecodeError as wrong:
-                self._tell({"event": "error", "reason": f"not a command: {wrong}"})
-                continue
-            if command.do == "stop":
-                break
-            self._start(self._make_call(command))
-        self.stop()
-
-    async def _make_call(self, command: Command) -> None:
-        try:
-            await self.call(AuraID.parse(command.callee), MediaType(command.media), command.seconds)
-        except (IdentityError, ValueError) as wrong:
-            self._tell({"event": "error", "reason": str(wrong)})
 
     async def _leave(self) -> None:
         for call in list(self._finished):
@@ -432,70 +337,21 @@ class Node:
         await self._neighbours.close()
         if self._trace is not None:
             self._trace.close()
-        self._tell({
+        self.tell({
             "event": "left", "rejected": self._driver.rejected, "unroutable": self._media.unroutable,
             "malformed": self._malformed, "codecs": count_codecs(),
         })  # fmt: skip
 
     def _tell_media(self, event: str, call: CallId, label: int, **more: str) -> None:
-        self._tell({"event": event, "call": call.hex(), "label": label, "at": time.monotonic(), **more})
+        self.tell({"event": event, "call": call.hex(), "label": label, "at": time.monotonic(), **more})
 
     def _tell_heard(self, call: CallId) -> None:
         heard = self._media.heard.get(call)
         if heard is not None:
-            self._tell(told_of_heard(call, heard))
+            self.tell(told_of_heard(call, heard))
 
 
 def count_codecs() -> int:
     """Codecs alive in this process: none where the module of the talking ends was never loaded."""
     audio = sys.modules.get("meshsim.node.audio")
     return 0 if audio is None else int(audio.count_codecs())
-
-
-def _print_line(event: dict[str, Any]) -> None:
-    with contextlib.suppress(BrokenPipeError):  # who listened is gone, and with it standard input, which ends this node
-        sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
-        sys.stdout.buffer.flush()
-
-
-async def _live(config: NodeConfig) -> None:
-    node = Node(config, _print_line)
-    # SIGINT cancels `run`, which leaves as well: that is asyncio's own doing, and ends in exit code 130.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, node.stop)
-    await node.run()
-
-
-def run_node(path: Path) -> int:
-    """Runs the node that the file `path` describes until it is told to stop; the exit code.
-
-    Raises:
-        ConfigError: If the file is wrong, or the registry or the emulator is not there.
-    """
-    asyncio.run(_live(load_config(path)))
-    return 0
-
-
-def place_call(path: Path, callee: str, seconds: float) -> dict[str, Any]:
-    """Joins the mesh as the node that the file `path` describes, calls `callee`, and returns how it went.
-
-    Raises:
-        ConfigError: If the file, or the callee's name, is wrong, or the registry is not there.
-    """
-    config = load_config(path)
-    try:
-        name = AuraID.parse(callee)
-    except IdentityError as wrong:
-        raise ConfigError(str(wrong), key="CALLEE") from wrong
-    told: list[dict[str, Any]] = []
-
-    async def talk(node: Node) -> None:
-        """Calls once the node knows its surroundings."""
-        await node.wait_linked()
-        await asyncio.sleep(GOSSIP_PATIENCE)
-        await node.call(name, MediaType.AUDIO, seconds)
-
-    asyncio.run(Node(config, told.append).run(talk))
-    ended = next(event for event in told if event["event"] == "call")
-    heard = next((event for event in told if event["event"] == "heard"), {})
-    hidden = {*ended, "arrivals", "seconds"}
-    return {**ended, **{key: value for key, value in heard.items() if key not in hidden}}

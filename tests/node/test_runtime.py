@@ -23,10 +23,11 @@ from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.ids import AuraID, NodeId, did_key
 from meshsim.mesh.media import MediaType
-from meshsim.node import runtime
+from meshsim.node import commands, life, parts, runtime
+from meshsim.node.commands import place_call, run_node
 from meshsim.node.config import NodeConfig
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
-from meshsim.node.runtime import Node, place_call, run_node
+from meshsim.node.runtime import Node
 from meshsim.routing.artefact import find_model, sign_model
 
 if TYPE_CHECKING:
@@ -72,14 +73,8 @@ def describe(folder: Path, which: int, url: str, **more: Any) -> NodeConfig:
 @asynccontextmanager
 async def living(config: NodeConfig) -> AsyncIterator[tuple[Node, Told]]:
     told = Told()
-    node = Node(config, told.append)
-    life = asyncio.create_task(node.run())
-    try:
-        await told.until("ready")
+    async with Node(config, told.append) as node:
         yield node, told
-    finally:
-        node.stop()
-        await life
 
 
 @asynccontextmanager
@@ -166,7 +161,7 @@ async def until(holds: Callable[[], bool]) -> None:
 async def test_a_node_stays_registered_for_longer_than_its_first_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "RECORD_LIFETIME", 1.0)
+    monkeypatch.setattr(parts, "RECORD_LIFETIME", 1.0)
     service = RegistryService()
     async with embedded(service) as url, living(describe(tmp_path, 0, url)) as (node, told):
         ends = [service.nodes()[0].expires_unix]
@@ -191,7 +186,7 @@ async def test_a_node_registers_again_with_a_registry_that_forgot_it(tmp_path: P
 async def test_a_node_that_the_registry_refuses_says_so_and_offers_its_record_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "RENEW_PAUSE", 0.05)
+    monkeypatch.setattr(life, "RENEW_PAUSE", 0.05)
     async with AsyncExitStack() as stack:
         async with embedded() as url:
             _, told = await stack.enter_async_context(living(describe(tmp_path, 0, url)))
@@ -204,7 +199,7 @@ async def test_a_node_that_the_registry_refuses_says_so_and_offers_its_record_ag
 
 
 async def test_a_call_in_this_process_is_spoken_heard_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "GOSSIP_PATIENCE", 0.3)
+    monkeypatch.setattr(commands, "GOSSIP_PATIENCE", 0.3)
     path = tmp_path / "caller.json"
     async with embedded() as url:
         friends = (did_key(SIGNERS[1].node_id),)
@@ -247,7 +242,7 @@ async def test_a_relay_misbehaves_as_its_file_says(behaviour: str, strength: flo
         assert await node.wait_linked()
         await ear.until("link", up=True)
         await asyncio.sleep(1.5)  # rounds of gossip
-        sample = await node.call(AuraID.parse("@n2.aura"), MediaType.AUDIO, 1.5)
+        sample = await node.talk(AuraID.parse("@n2.aura"), MediaType.AUDIO, 1.5)
     assert len(sample.path) == 3
     (heard,) = ear.all("heard")
     sent = 1.5 / 0.02

@@ -1,0 +1,97 @@
+"""What keeps a node alive among others: its record at the registry, and links to its neighbours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from meshsim.mesh.errors import IdentityError
+from meshsim.node import parts
+from meshsim.node.signaling import dials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshsim.control.client import RegistryClient
+    from meshsim.identity import Ed25519Signer
+    from meshsim.mesh.ids import NodeId
+    from meshsim.node.config import NodeConfig
+    from meshsim.node.driver import NodeDriver
+    from meshsim.node.neighbours import Neighbours
+
+REDIAL_FIRST, REDIAL_LONGEST = 0.3, 5.0
+RENEW_PAUSE = 5.0
+"""Seconds after which a record that the registry did not take is offered again."""
+
+
+class Upkeep:
+    """Renews the node's record and keeps its links.
+
+    Args:
+        config: The node's.
+        signer: Its key.
+        driver: Its agent's.
+        client: Its connection to the registry.
+        neighbours: Its links.
+        tell: Takes what goes wrong, as JSON values.
+        returned: Set when the registry was entered: it may have forgotten this node.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        signer: Ed25519Signer,
+        *,
+        driver: NodeDriver,
+        client: RegistryClient,
+        neighbours: Neighbours,
+        tell: Callable[[dict[str, Any]], None],
+        returned: asyncio.Event,
+    ) -> None:
+        self._config = config
+        self._signer = signer
+        self._driver = driver
+        self._client = client
+        self._neighbours = neighbours
+        self._tell = tell
+        self._returned = returned
+
+    async def keep_record(self) -> None:
+        """Renews the record at half its life, and when the registry is back, which may have forgotten it."""
+        pause = parts.RECORD_LIFETIME / 2
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._returned.wait()
+            self._returned.clear()
+            pause = parts.RECORD_LIFETIME / 2 if await self._renew() else RENEW_PAUSE
+
+    async def _renew(self) -> bool:
+        """Signs the record anew and registers it; whether the registry took it."""
+        record = parts.make_record(self._config, self._signer)
+        self._driver.renew(record)
+        try:
+            await self._client.register(record)
+        except (ConnectionError, IdentityError) as failed:
+            self._tell({"event": "error", "reason": f"the record could not be renewed: {failed}"})
+            return False
+        return True
+
+    async def keep_neighbours(self) -> None:
+        """Dials the neighbours that are this node's to dial, and dials again when a link is gone."""
+        async with asyncio.TaskGroup() as group:
+            for peer in self._config.neighbour_ids:
+                if dials(self._signer.node_id, peer):
+                    group.create_task(self._keep(peer))
+
+    async def _keep(self, peer: NodeId) -> None:
+        pause = REDIAL_FIRST
+        while True:
+            if peer not in self._neighbours.links:
+                try:
+                    await self._neighbours.dial(peer)
+                    pause = REDIAL_FIRST
+                except ConnectionError:
+                    pause = min(2 * pause, REDIAL_LONGEST)
+            await asyncio.sleep(pause)
