@@ -22,6 +22,7 @@ from meshsim.agent.messages import (
     CallReject,
     CallReport,
     CallSetup,
+    CallSwitch,
     Digest,
     Hello,
     LinkState,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from meshsim.agent.core import AlarmKey
     from meshsim.agent.effects import Effect, MediaReport
     from meshsim.agent.messages import Message
+    from meshsim.agent.relaying import Passing
     from meshsim.agent.samples import CallSample
     from meshsim.agent.states import CallState
     from meshsim.identity.keys import Signer, Verifier
@@ -158,11 +160,11 @@ class MeshAgent:
 
     def call_state(self, call: CallId) -> CallState:
         """Where one of its own calls stands."""
-        return self._desk.state(call)
+        return self._desk.calls.state(call)
 
     def call_so_far(self, call: CallId, now: Instant) -> CallSample | None:
         """How one of its outgoing calls goes, with outcome `running`; None if it has ended."""
-        return self._desk.so_far(call, now)
+        return self._desk.calls.so_far(call, now)
 
     def neighbours(self) -> list[Neighbour]:
         """Its links as measured, by node id: for display; not to be changed."""
@@ -183,6 +185,13 @@ class MeshAgent:
         """Ends a call from this side; one that has ended already stays as it is."""
         self._begin(now)
         self._desk.hang_up(call, now)
+
+    def leave(self, now: Instant) -> None:
+        """This node goes soon: it hangs up, takes no more calls on, and asks for those it carries to be moved."""
+        self._begin(now)
+        self._relay.leave(now)
+        for call in self._desk.calls:
+            self._desk.hang_up(call.id, now)
 
     def renew(self, record: NodeRecord, now: Instant) -> None:
         """Replaces what it says of itself; its next Hellos and its next statement say so.
@@ -217,7 +226,7 @@ class MeshAgent:
             now: The time.
         """
         self._begin(now)
-        for leg in (*self._relay.legs(), *self._desk.legs()):
+        for leg in (*self._relay.legs(), *self._desk.calls.legs()):
             if leg.setup.call == call and leg.label == label:
                 leg.carried = max(leg.carried, carried)
 
@@ -297,7 +306,7 @@ class MeshAgent:
 
     def _dispatch_call(
         self,
-        message: CallSetup | CallAccept | CallReject | CallKeepalive | CallReport | CallEnd,
+        message: CallSetup | Passing,
         source: NodeId,
         now: Instant,
     ) -> None:
@@ -310,10 +319,8 @@ class MeshAgent:
         else:
             self._dispatch_own(message, source, now)
 
-    def _dispatch_own(
-        self, message: CallAccept | CallReject | CallKeepalive | CallReport | CallEnd, source: NodeId, now: Instant
-    ) -> None:
-        if self._desk.is_closing((message.call, message.attempt)) and not isinstance(message, CallEnd):
+    def _dispatch_own(self, message: Passing, source: NodeId, now: Instant) -> None:
+        if self._desk.calls.is_closing((message.call, message.attempt)) and not isinstance(message, CallEnd):
             return
         match message:
             case CallAccept():
@@ -324,18 +331,20 @@ class MeshAgent:
                 self._desk.keepalive(message, source, now)
             case CallReport():
                 self._desk.report(message, source, now)
+            case CallSwitch():
+                self._desk.answering.switch(message, source, now)
             case _:
                 self._desk.end(message, source, now)
 
     def _receive_setup(self, setup: CallSetup, source: NodeId, now: Instant) -> None:
-        if not self._admission.admits(setup, source, now, own=self._desk.so_far(setup.call, now) is not None):
+        if not self._admission.admits(setup, source, now, own=self._desk.calls.so_far(setup.call, now) is not None):
             return
         if not self._table.banned.isdisjoint(setup.path):
             back = CallReject(setup.call, setup.attempt, onward=False, by=self.node, reason=BANNED)
             self._core.send(source, back)
             return
         if setup.path[-1] == self.node:
-            self._desk.invite(setup, now)
+            self._desk.answering.invite(setup, now)
         else:
             self._relay.invite(setup, setup.path.index(self.node), now)
 
@@ -396,16 +405,9 @@ class MeshAgent:
                 self._ring_call(kind, CallId(entity), number, now)
 
     def _ring_call(self, kind: str, call: CallId, attempt: int, now: Instant) -> None:
-        match kind:
-            case "setup":
-                self._desk.time_out(call, attempt, now)
-            case "resolve":
-                self._desk.stay_unresolved(call, now)
-            case "failover":
-                self._desk.despair(call, now)
-            case _:  # "linger"
-                self._relay.forget(call, attempt)
-                self._desk.forget(call, attempt)
+        if kind == "linger":
+            self._relay.forget(call, attempt)
+        self._desk.ring(kind, call, attempt, now)
 
     def _probe(self, now: Instant) -> None:
         config = self._core.config
@@ -450,16 +452,16 @@ class MeshAgent:
     def _arm_pulse(self, now: Instant) -> None:
         """While calls go through or from here, the beat is faster."""
         key = ("pulse", b"", 0)
-        if key not in self._core.alarms and (self._relay.legs() or self._desk.legs()):
+        if key not in self._core.alarms and (self._relay.legs() or self._desk.calls.legs()):
             self._core.alarms.set(key, now.mono + self._core.config.keepalive)
 
     def _busy(self) -> set[NodeId]:
         """The neighbours with which calls are shared."""
-        return {node for leg in (*self._relay.legs(), *self._desk.legs()) for node in leg.neighbours()}
+        return {node for leg in (*self._relay.legs(), *self._desk.calls.legs()) for node in leg.neighbours()}
 
     def _pulse(self, now: Instant) -> None:
         since: dict[NodeId, float] = {}
-        for leg in (*self._relay.legs(), *self._desk.legs()):
+        for leg in (*self._relay.legs(), *self._desk.calls.legs()):
             for node in leg.neighbours():
                 since[node] = min(leg.opened, since.get(node, leg.opened))
         silent = self._neighbourhood.silent(now, self._core.config.silence)

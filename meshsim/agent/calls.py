@@ -71,6 +71,9 @@ class Call:
         receipts: For routes that failed.
         lost: When the path was lost; NaN while it stands.
         heard: When the lost path was last heard.
+        standby: The second route, being set up or standing by.
+        passed_over: Second routes tried in vain.
+        unfit: Relays that refused to stand by, or could not any more.
         calm: Until when no working route is left for a better one.
         reason: Why the last thing failed.
     """
@@ -97,6 +100,9 @@ class Call:
     receipts: list[Receipt] = field(default_factory=list)
     lost: float = math.nan
     heard: float = math.nan
+    standby: Leg | None = None
+    passed_over: list[tuple[NodeId, ...]] = field(default_factory=list)
+    unfit: set[NodeId] = field(default_factory=set)
     calm: float = -math.inf
     reason: str = ""
 
@@ -120,7 +126,7 @@ class Call:
         predicted = self.decision.predicted
         return predicted.rtt, predicted.jitter, predicted.loss
 
-    def next_setup(self, path: tuple[NodeId, ...], expires_ns: int) -> CallSetup:
+    def next_setup(self, path: tuple[NodeId, ...], expires_ns: int, *, standby: bool = False) -> CallSetup:
         """The set-up of the next route, unsigned."""
         return CallSetup(
             call=self.id,
@@ -132,11 +138,22 @@ class Call:
             aic=self.request.aic,
             expires_ns=expires_ns,
             promise=Promise.of(self.promised(path)),
+            standby=standby,
         )
 
     def legs(self) -> list[Leg]:
         """All routes that are not closed."""
-        return [leg for leg in (self.active, self.pending, *self.older) if leg is not None]
+        return [leg for leg in (self.active, self.pending, self.standby, *self.older) if leg is not None]
+
+    def in_use(self) -> list[Leg]:
+        """The routes in use, standing by, or being set up."""
+        return [leg for leg in (self.active, self.pending, self.parting, self.standby) if leg is not None]
+
+    def awaiting(self, attempt: int) -> Leg | None:
+        """The route of that number, if it waits for the callee's answer."""
+        legs = (self.pending, self.standby)
+        waits = [leg for leg in legs if leg is not None and leg.setup.attempt == attempt]
+        return next((leg for leg in waits if leg.state is CallState.SETUP), None)
 
 
 def summary(call: Call, caller: NodeId, now: Instant, *, outcome: str) -> CallSample:

@@ -48,6 +48,8 @@ class AgentConfig:
         dial_timeout: For a link to come up.
         failover_timeout: For a lost call to find another route.
         lossy_for: A route on which more than a tenth of the media is lost for so long is left for another.
+        standby: Whether calls placed here have a second route set up, for the case that the first fails.
+        overlap: A working route that is left carries media beside the new one for so long.
         calm: After a working route was left for a better one, none is for so long.
         idle: A link made for calls is closed when it carried none for so long.
         tells_trust: Whether every move of a reputation is emitted; its interval costs more than the evidence.
@@ -84,6 +86,8 @@ class AgentConfig:
     dial_timeout: float = 5.0
     failover_timeout: float = 12.0
     lossy_for: float = 1.0
+    standby: bool = False
+    overlap: float = 0.2
     calm: float = 10.0
     idle: float = 60.0
     tells_trust: bool = True

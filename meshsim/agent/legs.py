@@ -120,6 +120,9 @@ class Leg:
         echo: The last keepalive heard from the other end plus one, 0 for none.
         echoed: When it was heard.
         dark: Media reports in a row by which nothing came.
+        left: Whether it worked when another took its place.
+        beats: Beats for which it stood by.
+        idle: Whether it stands by: media have never come this way.
         lossy: Since when media reports of either end tell of more than `LOSSY`; NaN while they do not.
         departures: When the last keepalives left, by sequence.
         quality: How this route was lived; its relays are judged by it.
@@ -138,6 +141,9 @@ class Leg:
     echo: int = 0
     echoed: float = math.nan
     dark: int = 0
+    left: bool = False
+    beats: int = 0
+    idle: bool = False
     lossy: float = math.nan
     departures: dict[int, float] = field(default_factory=dict)
     quality: Quality = field(default_factory=Quality)
@@ -178,6 +184,10 @@ class Leg:
     def next_hop(self) -> NodeId:
         """An end's only neighbour on the route."""
         return self.path[1] if self.is_first else self.path[self.place - 1]
+
+    def is_disjoint(self, path: tuple[NodeId, ...]) -> bool:
+        """Whether this route shares no relay with `path`, and is another."""
+        return path != self.path and set(path[1:-1]).isdisjoint(self.path[1:-1])
 
     def is_right_side(self, source: NodeId, *, onward: bool) -> bool:
         """Whether a message that goes `onward` (or back) may come from `source`."""

@@ -15,6 +15,7 @@ from meshsim.agent.effects import Channel, CloseMedia
 from meshsim.agent.legs import Leg
 from meshsim.agent.messages import (
     FULL,
+    LEAVING,
     LOST,
     RECEIPT_ENTRIES,
     UNREACHABLE,
@@ -23,6 +24,7 @@ from meshsim.agent.messages import (
     CallKeepalive,
     CallReject,
     CallReport,
+    CallSwitch,
 )
 from meshsim.agent.samples import EventSample
 from meshsim.agent.states import CallEvent, CallState
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant
 
-EndToEnd = CallKeepalive | CallReport
-Passing = CallAccept | CallReject | CallKeepalive | CallReport | CallEnd
+EndToEnd = CallKeepalive | CallReport | CallSwitch
+Passing = CallAccept | CallReject | EndToEnd | CallEnd
 
 
 class Relay:
@@ -54,6 +56,7 @@ class Relay:
         self._neighbourhood = neighbourhood
         self._ledger = ledger
         self._legs: dict[tuple[CallId, int], Leg] = {}
+        self._leaving = False
 
     def __contains__(self, key: tuple[CallId, int]) -> bool:
         return key in self._legs
@@ -64,8 +67,8 @@ class Relay:
 
     @property
     def carried(self) -> int:
-        """How many calls pass through, or are about to."""
-        return len({leg.setup.call for leg in self.legs()})
+        """How many calls pass through, or are about to; routes that only stand by take no room."""
+        return len({leg.setup.call for leg in self.legs() if not leg.idle})
 
     @property
     def load(self) -> float:
@@ -75,9 +78,11 @@ class Relay:
 
     def invite(self, setup: CallSetup, place: int, now: Instant) -> None:
         """Takes a set-up (already found valid) to pass it on; refuses when full or when there is no way on."""
-        leg = Leg(setup=setup, place=place, opened=now.mono, heard=now.mono)
+        leg = Leg(setup=setup, place=place, opened=now.mono, heard=now.mono, idle=setup.standby)
         carries = any(other.setup.call == setup.call for other in self.legs())
-        if not carries and self.carried >= self._core.record.max_calls:
+        if self._leaving:
+            self._refuse(leg, LEAVING, now)
+        elif not carries and self.carried >= self._core.record.max_calls:
             self._refuse(leg, FULL, now)
         elif not self._neighbourhood.reach(setup.path[place + 1], setup, now):
             self._refuse(leg, UNREACHABLE, now)
@@ -117,10 +122,29 @@ class Relay:
         leg.heard = now.mono
         if isinstance(message, CallAccept):
             self._accept(leg, now)
-        if isinstance(message, CallReject):
+        if isinstance(message, CallReject) and message.reason != LEAVING:
             self._close(leg, _ending(leg), now)
+        if isinstance(message, CallSwitch):
+            self._switch(leg, message, goes_to)
+            return
         channel = Channel.REALTIME if isinstance(message, CallKeepalive) else Channel.CONTROL
         self._core.send(goes_to, message, channel)
+
+    def _switch(self, leg: Leg, message: CallSwitch, goes_to: NodeId) -> None:
+        """The first one is passed on twice, by the faster way and by the one that comes for certain."""
+        if leg.idle:
+            leg.idle = False
+            for channel in (Channel.REALTIME, Channel.CONTROL):
+                self._core.send(goes_to, message, channel)
+
+    def leave(self, now: Instant) -> None:
+        """This node goes soon: takes no more routes, and asks the callers to move those that it carries."""
+        self._leaving = True
+        for leg in self.legs():
+            upstream = leg.upstream
+            if upstream is not None:
+                leg.heard = now.mono
+                self._core.send(upstream, CallReject(*leg.key, onward=False, by=self._core.node, reason=LEAVING))
 
     def _accept(self, leg: Leg, now: Instant) -> None:
         if leg.state is not CallState.SETUP:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from meshsim.agent.messages import ATTEMPTS
@@ -17,7 +18,7 @@ from meshsim.routing.request import RouteRequest
 from meshsim.trust.conduct import NO_PROMISE, credited
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from meshsim.agent.calls import Call, CallRequest
     from meshsim.agent.core import Core
@@ -67,6 +68,28 @@ class Router:
             if path not in call.tried and barred.isdisjoint(path[1:-1]) and self._may_start(path):
                 return path
         return None
+
+    def second(self, call: Call, first: tuple[NodeId, ...], now: Instant) -> tuple[NodeId, ...] | None:
+        """A route that shares no relay with `first` and was not passed over; None when there is none."""
+        exclude = self._table.banned | call.failed | call.unfit | set(first[1:-1])
+        known = (path for path in call.options if exclude.isdisjoint(path[1:-1]))
+        for path in itertools.chain(known, self._others(call, exclude, now)):
+            if path not in (first, *call.passed_over) and path[-1] == first[-1] and self._may_start(path):
+                return path
+        return None
+
+    def _others(self, call: Call, exclude: frozenset[NodeId], now: Instant) -> Iterator[tuple[NodeId, ...]]:
+        """What the policy would choose without `exclude`, best first; it is no decision, and none is recorded."""
+        request, view = self._ask(call, exclude, now), self._table.view(now)
+        try:
+            decision = self._engine.decide(self._engine.rank(request, view), request, view)
+        except NoRoute:
+            return
+        yield from (decision.path, *decision.fallbacks)
+
+    def allows(self, call: Call, path: tuple[NodeId, ...]) -> bool:
+        """Whether no relay of `path` is banned or was found at fault in this call."""
+        return (call.failed | self._table.banned).isdisjoint(path[1:-1])
 
     def callees(self, answer: Sequence[NodeRecord], request: CallRequest, now: Instant) -> tuple[NodeId, ...]:
         """The nodes of the callee, in order, of those that the directory names."""
@@ -128,17 +151,21 @@ class Router:
             float(there_and_back.loss.max()),
         )
 
-    def _decide(self, call: Call, now: Instant) -> bool:
-        request = RouteRequest(
+    def _ask(self, call: Call, exclude: frozenset[NodeId], now: Instant) -> RouteRequest:
+        """The question to the policy."""
+        return RouteRequest(
             source=self._core.node,
             destinations=call.destinations,
             media=call.request.media,
             aic=call.request.aic,
-            exclude=self._table.banned | call.failed,
+            exclude=exclude,
             flow=int.from_bytes(call.id[:FLOW_BYTES], "big"),
             newcomers=lets_newcomers_in(self._core.config.newcomers, self._core.stream, DOORS + call.token),
             insists=any(self._table.is_cut_off(node, now) for node in call.destinations),
         )
+
+    def _decide(self, call: Call, now: Instant) -> bool:
+        request = self._ask(call, self._table.banned | call.failed, now)
         view = self._table.view(now)
         try:
             ranking = self._engine.rank(request, view)

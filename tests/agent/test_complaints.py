@@ -114,7 +114,7 @@ def test_a_banned_relay_carries_no_new_call(net: Network) -> None:
 
 
 def stood(net: Network) -> list[tuple[NodeId, ...]]:
-    return [path for call in net["alice"]._desk.calls() for path in call.stood]
+    return [path for call in net["alice"]._desk.calls for path in call.stood]
 
 
 def test_nothing_is_relayed_for_a_banned_node(net: Network) -> None:
@@ -156,7 +156,7 @@ def test_a_call_that_has_no_other_route_ends_in_order_and_nobody_is_blamed(net: 
     net._pump("alice")
     net.run(3.0)
     assert [call.outcome for call in net.members["alice"].samples(CallSample)] == ["dropped"]
-    assert net["bob"]._desk.calls() == []
+    assert list(net["bob"]._desk.calls) == []
     receipts = [receipt for _, receipt in net["bob"]._ledger._recent]
     assert {receipt.outcome.value for receipt in receipts} == {"completed"}
 
