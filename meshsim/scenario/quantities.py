@@ -98,7 +98,7 @@ Probability = Annotated[
 def _number(value: object) -> object:
     if isinstance(value, (bool, str)):
         raise refuse(f"not a number: {value!r}", allowed=["a number, without unit"])
-    return value
+    return 0.0 if value == 0.0 else value  # -0.0 is a number too, but a negative one to some who read it
 
 
 Number = Annotated[float, _finite, BeforeValidator(_number, json_schema_input_type=float)]
