@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _REGISTRY = re.compile(r"https?://[^/\s]+/?")
 _EMULATOR = re.compile(r"[^\s:]+:\d{1,5}")
+LIVE = AgentConfig(heartbeat=5.0, probe_period=1.0, digest_period=5.0, keepalive=0.1, standby=True)
+"""How the agents of nodes behave whose file does not say otherwise: a dead relay is noticed within half a second."""
 _PERIODS = ("heartbeat", "probe_period", "digest_period", "keepalive")
 """Of an agent: without time between them, what is done again and again would leave none for anything else."""
 
@@ -66,7 +68,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         strength: Of the misbehaviour.
         attack: What else a misbehaving node does, when, with whom and against whom.
         seed: Of its draws.
-        agent: Periods and limits of the agent.
+        agent: Periods and limits of the agent; what is not said is as in `LIVE`.
         stdio: Whether it takes commands as JSON lines from its standard input, and ends with it.
     """
 
@@ -101,7 +103,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     strength: Share = 1.0
     attack: AttackConfig = AttackConfig()
     seed: int = 1
-    agent: AgentConfig = AgentConfig()
+    agent: AgentConfig = LIVE
     stdio: bool = False
 
     def __post_init__(self) -> None:
@@ -207,6 +209,8 @@ def load_config(path: Path) -> NodeConfig:
     try:
         for part, kind in (("agent", AgentConfig), ("attack", AttackConfig)):
             _check_keys(part, plain.get(part), [field.name for field in fields(kind)])
+        if isinstance(plain.get("agent"), dict):
+            plain["agent"] = {**asdict(LIVE), **plain["agent"]}
         return msgspec.convert(plain, NodeConfig)
     except msgspec.ValidationError as wrong:
         raise _placed(_explain(str(wrong)), path, text) from wrong

@@ -102,6 +102,7 @@ def agent_config(scenario: Scenario, epoch: int = 0) -> AgentConfig:
         probe_period=control.probe_period,
         digest_period=control.digest_period,
         keepalive=control.keepalive,
+        standby=control.standby,
         max_nodes=control.area,
         newcomers=scenario.trust.newcomers,
         tells_trust=scenario.record.trust,
