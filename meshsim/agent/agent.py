@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshsim.agent.adversary import Interceptor
-    from meshsim.agent.calls import CallRequest
+    from meshsim.agent.calls import Call, CallRequest
     from meshsim.agent.core import AlarmKey
     from meshsim.agent.effects import Effect, MediaReport
     from meshsim.agent.messages import Message
@@ -165,6 +165,10 @@ class MeshAgent:
     def call_so_far(self, call: CallId, now: Instant) -> CallSample | None:
         """How one of its outgoing calls goes, with outcome `running`; None if it has ended."""
         return self._desk.calls.so_far(call, now)
+
+    def calls(self) -> list[Call]:
+        """Its own calls that go on, by id: for display; not to be changed."""
+        return list(self._desk.calls)
 
     def neighbours(self) -> list[Neighbour]:
         """Its links as measured, by node id: for display; not to be changed."""

@@ -71,6 +71,18 @@ class NoRoute(MeshSimError):  # noqa: N818 - the field's word
         super().__init__("no route: " + ("; ".join(self.reasons) or "no candidate path"))
 
 
+class CallFailed(MeshSimError):  # noqa: N818 - reads as what it is
+    """A call that was asked for never stood.
+
+    Args:
+        reason: Why, in the words of the node that gave it up.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the call failed: {reason}")
+
+
 class TraceError(MeshSimError):
     """A trace folder is incomplete, of another version, or not a trace."""
 

@@ -9,6 +9,9 @@ _HOMES = {
     "AudioReport": "audio",
     "AudioSink": "audio",
     "AudioSource": "audio",
+    "Call": "calls",
+    "CallQuality": "calls",
+    "CallResult": "calls",
     "EmulatedLink": "emulation",
     "EmulatorClient": "emulation",
     "EmulatorConfig": "emulation",
@@ -17,6 +20,8 @@ _HOMES = {
     "LinkHandlers": "transport",
     "NeighbourHandlers": "neighbours",
     "Neighbours": "neighbours",
+    "Node": "runtime",
+    "NodeConfig": "config",
     "Offer": "signaling",
     "PeerLink": "transport",
     "RtpPacket": "rtp",
@@ -27,6 +32,7 @@ _HOMES = {
     "dials": "signaling",
     "emulated_sdp": "emulation",
     "emulator_process": "emulation",
+    "load_config": "config",
     "flow_label": "rtp",
 }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from meshsim.agent import CallRequest, Effect, MediaReport, MeshAgent, Sample
+    from meshsim.agent.calls import Call
     from meshsim.identity import NodeRecord
     from meshsim.mesh.errors import IdentityError
     from meshsim.mesh.ids import AuraID, CallId, NodeId
@@ -96,6 +97,10 @@ class NodeDriver:
     def view(self) -> NetworkView:
         """What the agent believes now."""
         return self._agent.view(self._clock())
+
+    def calls(self) -> list[Call]:
+        """The agent's own calls that go on."""
+        return self._agent.calls()
 
     def receive(self, source: NodeId, data: bytes) -> None:
         """Bytes came from a neighbour that its link has authenticated."""

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from meshsim.agent import CallRequest, CallSample, Channel, EventSample, ReceiptSample
+from meshsim.agent import CallRequest, CallSample, CallState, Channel, EventSample, ReceiptSample
 from meshsim.control.client import RegistryClient
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
-from meshsim.mesh.errors import ConfigError, IdentityError, RemoteProtocolError
+from meshsim.mesh.errors import CallFailed, ConfigError, IdentityError, RemoteProtocolError
 from meshsim.mesh.ids import AuraID, CallId, NodeId, did_key
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.node import parts
+from meshsim.node.calls import Call, CallResult, choose
 from meshsim.node.driver import NodeDriver
 from meshsim.node.events import told_of, told_of_heard
 from meshsim.node.journal import Journal
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from types import TracebackType
 
-    from meshsim.agent import CloseMedia, OpenMedia, Sample
+    from meshsim.agent import CloseMedia, MediaReport, OpenMedia, Sample
     from meshsim.identity import NodeRecord
     from meshsim.node.config import NodeConfig
     from meshsim.node.emulation import EmulatorClient
@@ -50,16 +52,25 @@ LOST_PATIENCE = 3.0
 """Seconds of silence, after a neighbour was taken for dead, after which its link is given up and dialled anew."""
 
 
+def _ignore(event: dict[str, Any]) -> None: ...
+
+
 class Node:
     """A node of the mesh, alive inside its `async with` block. Its methods are the driver's wires.
 
     Args:
         config: What it was told.
         tell: Takes what it does, as JSON values.
+
+    Attributes:
+        config: What it was told.
+        signer: Its key.
+        calls: The calls of which it is an end, for as long as they last.
     """
 
-    def __init__(self, config: NodeConfig, tell: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, config: NodeConfig, tell: Callable[[dict[str, Any]], None] = _ignore) -> None:
         self.config = config
+        self.calls: dict[CallId, Call] = {}
         self.signer = Ed25519Signer.from_file(Path(config.key))
         self.tell = tell
         self._stopped, self._linked, self._returned = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -70,9 +81,8 @@ class Node:
         self._journal = Journal(config, self.signer.node_id)
         self._malformed, self._leaving = 0, False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._farewells: dict[NodeId, asyncio.Task[None]] = {}
-        self._hang_ups: dict[CallId, float] = {}
-        self._finished: dict[CallId, asyncio.Future[CallSample]] = {}
+        self._farewells: dict[NodeId, asyncio.TimerHandle] = {}
+        self._greeters: list[Callable[[Call], object]] = []
 
     async def __aenter__(self) -> Self:
         """Joins the mesh.
@@ -130,14 +140,66 @@ class Node:
                 await self._linked.wait()
         return self._linked.is_set()
 
-    async def talk(self, callee: AuraID, media: MediaType, seconds: float) -> CallSample:
-        """Calls `callee`, talks for `seconds` once the media flow, hangs up, and returns what the agent says of it."""
-        caller = AuraID.parse(self.config.aura)
-        request = CallRequest(caller=caller, callee=callee, media=media, aic=AicPolicy.OFF, duration=seconds)
-        call = self._driver.place_call(request)
-        self._hang_ups.setdefault(call, seconds)
-        finished = self._finished.setdefault(call, asyncio.get_running_loop().create_future())
-        return await finished
+    async def call(
+        self,
+        callee: AuraID | str,
+        media: MediaType | str = MediaType.AUDIO,
+        aic: AicPolicy | str = AicPolicy.OFF,
+        *,
+        duration: float = math.nan,
+    ) -> Call:
+        """Calls `callee`; the call, once its media flow.
+
+        Args:
+            callee: Who is called, `@bob.aura`.
+            media: What the call carries.
+            aic: How AIC is treated.
+            duration: Seconds after which it will be hung up, as far as is known: routes are chosen by it.
+
+        Raises:
+            CallFailed: If it never stands: nobody there, busy, no route.
+            IdentityError: If `callee` is no AuraID.
+            ConfigError: If there is no such media or policy.
+        """
+        call = self._place(callee, media, aic, duration)
+        try:
+            if await call.stood():
+                return call
+        except asyncio.CancelledError:
+            call.hang_up()
+            raise
+        raise CallFailed((await call.ended()).reason)
+
+    async def talk(self, callee: AuraID | str, media: MediaType | str, seconds: float) -> CallResult:
+        """Calls `callee`, hangs up `seconds` after the media began to flow, and returns how it went.
+
+        Raises:
+            IdentityError: If `callee` is no AuraID.
+            ConfigError: If there is no such media.
+        """
+        call = self._place(callee, media, AicPolicy.OFF, seconds)
+        if await call.stood():
+            asyncio.get_running_loop().call_later(seconds, call.hang_up)
+        return await call.ended()
+
+    def on_call(self, callback: Callable[[Call], object]) -> None:
+        """Calls `callback` with each call that comes in; an error it raises is the event loop's to tell."""
+        self._greeters.append(callback)
+
+    def _place(self, callee: AuraID | str, media: MediaType | str, aic: AicPolicy | str, duration: float) -> Call:
+        request = CallRequest(
+            caller=AuraID.parse(self.config.aura),
+            callee=AuraID.parse(callee) if isinstance(callee, str) else callee,
+            media=choose("media", media, MediaType),
+            aic=choose("aic", aic, AicPolicy),
+            duration=duration,
+        )
+        return self._keep_call(self._driver.place_call(request))
+
+    def _keep_call(self, call: CallId) -> Call:
+        known = next(known for known in self._driver.calls() if known.id == call)
+        self.calls[call] = Call(known, self._driver)
+        return self.calls[call]
 
     # Wires: what the driver performs effects with ---------------------------------------------------------------------
 
@@ -160,9 +222,12 @@ class Node:
     def open_media(self, effect: OpenMedia) -> None:
         """Lets media flow."""
         self._media.open(effect)
-        if effect.call in self._hang_ups and effect.upstream is None:
-            seconds = self._hang_ups.pop(effect.call)
-            asyncio.get_running_loop().call_later(seconds, self._driver.hang_up, effect.call)
+        if effect.downstream is None and effect.call not in self.calls:
+            came = self._keep_call(effect.call)
+            for greeter in self._greeters:
+                asyncio.get_running_loop().call_soon(greeter, came)
+        if effect.call in self.calls:
+            self.calls[effect.call].open()
         via = effect.downstream or effect.upstream
         self._tell_media("media_open", effect.call, effect.label, via="" if via is None else did_key(via))
 
@@ -172,6 +237,9 @@ class Node:
         self._tell_media("media_closed", effect.call, effect.label)
         if not self._media.is_open(effect.call):
             self._tell_heard(effect.call)
+        call = self.calls.get(effect.call)
+        if call is not None and not call.outgoing and call.state is CallState.ENDED:
+            self.calls.pop(effect.call).close()
 
     def emit(self, sample: Sample) -> None:
         """Tells and keeps what the agent wants known."""
@@ -180,12 +248,12 @@ class Node:
             self._trace.keep(sample)
         match sample:
             case CallSample():
-                finished = self._finished.pop(sample.call, None)
-                if finished is not None and not finished.done():
-                    finished.set_result(sample)
+                if sample.call in self.calls:
+                    self.calls.pop(sample.call).close(sample)
             case EventSample(kind="neighbour_lost", node=node):
                 if node not in self._farewells:
-                    self._farewells[node] = self.start(self._give_up(node))
+                    loop = asyncio.get_running_loop()
+                    self._farewells[node] = loop.call_later(LOST_PATIENCE, self._give_up, node)
             case EventSample(kind="neighbour_back", node=node):
                 self._keep_link(node)
             case ReceiptSample():
@@ -224,7 +292,7 @@ class Node:
         self._media = MediaPlane(
             send_media=self._neighbours.send_media,
             send_data=lambda to, frame: self._neighbours.send(to, Channel.DATA, frame),
-            report=self._driver.media_report,
+            report=self._media_report,
             count=self._driver.media_carried,
             stream=parts.drop_stream(config, self.signer),
             group=self._group,
@@ -241,14 +309,14 @@ class Node:
 
     # Life -------------------------------------------------------------------------------------------------------------
 
-    def start(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs `part` until it is done or this node leaves."""
+    def start(self, part: Coroutine[Any, Any, None]) -> None:
+        """Runs `part` until it is done or this node leaves; not at all once it is leaving."""
+        if self._leaving:
+            part.close()
+            return
         task = self._group.create_task(part)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if self._leaving:
-            task.cancel()
-        return task
 
     def _undelivered(self, peer: NodeId) -> None:
         self._neighbours.undelivered(peer)
@@ -280,6 +348,11 @@ class Node:
         with self._counting():
             self._media.receive(peer, packet)
 
+    def _media_report(self, call: CallId, report: MediaReport) -> None:
+        self._driver.media_report(call, report)
+        if call in self.calls:
+            self.calls[call].hear(report)
+
     @contextlib.contextmanager
     def _counting(self) -> Iterator[None]:
         """What a peer sent and nobody can read is counted and dropped."""
@@ -288,11 +361,10 @@ class Node:
         except RemoteProtocolError:
             self._malformed += 1
 
-    async def _give_up(self, peer: NodeId) -> None:
+    def _give_up(self, peer: NodeId) -> None:
         """Drops the link of a neighbour that stays silent; who keeps it dials again."""
-        await asyncio.sleep(LOST_PATIENCE)
         del self._farewells[peer]
-        await self._neighbours.drop(peer)
+        self.start(self._neighbours.drop(peer))
 
     def _keep_link(self, peer: NodeId) -> None:
         farewell = self._farewells.pop(peer, None)
@@ -326,13 +398,15 @@ class Node:
                 self._trace.links(view, view.fresh, delays, SAMPLE_PERIOD)
 
     async def _leave(self) -> None:
-        for call in list(self._finished):
-            self._driver.hang_up(call)
+        for call in list(self.calls.values()):
+            call.hang_up()
         self._leaving = True
+        for farewell in self._farewells.values():
+            farewell.cancel()
         for task in list(self._tasks):
             task.cancel()
-        for call in self._media.settle():
-            self._tell_heard(call)
+        for settled in self._media.settle():
+            self._tell_heard(settled)
         self._driver.close()
         await self._neighbours.close()
         if self._trace is not None:
