@@ -11,6 +11,10 @@ from meshsim.cli.app import FAILED, OK
 
 _CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
+_SET = click.option(
+    "--set", "said", multiple=True, metavar="KEY=VALUE", help="Say a key instead of the file and the environment."
+)
+
 
 @click.group("node")
 def command() -> None:
@@ -45,8 +49,11 @@ def keygen(path: Path, as_json: bool) -> None:
 
 @command.command()
 @_CONFIG
-def run(config: Path) -> int:
+@_SET
+def run(config: Path, said: tuple[str, ...]) -> int:
     """Run the node that CONFIG describes until it is told to stop.
+
+    A variable MESHSIM_NODE_<KEY> of the environment counts instead of the file's key, --set instead of both.
 
     \b
     Example:
@@ -54,15 +61,16 @@ def run(config: Path) -> int:
     """
     from meshsim.node.commands import run_node
 
-    return run_node(config)
+    return run_node(config, said)
 
 
 @command.command()
 @_CONFIG
 @click.argument("callee")
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long to talk.")
+@_SET
 @options.as_json
-def call(config: Path, callee: str, seconds: float, as_json: bool) -> int:
+def call(config: Path, callee: str, seconds: float, said: tuple[str, ...], as_json: bool) -> int:
     """Place a call from the node that CONFIG describes to the identity CALLEE; exit code 3 if it is not completed.
 
     \b
@@ -71,7 +79,7 @@ def call(config: Path, callee: str, seconds: float, as_json: bool) -> int:
     """
     from meshsim.node.commands import place_call
 
-    answer = place_call(config, callee, seconds)
+    answer = place_call(config, callee, seconds, said)
     options.emit(answer, json_wanted=as_json)
     return OK if answer["outcome"] == "completed" else FAILED
 

@@ -21,6 +21,7 @@ from meshsim.node.events import Command
 from meshsim.node.runtime import Node
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from meshsim.node.config import NodeConfig
@@ -68,23 +69,33 @@ async def _live(config: NodeConfig) -> None:
         await node.stopped()
 
 
-def run_node(path: Path) -> int:
+def run_node(path: Path, said: Sequence[str] = ()) -> int:
     """Runs the node that the file `path` describes until it is told to stop; the exit code.
+
+    Args:
+        path: The file.
+        said: `key=value`, instead of what the file says.
 
     Raises:
         ConfigError: If the file is wrong, or the registry or the emulator is not there.
     """
-    asyncio.run(_live(load_config(path)))
+    asyncio.run(_live(load_config(path, said=said)))
     return 0
 
 
-def place_call(path: Path, callee: str, seconds: float) -> dict[str, Any]:
+def place_call(path: Path, callee: str, seconds: float, said: Sequence[str] = ()) -> dict[str, Any]:
     """Joins the mesh as the node that the file `path` describes, calls `callee`, and returns how it went.
+
+    Args:
+        path: The file.
+        callee: Who is called, `@bob.aura`.
+        seconds: How long to talk.
+        said: `key=value`, instead of what the file says.
 
     Raises:
         ConfigError: If the file, or the callee's name, is wrong, or the registry is not there.
     """
-    config = load_config(path)
+    config = load_config(path, said=said)
     try:
         name = AuraID.parse(callee)
     except IdentityError as wrong:

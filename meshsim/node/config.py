@@ -1,11 +1,16 @@
-"""What one real node is told at its start: a YAML or JSON file."""
+"""What one real node is told at its start: a YAML or JSON file, then the environment, then the command line.
+
+What is said later counts: `MESHSIM_NODE_MAX_CALLS=8` beats the file's `max_calls`, `--set max_calls=8` beats both.
+A key below another is `MESHSIM_NODE_AGENT__HEARTBEAT` and `--set agent.heartbeat=2`. Values are YAML.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from ruamel.yaml import YAML
@@ -21,13 +26,16 @@ from meshsim.routing.policies import POLICIES
 from meshsim.trust import make_model, models
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from meshsim.trust import ReputationModel
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _REGISTRY = re.compile(r"https?://[^/\s]+/?")
-_EMULATOR = re.compile(r"[^\s:]+:\d{1,5}")
+_ADDRESS = re.compile(r"[^\s:]+:\d{1,5}")
+_PREFIX = "MESHSIM_NODE_"
+ROOM = {"peer": 0, "edge": 4, "relay": 24, "super_node": 80}
+"""Calls carried for others at most, by role, as in scenarios."""
 LIVE = AgentConfig(heartbeat=5.0, probe_period=1.0, digest_period=5.0, keepalive=0.1, standby=True)
 """How the agents of nodes behave whose file does not say otherwise: a dead relay is noticed within half a second."""
 _PERIODS = ("heartbeat", "probe_period", "digest_period", "keepalive")
@@ -46,7 +54,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         latitude, longitude: Degrees; they predict delay where nothing was measured.
         aic: Whether it supports AIC.
         capacity_bps: Access rate, bits per second.
-        max_calls: Calls carried for others at most.
+        max_calls: Calls carried for others at most; by its role when absent.
+        carries: Whether it carries calls for others at all.
         neighbours: `did:key` of nodes to keep a link with.
         addresses: Local IPv4 addresses to use.
         policy: Who ranks routes.
@@ -64,6 +73,11 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         moderators: `did:key` of nodes whose rulings on abuse count; without any, reports of abuse have no effect here.
         receipts: File to append every receipt to that is taken in (`meshsim node replay`).
         trace: Folder to write the node's trace to.
+        control: Unix socket at which the running node answers (`meshsim node status`); beside its key when absent.
+        metrics: `host:port` at which it answers Prometheus; nowhere when absent.
+        drain: Seconds that a leaving node waits for the calls it carries to move elsewhere.
+        events: Whether what it does is told as JSON lines on standard output.
+        log: `json` for a log on standard error, with `call_id` and `route_id`; `none`.
         misbehaviour: `honest`, or how it misbehaves: for experiments.
         strength: Of the misbehaviour.
         attack: What else a misbehaving node does, when, with whom and against whom.
@@ -81,7 +95,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     longitude: Annotated[float, msgspec.Meta(ge=-180.0, le=180.0)] = 0.0
     aic: bool = False
     capacity_bps: Annotated[float, msgspec.Meta(gt=0.0)] = 10e6
-    max_calls: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    max_calls: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
+    carries: bool = True
     neighbours: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ("127.0.0.1",)
     policy: str = "learned"
@@ -99,6 +114,11 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     moderators: tuple[str, ...] = ()
     receipts: str | None = None
     trace: str | None = None
+    control: str | None = None
+    metrics: str | None = None
+    drain: Annotated[float, msgspec.Meta(ge=0.0, le=3600.0)] = 10.0
+    events: bool = True
+    log: str = "none"
     misbehaviour: str = "honest"
     strength: Share = 1.0
     attack: AttackConfig = AttackConfig()
@@ -130,8 +150,9 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise ConfigError(
                 f"not a registry's address: {self.registry!r}", key="registry", allowed=["http://host:port"]
             )
-        if self.emulator is not None and not _EMULATOR.fullmatch(self.emulator):
-            raise ConfigError(f"not an emulator's address: {self.emulator!r}", key="emulator", allowed=["host:port"])
+        for key, address in {"emulator": self.emulator, "metrics": self.metrics}.items():
+            if address is not None and not _ADDRESS.fullmatch(address):
+                raise ConfigError(f"not an address: {address!r}", key=key, allowed=["host:port"])
         self.make_model()
 
     @property
@@ -148,6 +169,18 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def signer_id(self) -> NodeId | None:
         """The operator who must have signed the scorer."""
         return None if self.model_signer is None else from_did_key(self.model_signer)
+
+    @property
+    def room(self) -> int:
+        """Calls carried for others at most, as it says or as is usual for its role."""
+        if not self.carries:
+            return 0
+        return ROOM[self.role] if self.max_calls is None else self.max_calls
+
+    @property
+    def socket(self) -> Path:
+        """Where the running node answers."""
+        return Path(self.key + ".sock") if self.control is None else Path(self.control)
 
     @property
     def behaviour(self) -> AgentConfig:
@@ -186,26 +219,28 @@ def _choices() -> dict[str, Collection[str]]:
         "policy": POLICIES,
         "reputation": models,
         "misbehaviour": ["honest", *adversaries],
+        "log": ["none", "json"],
     }
 
 
-def load_config(path: Path) -> NodeConfig:
-    """The node that `path` describes.
+def load_config(path: Path, environment: Mapping[str, str] | None = None, said: Sequence[str] = ()) -> NodeConfig:
+    """The node that `path` describes, as changed by the environment and the command line.
+
+    Args:
+        path: The file.
+        environment: Variables; those that begin with `MESHSIM_NODE_` are keys. This process's when absent.
+        said: `key=value`, as on the command line.
 
     Raises:
-        ConfigError: With file, line, key, what is allowed and what is nearest.
+        ConfigError: With file and line, variable or option; key, what is allowed and what is nearest.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        plain = YAML(typ="safe").load(text)
-    except MarkedYAMLError as wrong:
-        line = wrong.problem_mark.line + 1 if wrong.problem_mark else None
-        raise ConfigError(f"not YAML: {wrong.problem}", file=str(path), line=line) from wrong
-    except (YAMLError, OSError, UnicodeDecodeError) as wrong:
-        raise ConfigError(f"cannot be read: {wrong}", file=str(path)) from wrong
-    known = NodeConfig.__struct_fields__
-    if not isinstance(plain, dict):
-        raise ConfigError("a node's file is a mapping of keys to values", file=str(path), line=1, allowed=known)
+    text = _read(path)
+    plain = _mapping(path, text)
+    sources: dict[str, str] = {}
+    changes = [*_of_environment(os.environ if environment is None else environment), *_of_line(said)]
+    for source, key, value in changes:
+        _put(plain, key, value, source)
+        sources[key] = source
     try:
         for part, kind in (("agent", AgentConfig), ("attack", AttackConfig)):
             _check_keys(part, plain.get(part), [field.name for field in fields(kind)])
@@ -213,9 +248,71 @@ def load_config(path: Path) -> NodeConfig:
             plain["agent"] = {**asdict(LIVE), **plain["agent"]}
         return msgspec.convert(plain, NodeConfig)
     except msgspec.ValidationError as wrong:
-        raise _placed(_explain(str(wrong)), path, text) from wrong
+        raise _placed(_explain(str(wrong)), path, text, sources) from wrong
     except ConfigError as wrong:
-        raise _placed(wrong, path, text) from wrong
+        raise _placed(wrong, path, text, sources) from wrong
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise ConfigError(f"cannot be read: {wrong}", file=str(path)) from wrong
+
+
+def _mapping(path: Path, text: str) -> dict[str, Any]:
+    try:
+        plain = YAML(typ="safe").load(text)
+    except MarkedYAMLError as wrong:
+        line = wrong.problem_mark.line + 1 if wrong.problem_mark else None
+        raise ConfigError(f"not YAML: {wrong.problem}", file=str(path), line=line) from wrong
+    except YAMLError as wrong:
+        raise ConfigError(f"cannot be read: {wrong}", file=str(path)) from wrong
+    if not isinstance(plain, dict):
+        known = NodeConfig.__struct_fields__
+        raise ConfigError("a node's file is a mapping of keys to values", file=str(path), line=1, allowed=known)
+    return plain
+
+
+def _of_environment(variables: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    """Source, key and value of each variable that speaks of this node."""
+    for name in sorted(variables):
+        if name.startswith(_PREFIX):
+            key = name.removeprefix(_PREFIX).lower().replace("__", ".")
+            yield name, key, _value(key, variables[name])
+
+
+def _of_line(said: Sequence[str]) -> Iterator[tuple[str, str, Any]]:
+    for word in said:
+        key, sign, text = word.partition("=")
+        if not sign or not key:
+            raise ConfigError(f"not a setting: {word!r}", key="--set", allowed=["key=value"])
+        yield f"--set {word}", key.strip(), _value(key.strip(), text)
+
+
+def _value(key: str, text: str) -> Any:
+    """What `text` says of `key`: as it stands where a word is wanted, else read as YAML."""
+    kind = NodeConfig.__annotations__.get(key, "")
+    if kind.startswith("str"):
+        return text or (None if "None" in kind else "")
+    try:
+        return YAML(typ="safe").load(text)
+    except YAMLError:
+        return text
+
+
+def _put(plain: dict[str, Any], key: str, value: Any, source: str) -> None:
+    """Puts a value where the dotted `key` says; whether there is such a key, the reader of the whole will tell."""
+    *above, last = key.split(".")
+    place = plain
+    for part in above:
+        if part not in NodeConfig.__struct_fields__:
+            known = NodeConfig.__struct_fields__
+            raise ConfigError("unknown key", file=source, key=part, allowed=known, nearest=nearest(part, known))
+        below = place.get(part)
+        place[part] = dict(below) if isinstance(below, dict) else {}
+        place = place[part]
+    place[last] = value
 
 
 _WHERE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<at>[^`\[]*)[^`]*`)?", re.DOTALL)
@@ -258,11 +355,14 @@ def _explain(told: str) -> ConfigError:
     return ConfigError(what[:1].lower() + what[1:], key=at or None, allowed=allowed)
 
 
-def _placed(wrong: ConfigError, path: Path, text: str) -> ConfigError:
+def _placed(wrong: ConfigError, path: Path, text: str, sources: Mapping[str, str]) -> ConfigError:
+    """The error with the place where the key was said last."""
     from meshsim.scenario.text import parse  # noqa: PLC0415 - half a second that only a wrong file costs
 
+    key = wrong.key or ""
+    source = next((sources[at] for at in reversed(list(sources)) if at == key or at.startswith(f"{key}.")), None)
     # what stands nowhere in the file is missing from its beginning
-    line = parse(text, file=str(path)).line(tuple((wrong.key or "").split("."))) or 1
+    line = None if source else parse(text, file=str(path)).line(tuple(key.split("."))) or 1
     return ConfigError(
-        wrong.message, file=str(path), line=line, key=wrong.key, allowed=wrong.allowed, nearest=wrong.nearest
+        wrong.message, file=source or str(path), line=line, key=wrong.key, allowed=wrong.allowed, nearest=wrong.nearest
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshsim.agent import MeshAgent
@@ -37,7 +38,7 @@ def make_record(config: NodeConfig, signer: Ed25519Signer) -> NodeRecord:
         longitude=config.longitude,
         aic=config.aic,
         capacity_bps=config.capacity_bps,
-        max_calls=config.max_calls,
+        max_calls=config.room,
         expires_unix=time.time() + RECORD_LIFETIME,
     )
     return sign_record(record, signer)
@@ -54,7 +55,7 @@ def make_agent(config: NodeConfig, record: NodeRecord, signer: Ed25519Signer, ve
     policy = load_model(config.model or DEFAULT_MODEL, signer=config.signer_id) if learned else config.policy
     start = time.monotonic()
     return MeshAgent(
-        config.behaviour,
+        replace(config.behaviour, epoch=config.agent.epoch or int(time.time())),
         record,
         signer,
         verifier,

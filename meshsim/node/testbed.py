@@ -329,7 +329,7 @@ def _configure(
         misbehaviour=nodes.behaviour[row],
         strength=float(nodes.strength[row]),
         seed=bed.seed,
-        agent=replace(bed.agent, newcomers=bed.trust.newcomers, epoch=bed.agent.epoch + life),
+        agent=replace(bed.agent, newcomers=bed.trust.newcomers, epoch=bed.agent.epoch + life + 1),
         stdio=True,
     )
 

@@ -7,7 +7,8 @@ import pytest
 from meshsim.identity import Ed25519Signer
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.ids import did_key
-from meshsim.node.config import NodeConfig, load_config
+from meshsim.node.config import ROOM, NodeConfig, load_config
+from meshsim.scenario.nodes import MaxCalls
 
 GOOD = """\
 aura: "@alice.aura"
@@ -98,3 +99,83 @@ def test_a_file_that_is_not_there_is_no_traceback(tmp_path: Path) -> None:
 def test_a_configuration_made_in_a_program_is_held_to_the_same_names() -> None:
     with pytest.raises(ConfigError, match="relai"):
         NodeConfig(aura="@a.aura", key="a.key", registry="http://127.0.0.1:1", role="relai")
+
+
+def test_the_environment_beats_the_file_and_the_command_line_beats_both(tmp_path: Path) -> None:
+    environment = {
+        "MESHSIM_NODE_AURA": "@carol.aura",
+        "MESHSIM_NODE_ROLE": "edge",
+        "MESHSIM_NODE_AGENT__KEEPALIVE": "0.25",
+        "MESHSIM_NODE_ADDRESSES": "[127.0.0.1, 127.0.0.2]",
+        "MESHSIM_NODE_TRACE": "42",
+        "MESHSIM_DATA_DIR": "/elsewhere",
+    }
+    path = written(tmp_path, GOOD)
+    config = load_config(path, environment, ["role=super_node", "agent.keepalive=0.5", "max_calls=7"])
+    assert (config.aura, config.role, config.max_calls, config.trace) == ("@carol.aura", "super_node", 7, "42")
+    assert (config.agent.heartbeat, config.agent.keepalive) == (2.5, 0.5)
+    assert config.addresses == ("127.0.0.1", "127.0.0.2")
+    assert load_config(path, environment).role == "edge"
+    assert load_config(path, {}).role == "relay"
+
+
+@pytest.mark.parametrize(
+    ("said", "source", "key", "nearest"),
+    [
+        ("MESHSIM_NODE_ROL=relay", "MESHSIM_NODE_ROL", "rol", "role"),
+        ("MESHSIM_NODE_ROLE=relai", "MESHSIM_NODE_ROLE", "role", "relay"),
+        ("MESHSIM_NODE_AGENT__HARTBEAT=3", "MESHSIM_NODE_AGENT__HARTBEAT", "agent.hartbeat", "heartbeat"),
+        ("MESHSIM_NODE_AGENDA__HEARTBEAT=3", "MESHSIM_NODE_AGENDA__HEARTBEAT", "agenda", "agent"),
+        ("MESHSIM_NODE_MAX_CALLS=many", "MESHSIM_NODE_MAX_CALLS", "max_calls", None),
+        ("rol=relay", "--set rol=relay", "rol", "role"),
+        ("agent.keepalive=0", "--set agent.keepalive=0", "agent.keepalive", None),
+        ("metrics=here", "--set metrics=here", "metrics", None),
+        ("log=jason", "--set log=jason", "log", "json"),
+        ("neighbours=[bob]", "--set neighbours=[bob]", "neighbours", None),
+        ("role", None, "--set", None),
+    ],
+)
+def test_a_mistake_outside_the_file_is_told_with_where_it_was_said(
+    said: str, source: str | None, key: str, nearest: str | None, tmp_path: Path
+) -> None:
+    name, _, value = said.partition("=")
+    variables = {name: value} if name.startswith("MESHSIM") else {}
+    with pytest.raises(ConfigError) as told:
+        load_config(written(tmp_path, GOOD), variables, [] if variables else [said])
+    assert (told.value.file, told.value.line, told.value.key) == (source, None, key)
+    assert told.value.nearest == nearest
+
+
+def test_a_mistake_in_the_file_is_the_files_though_others_spoke(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        load_config(written(tmp_path, GOOD.replace("role: relay", "nat: symetric")), {}, ["seed=2"])
+    assert (told.value.line, told.value.key) == (4, "nat")
+
+
+@pytest.mark.parametrize(
+    ("said", "room"),
+    [
+        (["role=peer"], 0),
+        (["role=edge"], 4),
+        (["role=relay"], 24),
+        (["role=super_node"], 80),
+        (["role=relay", "max_calls=3"], 3),
+        (["role=peer", "max_calls=3"], 3),
+        (["role=super_node", "carries=false"], 0),
+    ],
+)
+def test_a_role_says_how_many_calls_are_carried_unless_the_owner_does(
+    said: list[str], room: int, tmp_path: Path
+) -> None:
+    assert load_config(written(tmp_path, GOOD), {}, said).room == room
+
+
+def test_roles_have_as_much_room_as_in_scenarios() -> None:
+    usual = MaxCalls()
+    assert {"peer": 0, "edge": usual.edge, "relay": usual.relay, "super_node": usual.super_node} == ROOM
+
+
+def test_a_node_answers_beside_its_key_unless_it_says_where(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    assert load_config(path, {}).socket == Path("alice.key.sock")
+    assert load_config(path, {}, ["control=/run/meshsim/alice"]).socket == Path("/run/meshsim/alice")
