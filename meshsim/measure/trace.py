@@ -218,7 +218,7 @@ class TraceWriter:
         beside.replace(place)
 
     def close(self) -> None:
-        """Flushes what is left and writes the header, which makes the trace whole."""
+        """Flushes what is left and writes the header, which makes the trace whole; more may be appended, and closed."""
         for table in list(self._batches):
             self._flush(table)
         side = {
@@ -232,6 +232,11 @@ class TraceWriter:
         _write_whole(self.folder / ENVIRONMENT, json.dumps(side, indent=1).encode())
         head = {"schema_version": SCHEMA_VERSION, **self.header}
         _write_whole(self.folder / HEADER, json.dumps(head, indent=1, sort_keys=True).encode())
+
+    def drop(self) -> None:
+        """Forgets the rows that wait to be written."""
+        self._batches.clear()
+        self._rows.clear()
 
     def __enter__(self) -> Self:
         return self

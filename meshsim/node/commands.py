@@ -6,7 +6,6 @@ Commands are JSON lines: `{"do": "call", "callee": "@bob.aura", "media": "audio"
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from meshsim.mesh.media import MediaType
 from meshsim.node.config import load_config
 from meshsim.node.events import Command
 from meshsim.node.runtime import Node
+from meshsim.node.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,20 +53,23 @@ async def _make_call(node: Node, command: Command) -> None:
         node.tell({"event": "error", "reason": str(wrong)})
 
 
-def _print_line(event: dict[str, Any]) -> None:
-    with contextlib.suppress(BrokenPipeError):  # who listened is gone, and with it standard input, which ends this node
-        sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
-        sys.stdout.buffer.flush()
-
-
 async def _live(config: NodeConfig) -> None:
-    node = Node(config, _print_line)
-    # SIGINT cancels `run`, which leaves as well: that is asyncio's own doing, and ends in exit code 130.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, node.stop)
-    async with node:
-        if config.stdio:
-            node.start(obey(node))
-        await node.stopped()
+    teller = Teller(events=config.events, log=config.log == "json")
+    node = Node(config, teller)
+    loop = asyncio.get_running_loop()
+    # SIGINT cancels this, and the node leaves as well: that is asyncio's own doing, and ends in exit code 130.
+    loop.add_signal_handler(signal.SIGTERM, node.stop)
+    loop.add_signal_handler(signal.SIGHUP, _ignore)  # a terminal that closes ends no node
+    try:
+        async with node:
+            if config.stdio:
+                node.start(obey(node))
+            await node.stopped()
+    finally:
+        teller.close()
+
+
+def _ignore() -> None: ...
 
 
 def run_node(path: Path, said: Sequence[str] = ()) -> int:

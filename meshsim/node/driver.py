@@ -153,6 +153,11 @@ class NodeDriver:
         self._agent.hang_up(call, self._clock())
         self._pump()
 
+    def leave(self) -> None:
+        """This node goes soon."""
+        self._agent.leave(self._clock())
+        self._pump()
+
     def complain(self, subject: NodeId, word: Category | Ruling | None, call: CallId | None = None) -> str:
         """Reports abuse, rules on it as a moderator, or (None) appeals; gives why that has no effect, or nothing."""
         reason = self._agent.complain(subject, word, self._clock(), call)

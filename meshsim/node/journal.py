@@ -13,6 +13,8 @@ from meshsim.mesh.errors import ConfigError, RemoteProtocolError
 from meshsim.mesh.ids import did_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meshsim.agent import ReceiptSample
     from meshsim.mesh.ids import NodeId
     from meshsim.node.config import NodeConfig
@@ -25,12 +27,14 @@ class Journal:
         config: Names the file; what stands there already stays, but for a last frame that a kill cut off. Without one
             nothing is kept.
         owner: The node.
+        tell: Takes what goes wrong, as JSON values: a disk that takes no more ends the journal, not the node.
 
     Raises:
         ConfigError: If it cannot be written, or what stands there is no journal.
     """
 
-    def __init__(self, config: NodeConfig, owner: NodeId) -> None:
+    def __init__(self, config: NodeConfig, owner: NodeId, tell: Callable[[dict[str, Any]], None]) -> None:
+        self._tell = tell
         self._path = None if config.receipts is None else Path(config.receipts)
         try:
             self._cut()
@@ -42,7 +46,11 @@ class Journal:
 
     def keep(self, sample: ReceiptSample) -> None:
         """Writes a receipt down."""
-        self._append(entry_of(sample))
+        try:
+            self._append(entry_of(sample))
+        except OSError as wrong:
+            self._tell({"event": "error", "reason": f"the journal ends here, {self._path} takes no more: {wrong}"})
+            self._path = None
 
     def _cut(self) -> None:
         """Drops a last frame that is not whole: what is written behind it could not be read."""

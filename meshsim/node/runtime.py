@@ -29,7 +29,7 @@ from meshsim.node.journal import Journal
 from meshsim.node.life import Upkeep
 from meshsim.node.media import MediaPlane
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
-from meshsim.node.trace import NodeTrace
+from meshsim.node.trace import FLUSH_PERIOD, NodeTrace
 from meshsim.node.traffic import TrafficBook
 from meshsim.node.transport import LinkConfig
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from meshsim.agent import CloseMedia, MediaReport, OpenMedia, Sample
     from meshsim.identity import NodeRecord
+    from meshsim.mesh.view import NetworkView
     from meshsim.node.config import NodeConfig
     from meshsim.node.emulation import EmulatorClient
 
@@ -77,9 +78,11 @@ class Node:
         self._verifier = Ed25519Verifier()
         self._record = parts.make_record(config, self.signer)
         self._agent = parts.make_agent(config, self._record, self.signer, self._verifier)
-        self._trace = NodeTrace(config, self.signer.node_id) if config.trace is not None else None
-        self._journal = Journal(config, self.signer.node_id)
-        self._malformed, self._leaving = 0, False
+        self._trace = NodeTrace(config, self.signer.node_id, self.tell) if config.trace is not None else None
+        self._journal = Journal(config, self.signer.node_id, self.tell)
+        self._moved = asyncio.Event()
+        self._malformed, self._leaving, self._hurried = 0, False, False
+        self._carried: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._farewells: dict[NodeId, asyncio.TimerHandle] = {}
         self._greeters: list[Callable[[Call], object]] = []
@@ -106,10 +109,11 @@ class Node:
             for part in (
                 self._neighbours.run(),
                 self._upkeep.keep_neighbours(),
-                self._sample_links(),
                 self._upkeep.keep_record(),
             ):
                 self.start(part)
+            if self._trace is not None:
+                self.start(self._write_trace(self._trace))
             self._stack = stack.pop_all()
         return self
 
@@ -126,12 +130,23 @@ class Node:
                 await self._stack.aclose()
 
     def stop(self) -> None:
-        """Lets `stopped` return."""
+        """Lets `stopped` return; told again, the node does not wait for the calls that it carries to move."""
+        self._hurried = self._stopped.is_set()
         self._stopped.set()
+        self._moved.set()
 
     async def stopped(self) -> None:
         """Waits until the node is told to stop."""
         await self._stopped.wait()
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether every neighbour has had a link."""
+        return self._linked.is_set()
+
+    def view(self) -> NetworkView:
+        """What it believes of the mesh now."""
+        return self._driver.view()
 
     async def wait_linked(self) -> bool:
         """Waits until every neighbour has had a link; False if that does not come about in time."""
@@ -222,6 +237,8 @@ class Node:
     def open_media(self, effect: OpenMedia) -> None:
         """Lets media flow."""
         self._media.open(effect)
+        if effect.upstream is not None and effect.downstream is not None:
+            self._carried.add(effect.label)
         if effect.downstream is None and effect.call not in self.calls:
             came = self._keep_call(effect.call)
             for greeter in self._greeters:
@@ -234,6 +251,8 @@ class Node:
     def close_media(self, effect: CloseMedia) -> None:
         """Stops media."""
         self._media.close(effect)
+        self._carried.discard(effect.label)
+        self._moved.set()
         self._tell_media("media_closed", effect.call, effect.label)
         if not self._media.is_open(effect.call):
             self._tell_heard(effect.call)
@@ -314,7 +333,11 @@ class Node:
         if self._leaving:
             part.close()
             return
-        task = self._group.create_task(part)
+        try:
+            task = self._group.create_task(part)
+        except RuntimeError:  # one of its tasks failed, so that the group takes no more: this node is about to leave
+            part.close()
+            return
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -388,18 +411,24 @@ class Node:
             answer = IdentityError(f"{aura} cannot be resolved: {failed}")
         self._driver.resolved(token, answer)
 
-    async def _sample_links(self) -> None:
+    async def _write_trace(self, trace: NodeTrace) -> None:
         """Each second, what the agent has measured of its own links: its last pings, not what it smooths them to."""
-        while self._trace is not None:
+        flushed = time.monotonic()
+        while True:
             await asyncio.sleep(SAMPLE_PERIOD)
             view = self._driver.view()
             if view.fresh is not None:
                 delays = {neighbour.node: neighbour.last_rtt / 2 for neighbour in self._agent.neighbours()}
-                self._trace.links(view, view.fresh, delays, SAMPLE_PERIOD)
+                trace.links(view, view.fresh, delays, SAMPLE_PERIOD)
+            if time.monotonic() - flushed >= FLUSH_PERIOD:
+                trace.flush()
+                flushed = time.monotonic()
 
     async def _leave(self) -> None:
-        for call in list(self.calls.values()):
-            call.hang_up()
+        """Hangs up, lets the calls that it carries move elsewhere, and closes its links."""
+        self.tell({"event": "leaving", "calls": len(self.calls), "carried": len(self._carried)})
+        self._driver.leave()
+        await self._drain()
         self._leaving = True
         for farewell in self._farewells.values():
             farewell.cancel()
@@ -410,11 +439,19 @@ class Node:
         self._driver.close()
         await self._neighbours.close()
         if self._trace is not None:
-            self._trace.close()
+            self._trace.flush()
         self.tell({
             "event": "left", "rejected": self._driver.rejected, "unroutable": self._media.unroutable,
             "malformed": self._malformed, "codecs": count_codecs(),
         })  # fmt: skip
+
+    async def _drain(self) -> None:
+        """Waits until nothing is carried any more, but no longer than its owner says, or than until told twice."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.drain):
+                while self._carried and not self._hurried:
+                    self._moved.clear()
+                    await self._moved.wait()
 
     def _tell_media(self, event: str, call: CallId, label: int, **more: str) -> None:
         self.tell({"event": event, "call": call.hex(), "label": label, "at": time.monotonic(), **more})

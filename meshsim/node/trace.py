@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from meshsim.agent import CallSample, EventSample, RouteSample, TrustSample
 from meshsim.measure.trace import Ragged, TraceWriter
+from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.ids import did_key
 from meshsim.mesh.time import to_nanoseconds
 from meshsim.routing.written import believed_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from meshsim.agent import Sample
     from meshsim.mesh.ids import CallId, NodeId
@@ -24,22 +25,48 @@ if TYPE_CHECKING:
     from meshsim.node.config import NodeConfig
 
 
+FLUSH_PERIOD = 60.0
+"""Seconds after which a running node's trace is made whole on the disk: a kill costs at most so much."""
+
+
+def free_folder(wanted: Path) -> Path:
+    """`wanted`, or `wanted.2`, `wanted.3` ...: the first that is not there or is empty."""
+    folder, number = wanted, 1
+    while folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}.{number}")
+    return folder
+
+
 class NodeTrace:
-    """Rows of one node's trace, written when it leaves.
+    """Rows of one node's trace. Each `flush` leaves a whole trace on the disk.
+
+    A disk that takes no more ends the trace, not the node: that is told once, and what comes after is not kept.
 
     Args:
-        config: The node's; its `trace` names the folder.
+        config: The node's; its `trace` names the folder. A node that starts again writes beside what it wrote before.
         own: The node itself, row 0 of its table `nodes`.
+        tell: Takes what goes wrong, as JSON values.
 
     Attributes:
+        folder: Where it writes.
         started: Monotonic second from which its times count.
+        given_up: Why nothing is kept any more; "" while it is.
+
+    Raises:
+        ConfigError: If the folder cannot be made.
     """
 
-    def __init__(self, config: NodeConfig, own: NodeId) -> None:
-        self._writer = TraceWriter(
-            Path(config.trace or ""),
-            {"source": "node", "node": did_key(own), "aura": config.aura, "policy": config.policy},
-        )
+    def __init__(self, config: NodeConfig, own: NodeId, tell: Callable[[dict[str, Any]], None]) -> None:
+        self.folder = free_folder(Path(config.trace or ""))
+        self.given_up = ""
+        self._tell = tell
+        header = {"source": "node", "node": did_key(own), "aura": config.aura, "policy": config.policy}
+        try:
+            self._writer = TraceWriter(self.folder, header)
+        except OSError as wrong:
+            raise ConfigError(f"cannot be written: {wrong}", key="trace") from wrong
+        self._described = 0
         self._aura = config.aura
         self.started = time.monotonic()
         self._rows: dict[NodeId, int] = {own: 0}
@@ -51,7 +78,7 @@ class NodeTrace:
         return self._rows.setdefault(node, len(self._rows))
 
     def keep(self, sample: Sample) -> None:
-        """Writes down what the agent wants known."""
+        """Takes in what the agent wants known."""
         match sample:
             case CallSample():
                 self._keep_call(sample)
@@ -65,7 +92,7 @@ class NodeTrace:
                 self._keep_routes(sample)
 
     def links(self, view: NetworkView, links: LinkBelief, delays: Mapping[NodeId, float], period: float) -> None:
-        """Writes down the links to neighbours that were measured lately.
+        """Takes in the links to neighbours that were measured lately.
 
         Args:
             view: What its owner believes.
@@ -76,7 +103,7 @@ class NodeTrace:
         self._view = view
         own = (links.src == view.owner) & links.observed & (links.age <= period)
         others = [view.nodes.ids[i] for i in links.dst[own].tolist()]
-        self._writer.append(
+        self._append(
             "link_samples",
             time_ns=np.full(len(others), self._ns(time.monotonic())),
             src=np.zeros(len(others), dtype=np.int32),
@@ -87,17 +114,35 @@ class NodeTrace:
             rate_bps=links.rate[own],
         )
 
-    def close(self) -> None:
-        """Writes who the rows are, and finishes the trace."""
-        for node in list(self._rows):
+    def flush(self) -> None:
+        """Writes what was taken in since the last time, who the rows are, and the header: the trace is whole."""
+        for node in list(self._rows)[self._described :]:
             self._describe(node)
-        self._writer.close()
+            self._described += 1
+        if not self.given_up:
+            try:
+                self._writer.close()
+            except OSError as wrong:
+                self._give_up(wrong)
+
+    def _append(self, table: str, **columns: Any) -> None:
+        if self.given_up:
+            return
+        try:
+            self._writer.append(table, **columns)
+        except OSError as wrong:
+            self._give_up(wrong)
+
+    def _give_up(self, wrong: OSError) -> None:
+        self.given_up = str(wrong)
+        self._writer.drop()
+        self._tell({"event": "error", "reason": f"the trace ends here, {self.folder} takes no more: {wrong}"})
 
     def _describe(self, node: NodeId) -> None:
         """One row of `nodes`: what its record says; the truth about behaviour is not known here."""
         at = None if self._view is None else self._view.index.get(node)
         known = None if self._view is None or at is None else self._view.nodes
-        self._writer.append(
+        self._append(
             "nodes",
             node=[self._rows[node]],
             node_id=[bytes(node)],
@@ -123,7 +168,7 @@ class NodeTrace:
 
     def _event(self, at: float, kind: str, node: NodeId, call: CallId | None, detail: str) -> None:
         number = -1 if call is None else self._call(call)
-        self._writer.append(
+        self._append(
             "events", time_ns=[self._ns(at)], kind=[kind], node=[self.row(node)], call=[number], detail=[detail]
         )
 
@@ -134,7 +179,7 @@ class NodeTrace:
         rows = np.array([self.row(node) for node in sample.view.nodes.ids], dtype=np.int32)
         unknown = np.full(count, math.nan)
         chosen = int(ranking.order[0]) if ranking.order else -1
-        self._writer.append(
+        self._append(
             "routes",
             call=np.full(count, self._call(sample.call)),
             time_ns=np.full(count, self._ns(sample.at)),
@@ -148,7 +193,7 @@ class NodeTrace:
 
     def _keep_call(self, sample: CallSample) -> None:
         decision = sample.decision
-        self._writer.append(
+        self._append(
             "calls",
             call=[self._call(sample.call)],
             start_ns=[self._ns(sample.start)],
@@ -179,7 +224,7 @@ class NodeTrace:
         )
 
     def _keep_trust(self, sample: TrustSample) -> None:
-        self._writer.append(
+        self._append(
             "trust",
             time_ns=[self._ns(sample.at)],
             node=[self.row(sample.node)],

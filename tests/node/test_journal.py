@@ -21,9 +21,13 @@ from meshsim.trust import Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
+from typing import Any
 
 SIGNERS = sorted((Ed25519Signer.generate() for _ in range(4)), key=lambda signer: signer.node_id)
 A, R, B, OWNER = (signer.node_id for signer in SIGNERS)
+
+
+def untold(event: dict[str, Any]) -> None: ...
 
 
 def config(path: Path | None) -> NodeConfig:
@@ -50,7 +54,7 @@ def told(signer: Ed25519Signer, outcome: Outcome) -> ReceiptSample:
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     path = tmp_path / "alice.receipts"
-    book = Journal(config(path), OWNER)
+    book = Journal(config(path), OWNER, untold)
     for signer in SIGNERS[:3]:
         book.keep(told(signer, Outcome.DROPPED))
     return path
@@ -66,7 +70,7 @@ def test_a_journal_is_replayed_worst_first(journal: Path) -> None:
 
 def test_a_node_that_starts_again_begins_anew_in_the_same_file(journal: Path) -> None:
     before = journal.stat().st_size
-    Journal(config(journal), OWNER)
+    Journal(config(journal), OWNER, untold)
     assert journal.stat().st_size > before
     assert replay_file(journal)["receipts"] == 0
 
@@ -74,7 +78,7 @@ def test_a_node_that_starts_again_begins_anew_in_the_same_file(journal: Path) ->
 def test_what_a_kill_cut_off_does_not_spoil_the_next_life(journal: Path) -> None:
     journal.write_bytes(journal.read_bytes()[:-20])
     assert replay_file(journal)["receipts"] == 2
-    book = Journal(config(journal), OWNER)
+    book = Journal(config(journal), OWNER, untold)
     book.keep(told(SIGNERS[0], Outcome.DROPPED))
     assert replay_file(journal)["receipts"] == 1
 
@@ -84,14 +88,14 @@ def test_what_is_no_journal_is_not_written_to(tmp_path: Path, content: bytes) ->
     path = tmp_path / "x"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match="not a journal"):
-        Journal(config(path), OWNER)
+        Journal(config(path), OWNER, untold)
     assert path.read_bytes() == content
 
 
 def test_a_node_with_many_anchors_can_read_its_journal(tmp_path: Path) -> None:
     path = tmp_path / "x"
     many = tuple(did_key(NodeId(number.to_bytes(32, "big"))) for number in range(300))
-    Journal(msgspec.structs.replace(config(path), anchors=many), OWNER)
+    Journal(msgspec.structs.replace(config(path), anchors=many), OWNER, untold)
     assert len(replay_file(path)["scores"]) == 300
 
 
@@ -119,11 +123,11 @@ def test_what_is_no_journal_is_refused_with_its_name(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="receipts"):
-        Journal(config(tmp_path / "no" / "folder"), OWNER)
+        Journal(config(tmp_path / "no" / "folder"), OWNER, untold)
 
 
 def test_without_a_file_nothing_is_kept_and_receipts_are_not_given_out(tmp_path: Path) -> None:
-    Journal(config(None), OWNER).keep(told(SIGNERS[0], Outcome.TIMEOUT))
+    Journal(config(None), OWNER, untold).keep(told(SIGNERS[0], Outcome.TIMEOUT))
     assert list(tmp_path.iterdir()) == []
     assert not config(None).behaviour.logs_receipts
     assert config(tmp_path / "x").behaviour.logs_receipts

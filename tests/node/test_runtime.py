@@ -298,3 +298,60 @@ def test_a_node_starts_with_no_scorer_but_one_that_its_operator_signed(tmp_path:
         Node(config, Told().append)
     sign_model(model, SIGNERS[1])
     assert Node(config, Told().append).signer.node_id == SIGNERS[0].node_id
+
+
+@asynccontextmanager
+async def between(folder: Path, relays: int, **more: Any) -> AsyncIterator[tuple[Node, dict[NodeId, AsyncExitStack]]]:
+    """A caller and a callee that need a relay, and some; the caller, and what ends each relay."""
+    signers = [Ed25519Signer.from_seed(bytes([n]) * 32) for n in range(11, 13 + relays)]
+    keys = [str(folder / f"m{which}.key") for which in range(len(signers))]
+    for signer, key in zip(signers, keys, strict=True):
+        signer.to_file(Path(key))
+    ends, middle = signers[:2], signers[2:]
+    async with embedded() as url, AsyncExitStack() as stack:
+        lives = {}
+        for signer, key in zip(middle, keys[2:], strict=True):
+            config = NodeConfig(
+                aura=f"@m{signer.node_id.hex()[:4]}.aura", key=key, registry=url, policy="shortest", role="relay",
+                neighbours=tuple(did_key(end.node_id) for end in ends), **more,
+            )  # fmt: skip
+            lives[signer.node_id] = await stack.enter_async_context(AsyncExitStack())
+            await lives[signer.node_id].enter_async_context(Node(config))
+        nodes = [
+            NodeConfig(
+                aura=f"@e{which}.aura", key=key, registry=url, policy="shortest", nat="symmetric",
+                neighbours=tuple(did_key(relay.node_id) for relay in middle),
+            )
+            for which, key in enumerate(keys[:2])
+        ]  # fmt: skip
+        caller = await stack.enter_async_context(Node(nodes[0]))
+        callee = await stack.enter_async_context(Node(nodes[1]))
+        assert await caller.wait_linked()
+        assert await callee.wait_linked()
+        await asyncio.sleep(2.5)  # a round of gossip
+        yield caller, lives
+
+
+@pytest.mark.full
+async def test_a_relay_that_leaves_waits_until_the_call_it_carries_has_moved(tmp_path: Path) -> None:
+    async with asyncio.timeout(LONG), between(tmp_path, 2) as (caller, relays):
+        call = await caller.call("@e1.aura")
+        await asyncio.sleep(1.0)
+        first = call.path[1]
+        await relays[first].aclose()
+        assert call.path[1] in relays
+        assert call.path[1] != first
+        call.hang_up()
+        result = await call.ended()
+    assert (result.outcome, result.failovers) == ("completed", 1)
+
+
+@pytest.mark.full
+async def test_a_relay_whose_call_cannot_move_leaves_when_its_patience_is_over(tmp_path: Path) -> None:
+    async with asyncio.timeout(LONG), between(tmp_path, 1, drain=0.5) as (caller, relays):
+        call = await caller.call("@e1.aura")
+        (life,) = relays.values()
+        began = asyncio.get_running_loop().time()
+        await life.aclose()
+        assert 0.4 < asyncio.get_running_loop().time() - began < 5.0
+        assert (await call.ended()).outcome == "dropped"

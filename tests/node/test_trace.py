@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from meshsim.agent.samples import Failover
 from meshsim.identity import Ed25519Signer
 from meshsim.measure.metrics import METRICS
 from meshsim.measure.trace import Trace
-from meshsim.mesh.errors import TraceError
+from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.ids import CallId, NodeId
 from meshsim.mesh.media import MediaType
 from meshsim.mesh.view import LinkEntry, NodeEntry, Role, link_belief, make_view
@@ -22,6 +24,9 @@ from meshsim.trust.status import Status
 
 OWN, RELAY, BOB = (NodeId(Ed25519Signer.from_seed(bytes([n]) * 32).node_id) for n in range(1, 4))
 CALL = CallId(bytes(16))
+
+
+def untold(event: dict[str, Any]) -> None: ...
 
 
 def config(folder: Path) -> NodeConfig:
@@ -38,12 +43,12 @@ def call_sample(at: float) -> CallSample:
 
 
 def test_samples_become_the_tables_that_the_simulator_writes(tmp_path: Path) -> None:
-    trace = NodeTrace(config(tmp_path), OWN)
+    trace = NodeTrace(config(tmp_path), OWN, untold)
     at = trace.started + 1.5
     trace.keep(call_sample(at))
     trace.keep(TrustSample(at=at, node=RELAY, event="call_dropped", score=40.0, low=10.0, high=70.0, status=Status.NEW))
     trace.keep(EventSample(at=at, kind="neighbour_lost", node=RELAY))
-    trace.close()
+    trace.flush()
     read = Trace(tmp_path / "trace")
     assert read.header["aura"] == "@alice.aura"
     assert read.columns("nodes")["node_id"] == [bytes(OWN), bytes(BOB), bytes(RELAY)]
@@ -57,7 +62,7 @@ def test_samples_become_the_tables_that_the_simulator_writes(tmp_path: Path) -> 
 
 
 def test_links_are_written_as_last_pinged_from_this_end_and_only_while_fresh(tmp_path: Path) -> None:
-    trace = NodeTrace(config(tmp_path), OWN)
+    trace = NodeTrace(config(tmp_path), OWN, untold)
     entries = [NodeEntry(id=node) for node in (OWN, RELAY, BOB)]
     fresh = [
         LinkEntry(src=0, dst=1, delay=0.030, age=0.2),
@@ -66,7 +71,7 @@ def test_links_are_written_as_last_pinged_from_this_end_and_only_while_fresh(tmp
     ]
     view = make_view(entries, [], fresh=fresh, owner=0)
     trace.links(view, link_belief(fresh), {RELAY: 0.025, BOB: 0.045}, 1.0)
-    trace.close()
+    trace.flush()
     read = Trace(tmp_path / "trace")
     samples = read.columns("link_samples")
     assert samples["src"].tolist() == [0]
@@ -78,18 +83,50 @@ def test_links_are_written_as_last_pinged_from_this_end_and_only_while_fresh(tmp
 
 
 def test_what_is_not_known_of_a_node_is_not_made_up(tmp_path: Path) -> None:
-    trace = NodeTrace(config(tmp_path), OWN)
+    trace = NodeTrace(config(tmp_path), OWN, untold)
     assert trace.row(BOB) == trace.row(BOB) == 1
-    trace.close()
+    trace.flush()
     nodes = Trace(tmp_path / "trace").columns("nodes")
     assert nodes["role"].tolist() == [-1, -1]
     assert all(math.isnan(value) for value in nodes["latitude_degrees"])
 
 
-def test_a_folder_that_holds_a_trace_is_refused(tmp_path: Path) -> None:
-    NodeTrace(config(tmp_path), OWN).close()
-    with pytest.raises(TraceError, match="holds a trace already"):
-        NodeTrace(config(tmp_path), OWN)
+def test_a_node_that_starts_again_writes_beside_what_it_wrote_before(tmp_path: Path) -> None:
+    for _ in range(3):
+        NodeTrace(config(tmp_path), OWN, untold).flush()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["trace", "trace.2", "trace.3"]
+    assert len({Trace(path).columns("nodes")["name"][0] for path in tmp_path.iterdir()}) == 1
+
+
+def test_a_trace_is_whole_after_each_flush_and_goes_on(tmp_path: Path) -> None:
+    trace = NodeTrace(config(tmp_path), OWN, untold)
+    for count in (1, 2, 3):
+        trace.keep(EventSample(at=trace.started, kind="neighbour_lost", node=(OWN, RELAY, BOB)[count - 1]))
+        trace.flush()
+        read = Trace(trace.folder)
+        assert read.columns("events")["node"].tolist() == list(range(count))
+        assert read.columns("nodes")["node"].tolist() == list(range(count))
+
+
+def test_a_disk_that_takes_no_more_ends_the_trace_and_is_told_once(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    trace = NodeTrace(config(tmp_path), OWN, told.append)
+    trace.flush()
+    shutil.rmtree(trace.folder)
+    trace.folder.write_bytes(b"")  # nothing can be written below a file
+    for _ in range(2):
+        trace.keep(call_sample(trace.started))
+        trace.flush()
+    assert trace.given_up
+    assert [event["event"] for event in told] == ["error"]
+    assert "the trace ends here" in told[0]["reason"]
+
+
+def test_a_folder_that_cannot_be_made_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ConfigError, match="cannot be written") as wrong:
+        NodeTrace(config(tmp_path / "file"), OWN, untold)
+    assert wrong.value.key == "trace"
 
 
 def test_all_candidates_of_a_decision_are_kept_as_they_were_believed(tmp_path: Path) -> None:
@@ -109,9 +146,9 @@ def test_all_candidates_of_a_decision_are_kept_as_they_were_believed(tmp_path: P
     request = RouteRequest(source=OWN, destinations=(BOB,), media=MediaType.AUDIO)
     ranking = engine.rank(request, view)
     decision = engine.decide(ranking, request, view)
-    trace = NodeTrace(config(tmp_path), OWN)
+    trace = NodeTrace(config(tmp_path), OWN, untold)
     trace.keep(RouteSample(call=CALL, at=trace.started, request=request, view=view, ranking=ranking, decision=decision))
-    trace.close()
+    trace.flush()
     routes = Trace(tmp_path / "trace").columns("routes")
     ids = Trace(tmp_path / "trace").columns("nodes")["node_id"]
     paths = [tuple(NodeId(ids[row]) for row in path) for path in routes["path"]]
