@@ -66,11 +66,13 @@ class Process:
     _reader: asyncio.Task[None] | None = None
 
     @classmethod
-    async def start(cls, name: str, *arguments: str, log: Path, listens: bool = True) -> Process:
-        """Starts `python -m meshsim <arguments>`; its complaints go to the file `log`."""
+    async def start(
+        cls, name: str, *arguments: str, log: Path, listens: bool = True, module: str = "meshsim"
+    ) -> Process:
+        """Starts `python -m <module> <arguments>`; its complaints go to the file `log`."""
         with log.open("wb") as complaints:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "meshsim", *arguments,
+                sys.executable, "-m", module, *arguments,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=complaints,
             )  # fmt: skip
         child = cls(name, process, listens)

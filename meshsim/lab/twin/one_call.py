@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from meshsim.node.traffic import Mismatch
     from meshsim.scenario.plan import Plan
 
-PACE = AgentConfig(heartbeat=1.0, probe_period=0.25, digest_period=1.0, keepalive=0.1, standby=True)
+PACE = AgentConfig(heartbeat=1.0, probe_period=0.25, digest_period=1.0, keepalive=0.08, standby=True)
 """How fast the agents of a testbed work: its calls last seconds, not minutes."""
 
 DRAIN = 0.3
