@@ -11,11 +11,10 @@ from meshsim.agent.admission import Admission
 from meshsim.agent.complaints import Complaints
 from meshsim.agent.core import AgentConfig, Core
 from meshsim.agent.desk import Desk
+from meshsim.agent.gossip import Gossip
 from meshsim.agent.linktable import LinkTable
 from meshsim.agent.messages import (
     BANNED,
-    DIGEST_ENTRIES,
-    RECEIPT_ENTRIES,
     CallAccept,
     CallEnd,
     CallKeepalive,
@@ -62,12 +61,6 @@ if TYPE_CHECKING:
     from meshsim.trust import Reputation, ReputationModel
     from meshsim.trust.abuse import Category, Ruling
 
-DIGESTS_PER_ROUND = 6
-"""Most digests to one neighbour in one round; what is left waits for the next."""
-
-FIRST_DIGEST = 1.0
-"""Seconds after which a node that just started gossips for the first time, so that it is known soon."""
-
 
 class MeshAgent:
     """A mesh node.
@@ -111,6 +104,7 @@ class MeshAgent:
         self._admission = Admission(self._core)
         self.complaints = Complaints(self._core, self._table, self._trust, self._ledger)
         """What it has heard of abuse: for display; not to be changed."""
+        self._gossip = Gossip(self._core, self._neighbourhood, self._table, self._ledger, self.complaints)
         self._begun, self._now = False, Instant(0.0, 0.0)
 
     # What a driver reads ----------------------------------------------------------------------------------------------
@@ -251,9 +245,7 @@ class MeshAgent:
         self._table.clear(node)
         for setup in self._neighbourhood.open(node, now):
             self._core.send(node, setup)
-        for neighbour in self._neighbourhood.gossiping():
-            if neighbour.node == node:
-                self._gossip(neighbour, now)
+        self._gossip.welcome(node, now)
 
     def link_down(self, node: NodeId, now: Instant) -> None:
         """There is no link to `node` any more, or none could be made."""
@@ -295,10 +287,7 @@ class MeshAgent:
                 if record is not None:
                     self._table.learn(record, now)
             case Digest():
-                self._neighbourhood[source].gossips = True
-                for told in message.entries:
-                    self._table.accept(told, source, now)
-                self._absorb(self._relevant(message.receipts), now, source)
+                self._absorb(self._gossip.hear(message, source, now), now, source)
             case LinkState():
                 self._table.accept(Told(0, message), source, now)
             case Receipt():
@@ -358,10 +347,6 @@ class MeshAgent:
             self._ledger.add(receipt, now, source)
         self._settle(now)
 
-    def _relevant(self, receipts: Sequence[Receipt]) -> list[Receipt]:
-        """Receipts that speak of relays in this node's area; others are neither kept nor passed on."""
-        return [receipt for receipt in receipts if any(relay in self._table for relay in receipt.path[1:-1])]
-
     def _settle(self, now: Instant) -> None:
         for verdict in self._ledger.settle(now):
             for sample in self._trust.observe(verdict, now.mono, tell=self._core.config.tells_trust):
@@ -381,7 +366,7 @@ class MeshAgent:
         config, set_alarm = self._core.config, self._core.alarms.set
         set_alarm(("probe", b"", 0), now.mono + config.probe_period * (0.5 + 0.5 * self._core.draw()))
         set_alarm(("heartbeat", b"", 0), now.mono + config.heartbeat * (0.5 + 0.5 * self._core.draw()))
-        set_alarm(("digest", b"", 0), now.mono + FIRST_DIGEST * (0.5 + self._core.draw()))
+        self._gossip.begin(now)
 
     def handle_timer(self, now: Instant) -> None:
         """Does what is due by `now`."""
@@ -398,7 +383,7 @@ class MeshAgent:
             case "heartbeat":
                 self._greet(now)
             case "digest":
-                self._gossip_round(now)
+                self._gossip.round(self._relay.load, self._relay.carried, now)
             case "pulse":
                 self._pulse(now)
             case "settle":
@@ -429,29 +414,6 @@ class MeshAgent:
             self._core.send(neighbour.node, Hello(self._core.record, self._core.config.epoch))
         self.complaints.look(now)
         self._desk.move(now)
-
-    def _gossip_round(self, now: Instant) -> None:
-        period = self._core.config.digest_period
-        self._core.alarms.set(("digest", b"", 0), now.mono + period * (0.95 + 0.1 * self._core.draw()))
-        self._table.age(now)
-        self._table.state(self._relay.load, self._relay.carried, now)
-        for neighbour in self._neighbourhood.gossiping():
-            self._gossip(neighbour, now)
-
-    def _gossip(self, neighbour: Neighbour, now: Instant) -> None:
-        """Tells one neighbour what is new since it was told last."""
-        news = self._table.news(neighbour, now)
-        told = news[: DIGESTS_PER_ROUND * DIGEST_ENTRIES]
-        neighbour.told = self._table.revision if len(told) == len(news) else told[-1][0]
-        for start in range(0, len(told), DIGEST_ENTRIES):
-            entries = tuple(entry for _, entry in told[start : start + DIGEST_ENTRIES])
-            self._core.send(neighbour.node, Digest(entries))
-        receipts = self._ledger.since(neighbour.shown)[: DIGESTS_PER_ROUND * RECEIPT_ENTRIES]
-        neighbour.shown = receipts[-1][0] if receipts else neighbour.shown
-        for start in range(0, len(receipts), RECEIPT_ENTRIES):
-            shown = tuple(receipt for _, receipt in receipts[start : start + RECEIPT_ENTRIES])
-            self._core.send(neighbour.node, Digest((), shown))
-        self.complaints.gossip(neighbour)
 
     def _arm_pulse(self, now: Instant) -> None:
         """While calls go through or from here, the beat is faster."""

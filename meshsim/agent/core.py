@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ class AgentConfig:
         dial_timeout: For a link to come up.
         failover_timeout: For a lost call to find another route.
         lossy_for: A route on which more than a tenth of the media is lost for so long is left for another.
+        hurry: After a node came that was not known, or a link, the next round of gossip begins so soon; 0 lets it wait.
         standby: Whether calls placed here have a second route set up, for the case that the first fails.
         overlap: A working route that is left carries media beside the new one for so long.
         calm: After a working route was left for a better one, none is for so long.
@@ -86,6 +88,7 @@ class AgentConfig:
     dial_timeout: float = 5.0
     failover_timeout: float = 12.0
     lossy_for: float = 1.0
+    hurry: float = 0.0
     standby: bool = False
     overlap: float = 0.2
     calm: float = 10.0
@@ -148,6 +151,10 @@ class Alarms:
         if self._at.get(key) != at:
             self._at[key] = at
             heappush(self._heap, (at, key))
+
+    def at(self, key: AlarmKey) -> float:
+        """When `key` rings; infinity when it was not set."""
+        return self._at.get(key, math.inf)
 
     def cancel(self, key: AlarmKey) -> None:
         """Forgets `key`; one that was not set is no error."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from meshsim.node.driver import NodeDriver
     from meshsim.node.neighbours import Neighbours
 
+THEIR_TURN = 2.0
+"""Seconds that a neighbour has to dial which this node would else dial."""
 REDIAL_FIRST, REDIAL_LONGEST = 0.3, 5.0
 RENEW_PAUSE = 5.0
 """Seconds after which a record that the registry did not take is offered again."""
@@ -79,13 +81,17 @@ class Upkeep:
         return True
 
     async def keep_neighbours(self) -> None:
-        """Dials the neighbours that are this node's to dial, and dials again when a link is gone."""
+        """Dials the neighbours that are this node's to dial, and dials again when a link is gone.
+
+        Others are left to dial for a while: they may not have this node among their neighbours.
+        """
         async with asyncio.TaskGroup() as group:
             for peer in self._config.neighbour_ids:
-                if dials(self._signer.node_id, peer):
-                    group.create_task(self._keep(peer))
+                own = dials(self._signer.node_id, peer)
+                group.create_task(self._keep(peer, 0.0 if own else THEIR_TURN))
 
-    async def _keep(self, peer: NodeId) -> None:
+    async def _keep(self, peer: NodeId, turn: float) -> None:
+        await asyncio.sleep(turn)
         pause = REDIAL_FIRST
         while True:
             if peer not in self._neighbours.links:
@@ -94,4 +100,4 @@ class Upkeep:
                     pause = REDIAL_FIRST
                 except ConnectionError:
                     pause = min(2 * pause, REDIAL_LONGEST)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause + turn)
