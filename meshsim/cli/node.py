@@ -15,10 +15,12 @@ _SET = click.option(
     "--set", "said", multiple=True, metavar="KEY=VALUE", help="Say a key instead of the file and the environment."
 )
 
+_TABLES = ["calls", "events", "link_samples", "nodes", "routes", "trust"]
+
 
 @click.group("node")
 def command() -> None:
-    """Make a node's key, run one real node, place a call, replay what it was told of others.
+    """Make a node's key, run one real node, place a call, ask how it is, read its trace, replay its receipts.
 
     \b
     Example:
@@ -73,6 +75,8 @@ def run(config: Path, said: tuple[str, ...]) -> int:
 def call(config: Path, callee: str, seconds: float, said: tuple[str, ...], as_json: bool) -> int:
     """Place a call from the node that CONFIG describes to the identity CALLEE; exit code 3 if it is not completed.
 
+    If that node runs, it makes the call; else one joins the mesh for this call alone.
+
     \b
     Example:
       meshsim node call alice.yaml @bob.aura --seconds 5 --json
@@ -82,6 +86,75 @@ def call(config: Path, callee: str, seconds: float, said: tuple[str, ...], as_js
     answer = place_call(config, callee, seconds, said)
     options.emit(answer, json_wanted=as_json)
     return OK if answer["outcome"] == "completed" else FAILED
+
+
+@command.command()
+@_CONFIG
+@_SET
+@options.as_json
+def status(config: Path, said: tuple[str, ...], as_json: bool) -> None:
+    """Ask the running node that CONFIG describes how it is: its links, calls, reputations and what it refused.
+
+    \b
+    Example:
+      meshsim node status alice.yaml
+      meshsim node status alice.yaml --json
+    """
+    from meshsim.node.commands import ask_node
+
+    told = ask_node(config, "status", said)
+    if as_json:
+        options.emit(told, json_wanted=True)
+        return
+    tables = ("links", "calls", "reputations", "ended")
+    answer = {key: value for key, value in told.items() if key not in tables}
+    options.emit_tables({"tables": {name: told[name] for name in tables}, **answer}, json_wanted=False)
+
+
+@command.command()
+@_CONFIG
+@click.option("--table", type=click.Choice(_TABLES), help="Print its rows: as CSV, or with --json as JSON lines.")
+@options.out(None, "Folder to copy the trace to.")
+@_SET
+@options.as_json
+def trace(config: Path, table: str | None, out: Path | None, said: tuple[str, ...], as_json: bool) -> None:
+    """Show what is in the trace of the node that CONFIG describes (`trace:` in its file), print a table, or copy it.
+
+    A running node makes its trace whole first.
+
+    \b
+    Example:
+      meshsim node trace alice.yaml
+      meshsim node trace alice.yaml --table calls --json
+    """
+    import csv
+    import shutil
+    import sys
+
+    from meshsim.measure.records import TABLES
+    from meshsim.measure.trace import Trace, refuse_whole
+    from meshsim.node.commands import find_trace
+
+    whole = Trace(find_trace(config, said))
+    if out is not None:
+        refuse_whole(out)
+        shutil.copytree(whole.folder, out, dirs_exist_ok=True)
+    if table is None:
+        rows = {name: whole.table(name).num_rows for name in TABLES}
+        kept = {name: count for name, count in rows.items() if count}
+        options.emit({"folder": whole.folder, **whole.header, "rows": kept}, json_wanted=as_json)
+        return
+    content = [
+        {key: value.hex() if isinstance(value, bytes) else value for key, value in row.items()}
+        for row in whole.table(table).to_pylist()
+    ]
+    if as_json:
+        for row in content:
+            options.emit(row, json_wanted=True)
+        return
+    lines = csv.DictWriter(sys.stdout, [column.name for column in TABLES[table]])
+    lines.writeheader()
+    lines.writerows(content)
 
 
 @command.command()

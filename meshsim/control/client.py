@@ -114,6 +114,11 @@ class RegistryClient:
                 await self._task
         await self._http.aclose()
 
+    @property
+    def online(self) -> bool:
+        """Whether the rendezvous is open now."""
+        return self._online.is_set()
+
     async def register(self, record: NodeRecord) -> None:
         """Publishes our signed record.
 

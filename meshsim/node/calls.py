@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from meshsim.agent import CallRequest, CallState
 from meshsim.mesh.errors import ConfigError, nearest
+from meshsim.mesh.ids import AuraID
+from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.mesh.quality import mos
 
 if TYPE_CHECKING:
-    from meshsim.agent import CallSample, MediaReport
+    from meshsim.agent import CallSample, CloseMedia, MediaReport, OpenMedia
     from meshsim.agent import calls as known_calls
-    from meshsim.agent.states import CallState
-    from meshsim.mesh.ids import AuraID, CallId, NodeId
-    from meshsim.mesh.media import MediaType
+    from meshsim.mesh.ids import CallId, NodeId
     from meshsim.node.driver import NodeDriver
+    from meshsim.node.status import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,17 +145,17 @@ class Call:
         for listener in self._listeners:
             loop.call_soon(listener, quality)
 
-    def close(self, sample: CallSample | None = None) -> None:
-        """It has ended; for the runtime.
+    def close(self, sample: CallSample | None = None) -> CallResult:
+        """It has ended; for the runtime, which says so once.
 
         Args:
             sample: What the agent says of it: only of calls that were placed here.
         """
-        if self._over.done():
-            return
         if not self._stood.done():
             self._stood.set_result(False)
-        self._over.set_result(self._result() if sample is None else self._told(sample))
+        result = self._result() if sample is None else self._told(sample)
+        self._over.set_result(result)
+        return result
 
     def _seconds(self) -> float:
         return 0.0 if math.isnan(self._began) else time.monotonic() - self._began
@@ -186,6 +188,77 @@ class Call:
             mos=known.quality.verdict(self.media)[0],
             failovers=len(known.failovers),
         )
+
+
+class Switchboard:
+    """The calls of which a node is an end, for as long as they last; for the runtime.
+
+    Args:
+        own: Whose node it is.
+        tally: Counts calls that ended.
+        driver: The agent's, once there is one.
+
+    Attributes:
+        calls: Those that go on, by id.
+        greeters: Who is told of calls that come in.
+    """
+
+    def __init__(self, own: AuraID, tally: Tally, driver: Callable[[], NodeDriver]) -> None:
+        self.calls: dict[CallId, Call] = {}
+        self.greeters: list[Callable[[Call], object]] = []
+        self._own = own
+        self._tally = tally
+        self._driver = driver
+
+    def place(self, callee: AuraID | str, media: MediaType | str, aic: AicPolicy | str, duration: float) -> Call:
+        """Begins a call.
+
+        Raises:
+            IdentityError: If `callee` is no AuraID.
+            ConfigError: If there is no such media or policy.
+        """
+        request = CallRequest(
+            caller=self._own,
+            callee=AuraID.parse(callee) if isinstance(callee, str) else callee,
+            media=choose("media", media, MediaType),
+            aic=choose("aic", aic, AicPolicy),
+            duration=duration,
+        )
+        return self._keep(self._driver().place_call(request))
+
+    def open(self, effect: OpenMedia) -> None:
+        """Media flow; of a call that is not known yet it is this node that is called."""
+        if effect.downstream is None and effect.call not in self.calls:
+            came = self._keep(effect.call)
+            for greeter in self.greeters:
+                asyncio.get_running_loop().call_soon(greeter, came)
+        if effect.call in self.calls:
+            self.calls[effect.call].open()
+
+    def close(self, effect: CloseMedia) -> None:
+        """Media of one route stopped: of calls that came in nobody else says that they have ended."""
+        call = self.calls.get(effect.call)
+        if call is not None and not call.outgoing and call.state is CallState.ENDED:
+            self._finish(call)
+
+    def end(self, sample: CallSample) -> None:
+        """A call that was placed here has ended."""
+        if sample.call in self.calls:
+            self._finish(self.calls[sample.call], sample)
+
+    def hear(self, call: CallId, report: MediaReport) -> None:
+        """Something was measured of a call here."""
+        if call in self.calls:
+            self.calls[call].hear(report)
+
+    def _keep(self, call: CallId) -> Call:
+        driver = self._driver()
+        self.calls[call] = Call(next(known for known in driver.calls() if known.id == call), driver)
+        return self.calls[call]
+
+    def _finish(self, call: Call, sample: CallSample | None = None) -> None:
+        del self.calls[call.id]
+        self._tally.count_call("outgoing" if call.outgoing else "incoming", call.close(sample))
 
 
 def choose(key: str, said: str, known: type[Choice]) -> Choice:

@@ -19,9 +19,9 @@ _SECOND = ("at", "label", "received", "loss", "delay", "jitter", "rtt")
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a line of standard input may say."""
+    """What a line of standard input, or of the control socket, may say."""
 
-    do: Literal["call", "stop"]
+    do: Literal["call", "flush", "status", "stop"]
     callee: str = ""
     media: str = "audio"
     seconds: float = 10.0

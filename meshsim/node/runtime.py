@@ -15,21 +15,22 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from meshsim.agent import CallRequest, CallSample, CallState, Channel, EventSample, ReceiptSample
+from meshsim.agent import CallSample, Channel, EventSample, ReceiptSample
 from meshsim.control.client import RegistryClient
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.mesh.errors import CallFailed, ConfigError, IdentityError, RemoteProtocolError
 from meshsim.mesh.ids import AuraID, CallId, NodeId, did_key
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.node import parts
-from meshsim.node.calls import Call, CallResult, choose
+from meshsim.node.calls import Switchboard
 from meshsim.node.driver import NodeDriver
 from meshsim.node.events import told_of, told_of_heard
 from meshsim.node.journal import Journal
 from meshsim.node.life import Upkeep
 from meshsim.node.media import MediaPlane
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
-from meshsim.node.trace import FLUSH_PERIOD, NodeTrace
+from meshsim.node.status import Standing, Tally
+from meshsim.node.trace import NodeTrace
 from meshsim.node.traffic import TrafficBook
 from meshsim.node.transport import LinkConfig
 
@@ -40,10 +41,10 @@ if TYPE_CHECKING:
     from meshsim.agent import CloseMedia, MediaReport, OpenMedia, Sample
     from meshsim.identity import NodeRecord
     from meshsim.mesh.view import NetworkView
+    from meshsim.node.calls import Call
     from meshsim.node.config import NodeConfig
     from meshsim.node.emulation import EmulatorClient
 
-SAMPLE_PERIOD = 1.0
 RESOLVE_TIMEOUT = 3.0
 JOIN_PATIENCE = 5.0
 """Seconds that a registry has to answer."""
@@ -67,13 +68,18 @@ class Node:
         config: What it was told.
         signer: Its key.
         calls: The calls of which it is an end, for as long as they last.
+        listeners: All who take what it does.
+        tally: What it has counted.
     """
 
     def __init__(self, config: NodeConfig, tell: Callable[[dict[str, Any]], None] = _ignore) -> None:
         self.config = config
-        self.calls: dict[CallId, Call] = {}
+        self.listeners = [tell]
+        self.tally = Tally()
+        self._board = Switchboard(AuraID.parse(config.aura), self.tally, lambda: self._driver)
+        self.calls = self._board.calls
+        self._started = time.monotonic()
         self.signer = Ed25519Signer.from_file(Path(config.key))
-        self.tell = tell
         self._stopped, self._linked, self._returned = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._verifier = Ed25519Verifier()
         self._record = parts.make_record(config, self.signer)
@@ -81,11 +87,10 @@ class Node:
         self._trace = NodeTrace(config, self.signer.node_id, self.tell) if config.trace is not None else None
         self._journal = Journal(config, self.signer.node_id, self.tell)
         self._moved = asyncio.Event()
-        self._malformed, self._leaving, self._hurried = 0, False, False
+        self._leaving = self._hurried = False
         self._carried: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._farewells: dict[NodeId, asyncio.TimerHandle] = {}
-        self._greeters: list[Callable[[Call], object]] = []
 
     async def __aenter__(self) -> Self:
         """Joins the mesh.
@@ -112,8 +117,12 @@ class Node:
                 self._upkeep.keep_record(),
             ):
                 self.start(part)
+            if self.config.metrics is not None:
+                from meshsim.node.metrics import Gauges, MetricsServer  # noqa: PLC0415 - an extra
+
+                await stack.enter_async_context(MetricsServer(self.config.metrics, Gauges(self.standing)))
             if self._trace is not None:
-                self.start(self._write_trace(self._trace))
+                self.start(self._trace.follow(self._driver.view, self._agent.neighbours))
             self._stack = stack.pop_all()
         return self
 
@@ -128,6 +137,40 @@ class Node:
                 await self._stack.__aexit__(kind, error, trace)
             else:
                 await self._stack.aclose()
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Tells all listeners."""
+        for listener in list(self.listeners):
+            listener(event)
+
+    def standing(self) -> Standing:
+        """How it is, in numbers."""
+        return Standing(
+            config=self.config,
+            agent=self._agent,
+            driver=self._driver,
+            client=self._client,
+            neighbours=self._neighbours,
+            media=self._media,
+            calls=self.calls,
+            carried=self._carried,
+            tally=self.tally,
+            trace=self._trace,
+            started=self._started,
+        )
+
+    def flush(self) -> Path:
+        """Makes its trace whole on the disk; the folder.
+
+        Raises:
+            ConfigError: If it keeps none, or the disk took no more.
+        """
+        if self._trace is None:
+            raise ConfigError("this node keeps no trace", key="trace")
+        self._trace.flush()
+        if self._trace.given_up:
+            raise ConfigError(f"the disk took no more of the trace: {self._trace.given_up}", key="trace")
+        return self._trace.folder.absolute()
 
     def stop(self) -> None:
         """Lets `stopped` return; told again, the node does not wait for the calls that it carries to move."""
@@ -176,7 +219,7 @@ class Node:
             IdentityError: If `callee` is no AuraID.
             ConfigError: If there is no such media or policy.
         """
-        call = self._place(callee, media, aic, duration)
+        call = self.place(callee, media, aic, duration=duration)
         try:
             if await call.stood():
                 return call
@@ -185,36 +228,25 @@ class Node:
             raise
         raise CallFailed((await call.ended()).reason)
 
-    async def talk(self, callee: AuraID | str, media: MediaType | str, seconds: float) -> CallResult:
-        """Calls `callee`, hangs up `seconds` after the media began to flow, and returns how it went.
+    def place(
+        self,
+        callee: AuraID | str,
+        media: MediaType | str = MediaType.AUDIO,
+        aic: AicPolicy | str = AicPolicy.OFF,
+        *,
+        duration: float = math.nan,
+    ) -> Call:
+        """Begins a call and returns it at once; its `stood` says whether it comes about.
 
         Raises:
             IdentityError: If `callee` is no AuraID.
-            ConfigError: If there is no such media.
+            ConfigError: If there is no such media or policy.
         """
-        call = self._place(callee, media, AicPolicy.OFF, seconds)
-        if await call.stood():
-            asyncio.get_running_loop().call_later(seconds, call.hang_up)
-        return await call.ended()
+        return self._board.place(callee, media, aic, duration)
 
     def on_call(self, callback: Callable[[Call], object]) -> None:
         """Calls `callback` with each call that comes in; an error it raises is the event loop's to tell."""
-        self._greeters.append(callback)
-
-    def _place(self, callee: AuraID | str, media: MediaType | str, aic: AicPolicy | str, duration: float) -> Call:
-        request = CallRequest(
-            caller=AuraID.parse(self.config.aura),
-            callee=AuraID.parse(callee) if isinstance(callee, str) else callee,
-            media=choose("media", media, MediaType),
-            aic=choose("aic", aic, AicPolicy),
-            duration=duration,
-        )
-        return self._keep_call(self._driver.place_call(request))
-
-    def _keep_call(self, call: CallId) -> Call:
-        known = next(known for known in self._driver.calls() if known.id == call)
-        self.calls[call] = Call(known, self._driver)
-        return self.calls[call]
+        self._board.greeters.append(callback)
 
     # Wires: what the driver performs effects with ---------------------------------------------------------------------
 
@@ -239,12 +271,8 @@ class Node:
         self._media.open(effect)
         if effect.upstream is not None and effect.downstream is not None:
             self._carried.add(effect.label)
-        if effect.downstream is None and effect.call not in self.calls:
-            came = self._keep_call(effect.call)
-            for greeter in self._greeters:
-                asyncio.get_running_loop().call_soon(greeter, came)
-        if effect.call in self.calls:
-            self.calls[effect.call].open()
+            self.tally.carried += 1
+        self._board.open(effect)
         via = effect.downstream or effect.upstream
         self._tell_media("media_open", effect.call, effect.label, via="" if via is None else did_key(via))
 
@@ -256,19 +284,17 @@ class Node:
         self._tell_media("media_closed", effect.call, effect.label)
         if not self._media.is_open(effect.call):
             self._tell_heard(effect.call)
-        call = self.calls.get(effect.call)
-        if call is not None and not call.outgoing and call.state is CallState.ENDED:
-            self.calls.pop(effect.call).close()
+        self._board.close(effect)
 
     def emit(self, sample: Sample) -> None:
         """Tells and keeps what the agent wants known."""
         self.tell(told_of(sample))
+        self.tally.count(sample)
         if self._trace is not None:
             self._trace.keep(sample)
         match sample:
             case CallSample():
-                if sample.call in self.calls:
-                    self.calls.pop(sample.call).close(sample)
+                self._board.end(sample)
             case EventSample(kind="neighbour_lost", node=node):
                 if node not in self._farewells:
                     loop = asyncio.get_running_loop()
@@ -373,8 +399,7 @@ class Node:
 
     def _media_report(self, call: CallId, report: MediaReport) -> None:
         self._driver.media_report(call, report)
-        if call in self.calls:
-            self.calls[call].hear(report)
+        self._board.hear(call, report)
 
     @contextlib.contextmanager
     def _counting(self) -> Iterator[None]:
@@ -382,7 +407,7 @@ class Node:
         try:
             yield
         except RemoteProtocolError:
-            self._malformed += 1
+            self.tally.malformed += 1
 
     def _give_up(self, peer: NodeId) -> None:
         """Drops the link of a neighbour that stays silent; who keeps it dials again."""
@@ -411,19 +436,6 @@ class Node:
             answer = IdentityError(f"{aura} cannot be resolved: {failed}")
         self._driver.resolved(token, answer)
 
-    async def _write_trace(self, trace: NodeTrace) -> None:
-        """Each second, what the agent has measured of its own links: its last pings, not what it smooths them to."""
-        flushed = time.monotonic()
-        while True:
-            await asyncio.sleep(SAMPLE_PERIOD)
-            view = self._driver.view()
-            if view.fresh is not None:
-                delays = {neighbour.node: neighbour.last_rtt / 2 for neighbour in self._agent.neighbours()}
-                trace.links(view, view.fresh, delays, SAMPLE_PERIOD)
-            if time.monotonic() - flushed >= FLUSH_PERIOD:
-                trace.flush()
-                flushed = time.monotonic()
-
     async def _leave(self) -> None:
         """Hangs up, lets the calls that it carries move elsewhere, and closes its links."""
         self.tell({"event": "leaving", "calls": len(self.calls), "carried": len(self._carried)})
@@ -442,7 +454,7 @@ class Node:
             self._trace.flush()
         self.tell({
             "event": "left", "rejected": self._driver.rejected, "unroutable": self._media.unroutable,
-            "malformed": self._malformed, "codecs": count_codecs(),
+            "malformed": self.tally.malformed, "codecs": count_codecs(),
         })  # fmt: skip
 
     async def _drain(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from pathlib import Path
@@ -17,14 +18,17 @@ from meshsim.mesh.time import to_nanoseconds
 from meshsim.routing.written import believed_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from meshsim.agent import Sample
+    from meshsim.agent.neighbours import Neighbour
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.view import LinkBelief, NetworkView
     from meshsim.node.config import NodeConfig
 
 
+SAMPLE_PERIOD = 1.0
+"""Seconds between samples of the own links."""
 FLUSH_PERIOD = 60.0
 """Seconds after which a running node's trace is made whole on the disk: a kill costs at most so much."""
 
@@ -36,6 +40,14 @@ def free_folder(wanted: Path) -> Path:
         number += 1
         folder = wanted.with_name(f"{wanted.name}.{number}")
     return folder
+
+
+def latest_folder(wanted: Path) -> Path:
+    """The last of `wanted`, `wanted.2`, `wanted.3` ... that a node has begun; `wanted` if none has."""
+    folders = [wanted]
+    while (following := wanted.with_name(f"{wanted.name}.{len(folders) + 1}")).exists():
+        folders.append(following)
+    return folders[-1]
 
 
 class NodeTrace:
@@ -113,6 +125,24 @@ class NodeTrace:
             loss=links.loss[own],
             rate_bps=links.rate[own],
         )
+
+    async def follow(self, view: Callable[[], NetworkView], neighbours: Callable[[], Sequence[Neighbour]]) -> None:
+        """Each second, takes in what was measured of the own links: last pings, not what they are smoothed to.
+
+        Args:
+            view: What the node believes now.
+            neighbours: Its links as measured.
+        """
+        flushed = time.monotonic()
+        while True:
+            await asyncio.sleep(SAMPLE_PERIOD)
+            believed = view()
+            if believed.fresh is not None:
+                delays = {neighbour.node: neighbour.last_rtt / 2 for neighbour in neighbours()}
+                self.links(believed, believed.fresh, delays, SAMPLE_PERIOD)
+            if time.monotonic() - flushed >= FLUSH_PERIOD:
+                self.flush()
+                flushed = time.monotonic()
 
     def flush(self) -> None:
         """Writes what was taken in since the last time, who the rows are, and the header: the trace is whole."""

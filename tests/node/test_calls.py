@@ -115,5 +115,5 @@ async def test_an_error_in_the_program_comes_out_as_it_was_and_the_node_has_left
 
 async def _break(folder: Path, told: list[str]) -> None:
     async with pair(folder) as (alice, _):
-        alice.tell = lambda event: told.append(event["event"])
+        alice.listeners.append(lambda event: told.append(event["event"]))
         raise ZeroDivisionError

@@ -22,7 +22,6 @@ from meshsim.control.service import RegistryService
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.ids import AuraID, NodeId, did_key
-from meshsim.mesh.media import MediaType
 from meshsim.node import commands, life, parts, runtime
 from meshsim.node.commands import place_call, run_node
 from meshsim.node.config import NodeConfig
@@ -242,7 +241,10 @@ async def test_a_relay_misbehaves_as_its_file_says(behaviour: str, strength: flo
         assert await node.wait_linked()
         await ear.until("link", up=True)
         await asyncio.sleep(1.5)  # rounds of gossip
-        sample = await node.talk(AuraID.parse("@n2.aura"), MediaType.AUDIO, 1.5)
+        call = await node.call("@n2.aura")
+        await asyncio.sleep(1.5)
+        call.hang_up()
+        sample = await call.ended()
     assert len(sample.path) == 3
     (heard,) = ear.all("heard")
     sent = 1.5 / 0.02
