@@ -6,6 +6,8 @@ import click
 
 from meshsim.cli import names, options
 
+NODE_PARTS = ("emulator", "failures", "mesh")
+"""Of `lab.bench.node`."""
 _QUICK = click.option("--quick", is_flag=True, help="A small case only: a smoke test, whose numbers say little.")
 
 
@@ -161,5 +163,24 @@ def trust(quick: bool, parts: str | None, as_json: bool) -> int:
       meshsim bench trust --loop --json
     """
     from meshsim.lab.bench.trust import run
+
+    return options.emit_goals(run(parts, quick=quick, progress=not as_json), json_wanted=as_json)
+
+
+@command.command("node")
+@_QUICK
+@click.argument("parts", nargs=-1, type=click.Choice(NODE_PARTS))
+@options.as_json
+def node(parts: tuple[str, ...], quick: bool, as_json: bool) -> int:
+    """What real nodes on this machine cost and stand, beside raw aiortc; PARTS alone, or all.
+
+    All of them take minutes; what else runs on the machine is measured, too.
+
+    \b
+    Example:
+      meshsim bench node emulator --quick
+      meshsim bench node failures --json
+    """
+    from meshsim.lab.bench.node import run
 
     return options.emit_goals(run(parts, quick=quick, progress=not as_json), json_wanted=as_json)
