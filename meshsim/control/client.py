@@ -17,6 +17,7 @@ from websockets.exceptions import WebSocketException
 from meshsim.control.schema import (
     PAYLOAD_BYTES,
     SOCKET_BYTES,
+    Beat,
     Challenge,
     Delivery,
     Envelope,
@@ -173,10 +174,21 @@ class RegistryClient:
         if len(payload) > PAYLOAD_BYTES:
             raise LocalProtocolError(f"a payload has at most {PAYLOAD_BYTES} bytes, not {len(payload)}")
         await self.wait_online()
+        await self._put(Envelope(to, payload))
+
+    async def beat(self) -> None:
+        """Tells the registry that this node is alive.
+
+        Raises:
+            ConnectionError: If the rendezvous is not open, or closes.
+        """
+        await self._put(Beat())
+
+    async def _put(self, frame: Envelope | Beat) -> None:
         if self._socket is None:
             raise ConnectionError("the rendezvous closed")
         try:
-            await self._socket.send(encode_frame(Envelope(to, payload)))
+            await self._socket.send(encode_frame(frame))
         except WebSocketException as error:
             raise ConnectionError("the rendezvous closed") from error
 

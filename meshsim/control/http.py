@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
 from meshsim.control.schema import (
     RECORD_BYTES,
     SOCKET_BYTES,
+    Beat,
     Challenge,
     Delivery,
     Envelope,
@@ -30,7 +31,7 @@ from meshsim.control.schema import (
 )
 from meshsim.control.service import FileStore, Mailbox, RegistryService, Store
 from meshsim.mesh.errors import IdentityError, RemoteProtocolError
-from meshsim.mesh.ids import AuraID, NodeId
+from meshsim.mesh.ids import AuraID, NodeId, did_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -51,8 +52,9 @@ def create_app(service: RegistryService) -> FastAPI:
 
     @app.get("/healthz")
     async def health() -> dict[str, object]:
-        """Whether the registry answers, how many nodes it knows and how many are connected."""
-        return {"status": "ok", "nodes": len(service.nodes()), "connected": service.connected}
+        """Whether the registry answers, how many nodes it knows, how many are connected and how many alive."""
+        online = sum(presence.online for presence in service.presence())
+        return {"status": "ok", "nodes": len(service.nodes()), "connected": service.connected, "online": online}
 
     @app.post("/v1/nodes")
     async def register(request: Request) -> Response:
@@ -71,6 +73,15 @@ def create_app(service: RegistryService) -> FastAPI:
         """Every record that is known."""
         return Response(records_to_json(service.nodes()), media_type=_JSON)
 
+    @app.get("/v1/presence")
+    async def presence() -> Response:
+        """Who was heard when; who missed three heartbeats is offline."""
+        heard = [
+            {"node": did_key(one.node), "online": one.online, "silent_seconds": one.silent}
+            for one in service.presence()
+        ]
+        return Response(msgspec.json.encode(heard), media_type=_JSON)
+
     @app.get("/v1/resolve/{aura}")
     async def resolve(aura: str) -> Response:
         """The nodes of an identity; 404 when unknown or withheld."""
@@ -83,14 +94,17 @@ def create_app(service: RegistryService) -> FastAPI:
         except IdentityError as error:
             return _problem(404, error)
 
+    _add_rendezvous(app, service)
+    return app
+
+
+def _add_rendezvous(app: FastAPI, service: RegistryService) -> None:
     @app.websocket("/v1/rendezvous")
     async def rendezvous(websocket: WebSocket) -> None:
         """Carries envelopes between nodes that have proved their keys."""
         await websocket.accept()
         with contextlib.suppress(WebSocketDisconnect):
             await _Visit(service, websocket).run()
-
-    return app
 
 
 def _problem(status: int, error: Exception) -> Response:
@@ -153,21 +167,23 @@ class _Visit:
     async def _read(self, mailbox: Mailbox) -> None:
         while self._malformed < MALFORMED_LIMIT:
             try:
-                envelope = await self._receive_envelope()
+                frame = await self._receive_later()
             except RemoteProtocolError:
                 self._service.malformed += 1
                 self._malformed += 1
                 continue
-            if not self._service.carry(mailbox.node, NodeId(envelope.to), envelope.payload):
-                await self._websocket.send_bytes(encode_frame(Undelivered(envelope.to)))
+            if isinstance(frame, Beat):
+                self._service.beat(mailbox.node)
+            elif not self._service.carry(mailbox.node, NodeId(frame.to), frame.payload):
+                await self._websocket.send_bytes(encode_frame(Undelivered(frame.to)))
 
     async def _write(self, mailbox: Mailbox) -> None:
         while (envelope := await mailbox.get()) is not None:
             await self._websocket.send_bytes(encode_frame(Delivery(*envelope)))
 
-    async def _receive_envelope(self) -> Envelope:
+    async def _receive_later(self) -> Envelope | Beat:
         frame = await self._receive()
-        if not isinstance(frame, Envelope):
+        if isinstance(frame, Hello):
             raise RemoteProtocolError("a second hello")
         return frame
 

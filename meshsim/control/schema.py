@@ -17,6 +17,11 @@ RECORD_BYTES = 4096
 """The longest JSON record."""
 NONCE_BYTES = 32
 
+BEAT_PERIOD = 10.0
+"""Seconds between a node's heartbeats."""
+BEATS_MISSED = 3
+"""Heartbeats that have to be missing before a node counts as offline."""
+
 _CONTEXT = b"meshsim/rendezvous/1\0"
 
 Key = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
@@ -47,6 +52,10 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="env
     payload: Payload
 
 
+class Beat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="beat"):
+    """Node: I am alive."""
+
+
 class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="delivery"):
     """Server: this came for you."""
 
@@ -61,7 +70,7 @@ class Undelivered(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="
 
 
 ServerFrame = Challenge | Welcome | Delivery | Undelivered
-NodeFrame = Hello | Envelope
+NodeFrame = Hello | Envelope | Beat
 FrameT = TypeVar("FrameT")
 
 encode_frame = msgspec.msgpack.Encoder().encode

@@ -6,9 +6,10 @@ import asyncio
 import math
 import secrets
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from meshsim.control.schema import NONCE_BYTES, proof, record_from_json, record_to_json
+from meshsim.control.schema import BEAT_PERIOD, BEATS_MISSED, NONCE_BYTES, proof, record_from_json, record_to_json
 from meshsim.identity import Directory, Ed25519Verifier, NodeRecord, Verifier, verify_record
 from meshsim.mesh.errors import IdentityError, RemoteProtocolError
 from meshsim.mesh.ids import AuraID, NodeId, short
@@ -21,6 +22,8 @@ MAILBOX_SIZE = 64
 """Envelopes that may wait for one node."""
 SPARE_LINES = 1000
 """Lines that may be out of date before a file of records is rewritten; in a large one as many as it holds nodes."""
+MEMORY = 3600.0
+"""Seconds after which a node that was not heard is not spoken of any more."""
 CAPACITY = 100_000
 """Nodes of which a registry keeps records, unless told otherwise."""
 
@@ -124,6 +127,21 @@ class Mailbox:
         self._queue.put_nowait(None)
 
 
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """When a node was last heard.
+
+    Attributes:
+        node: Which.
+        online: Whether it was connected, and heard within the last beats.
+        silent: Seconds since it was heard.
+    """
+
+    node: NodeId
+    online: bool
+    silent: float
+
+
 class RegistryService:
     """One domain's registry.
 
@@ -133,6 +151,7 @@ class RegistryService:
         capacity: Most nodes to keep records of; further ones are refused until a record expires.
         verifier: Checks signatures.
         clock: Unix seconds.
+        steady: Monotonic seconds, for who was heard when.
 
     Attributes:
         carried: Envelopes handed on.
@@ -151,6 +170,7 @@ class RegistryService:
         capacity: int = CAPACITY,
         verifier: Verifier | None = None,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.carried = self.undelivered = self.malformed = 0
         self.domain = domain
@@ -162,6 +182,8 @@ class RegistryService:
         self._first_end = math.inf
         self._directory = Directory(domain)
         self._mailboxes: dict[NodeId, Mailbox] = {}
+        self._steady = steady
+        self._heard: dict[NodeId, float] = {}
         for record in self._store.load():
             if record.expires_unix > clock():
                 self._admit(record)
@@ -217,7 +239,26 @@ class RegistryService:
         if former is not None:
             former.close()
         mailbox = self._mailboxes[node] = Mailbox(node)
+        self.beat(node)
         return mailbox
+
+    def beat(self, node: NodeId) -> None:
+        """A node that has entered says that it is alive."""
+        self._heard.pop(node, None)
+        self._heard[node] = self._steady()  # the last: dicts keep the order in which keys came
+        if len(self._heard) > self.capacity:
+            del self._heard[next(iter(self._heard))]
+
+    def presence(self) -> tuple[Presence, ...]:
+        """Who was heard when, by node id: of nodes heard within `MEMORY`."""
+        now = self._steady()
+        for node in [node for node, heard in self._heard.items() if now - heard > MEMORY]:
+            del self._heard[node]
+        patience = BEATS_MISSED * BEAT_PERIOD
+        return tuple(
+            Presence(node, node in self._mailboxes and now - heard < patience, now - heard)
+            for node, heard in sorted(self._heard.items())
+        )
 
     def leave(self, mailbox: Mailbox) -> None:
         """Ends a node's stay, unless a later connection has taken over."""

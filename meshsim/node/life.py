@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from meshsim.control import schema
 from meshsim.mesh.errors import IdentityError
 from meshsim.node import parts
 from meshsim.node.signaling import dials
@@ -79,6 +80,13 @@ class Upkeep:
             self._tell({"event": "error", "reason": f"the record could not be renewed: {failed}"})
             return False
         return True
+
+    async def beat(self) -> None:
+        """Tells the registry again and again that this node is alive; one that is away hears it when it is back."""
+        while True:
+            await asyncio.sleep(schema.BEAT_PERIOD)
+            with contextlib.suppress(ConnectionError):
+                await self._client.beat()
 
     async def keep_neighbours(self) -> None:
         """Dials the neighbours that are this node's to dial, and dials again when a link is gone.

@@ -115,6 +115,7 @@ class Node:
                 self._neighbours.run(),
                 self._upkeep.keep_neighbours(),
                 self._upkeep.keep_record(),
+                self._upkeep.beat(),
             ):
                 self.start(part)
             if self.config.metrics is not None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from meshsim.control.client import INCOMING_SIZE, RegistryClient
@@ -12,7 +13,7 @@ from meshsim.control.schema import PAYLOAD_BYTES
 from meshsim.control.service import RegistryService
 from meshsim.identity import Ed25519Signer, HashVerifier, NodeRecord
 from meshsim.mesh.errors import IdentityError, LocalProtocolError
-from meshsim.mesh.ids import AuraID, NodeId
+from meshsim.mesh.ids import AuraID, NodeId, did_key
 
 Sign = Callable[..., NodeRecord]
 
@@ -112,3 +113,22 @@ async def test_misuse_is_told_at_once(signers: list[Ed25519Signer]) -> None:
     async with RegistryClient("http://127.0.0.1:9", signers[0]) as client:
         with pytest.raises(LocalProtocolError, match="at most"):
             await client.send(signers[1].node_id, bytes(PAYLOAD_BYTES + 1))
+
+
+async def test_a_beat_keeps_a_node_online_and_is_no_malformed_frame(signers: list[Ed25519Signer]) -> None:
+    now = 0.0
+    service = RegistryService(steady=lambda: now)
+    async with embedded(service) as url, RegistryClient(url, signers[0]) as client:
+        with pytest.raises(ConnectionError):
+            await client.beat()
+        await client.wait_online()
+        now = 40.0
+        assert not service.presence()[0].online
+        await client.beat()
+        async with asyncio.timeout(5.0):
+            while service.presence()[0].silent:  # noqa: ASYNC110 - the registry has no event for it
+                await asyncio.sleep(0.001)
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            told = (await http.get("/v1/presence")).json()
+    assert told == [{"node": did_key(signers[0].node_id), "online": True, "silent_seconds": 0.0}]
+    assert service.malformed == 0

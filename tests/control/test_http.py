@@ -74,7 +74,7 @@ async def test_a_posted_node_is_listed_and_resolved(
     assert (await http.post("/v1/nodes", content=record_to_json(record))).status_code == 204
     assert records_from_json((await http.get("/v1/nodes")).content) == (record,)
     assert records_from_json((await http.get("/v1/resolve/@Alice.aura")).content) == (record,)
-    assert (await http.get("/healthz")).json() == {"status": "ok", "nodes": 1, "connected": 0}
+    assert (await http.get("/healthz")).json() == {"status": "ok", "nodes": 1, "connected": 0, "online": 0}
 
 
 async def test_bad_posts_are_refused_with_a_reason(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from meshsim.control.schema import proof
+from meshsim.control.schema import BEAT_PERIOD, proof
 from meshsim.control.service import MAILBOX_SIZE, FileStore, Mailbox, RegistryService
 from meshsim.identity import Ed25519Signer, NodeRecord, sign_record
 from meshsim.mesh.errors import IdentityError
@@ -184,3 +184,37 @@ async def test_a_second_connection_takes_over_from_the_first(signers: list[Ed255
     assert await second.get() == (signers[1].node_id, b"new")
     service.leave(second)
     assert service.connected == 0
+
+
+def test_a_node_that_misses_three_beats_or_leaves_is_offline_and_forgotten_after_an_hour(
+    signers: list[Ed25519Signer],
+) -> None:
+    now = 100.0
+    service = RegistryService(steady=lambda: now)
+    rooms = []
+    for signer in signers[:2]:
+        nonce = service.challenge()
+        rooms.append(service.enter(signer.node_id, nonce, signer.sign(proof(nonce))))
+
+    def online() -> list[bool]:
+        told = {presence.node: presence.online for presence in service.presence()}
+        return [told[signer.node_id] for signer in signers[:2]]
+
+    assert online() == [True, True]
+    now += 2.9 * BEAT_PERIOD
+    service.beat(signers[1].node_id)
+    now += 0.2 * BEAT_PERIOD
+    assert online() == [False, True]
+    service.beat(signers[0].node_id)
+    assert online() == [True, True]
+    service.leave(rooms[1])
+    assert online() == [True, False]
+    now += 3601.0
+    assert service.presence() == ()
+
+
+def test_a_registry_remembers_no_more_beats_than_it_has_room(signers: list[Ed25519Signer]) -> None:
+    service = RegistryService(capacity=2)
+    for signer in signers:
+        service.beat(signer.node_id)
+    assert {presence.node for presence in service.presence()} == {signer.node_id for signer in signers[1:]}

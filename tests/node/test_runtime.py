@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from meshsim.agent import AgentConfig, Channel
+from meshsim.control import schema
 from meshsim.control.client import RegistryClient
 from meshsim.control.http import embedded
 from meshsim.control.service import RegistryService
@@ -96,7 +97,7 @@ async def test_malformed_bytes_are_counted_and_dropped_and_the_node_lives(tmp_pa
             await told.until("link", up=True)
             for channel in Channel:
                 assert link.send(channel, b"\xffnonsense")
-            assert link.send(Channel.CONTROL, bytes(200_000))
+            assert link.send(Channel.CONTROL, b"\xff" * 200_000)
             assert link.send_media(b"\x80\x6f" + bytes(10))  # RTP of a route that nobody opened
             await asyncio.wait_for(_answered(links, told), LONG)
         left = told.all("left")[0]
@@ -180,6 +181,18 @@ async def test_a_node_registers_again_with_a_registry_that_forgot_it(tmp_path: P
         await until(lambda: bool(service.nodes()))
         assert service.resolve(AuraID("n0"))[0].node == SIGNERS[0].node_id
     assert told.all("left")
+
+
+async def test_a_node_beats_so_that_the_registry_knows_it_is_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "BEAT_PERIOD", 0.05)
+    now = 0.0
+    service = RegistryService(steady=lambda: now)
+    async with embedded(service) as url, living(describe(tmp_path, 0, url)):
+        now = 50.0
+        await until(lambda: service.presence()[0].silent == 0.0)
+        assert service.presence()[0].online
 
 
 async def test_a_node_that_the_registry_refuses_says_so_and_offers_its_record_again(
