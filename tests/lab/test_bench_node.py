@@ -12,7 +12,7 @@ from meshsim.mesh.errors import ConfigError
 
 
 def loss(**changes: Any) -> Loss:
-    said = {"kind": "kill", "relay": "r1", "noticed": 0.3, "gap": 0.35, "completed": True, "doubled": 0}
+    said: dict[str, Any] = {"kind": "kill", "relay": "r1", "noticed": 0.3, "gap": 0.35, "completed": True, "doubled": 0}
     return Loss(**(said | changes))
 
 
