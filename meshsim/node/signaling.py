@@ -7,9 +7,11 @@ it nor anyone on the path can stand in between. How envelopes travel is the call
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,7 +21,7 @@ from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.ids import NodeId, short
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Container, Iterator
 
     from meshsim.identity import Signer, Verifier
 
@@ -27,6 +29,10 @@ SIGNAL_BYTES = 16_384
 """No encoded envelope is longer."""
 LIFETIME = 15.0
 """Seconds from signing to expiry."""
+HAND_LIFETIME = 110.0
+"""Seconds that an envelope is valid which a person carries."""
+MESH_PATIENCE = 1.0
+"""Seconds without an answer after which an offer that went through the mesh also goes to the registry."""
 LONGEST_LIFETIME = 120.0
 """Seconds: an envelope valid for longer than this is refused, so nonces need not be kept for longer."""
 _NONCES_KEPT = 4096
@@ -126,11 +132,17 @@ class Offer:
         peer: Who asks.
         sdp: Their session description.
         nonce: To be repeated in the answer.
+        by_mesh: Whether it came through the mesh, so that the answer should too.
     """
 
     peer: NodeId
     sdp: str
     nonce: bytes
+    by_mesh: bool = False
+
+
+def _nobody(peer: NodeId, data: bytes) -> bool:  # noqa: ARG001 - the default of a way
+    return False
 
 
 def dials(own: NodeId, peer: NodeId) -> bool:
@@ -144,7 +156,8 @@ class Signaling:
     Args:
         signer: The node's key.
         verifier: Checks other nodes' signatures.
-        send: Carries an envelope to a node.
+        send: Carries an envelope to a node, by the registry.
+        by_mesh: Carries it through the mesh, which is tried first; False if that cannot be.
         clock: Unix seconds.
     """
 
@@ -154,13 +167,16 @@ class Signaling:
         verifier: Verifier,
         send: Callable[[NodeId, bytes], Awaitable[None]],
         *,
+        by_mesh: Callable[[NodeId, bytes], bool] = _nobody,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._signer = signer
         self._verifier = verifier
         self._send = send
+        self._by_mesh = by_mesh
         self._clock = clock
         self._waiting: dict[tuple[NodeId, bytes], asyncio.Future[str]] = {}
+        self._elsewhere: set[tuple[NodeId, bytes]] = set()
         self._seen: dict[bytes, float] = {}
 
     async def offer(self, peer: NodeId, sdp: str) -> str:
@@ -170,28 +186,84 @@ class Signaling:
             ConnectionError: If no answer comes in time, or the peer is not at the rendezvous.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
+        with self._await_answer(peer, nonce) as answer:
+            async with asyncio.timeout(LIFETIME):
+                await self._post(peer, self._seal("offer", peer, sdp, nonce), (peer, nonce))
+                return await answer
+
+    async def offer_by_hand(self, peer: NodeId, sdp: str, carry: Callable[[bytes], Awaitable[bytes]]) -> str:
+        """Hands our offer to `carry`, which brings the peer's answer; its SDP, verified.
+
+        Raises:
+            ConnectionError: If no answer comes in time.
+            RemoteProtocolError: If what is brought is not the answer.
+        """
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        with self._await_answer(peer, nonce) as answer:
+            async with asyncio.timeout(HAND_LIFETIME):
+                self.receive(peer, await carry(self._seal("offer", peer, sdp, nonce, HAND_LIFETIME)))
+                if not answer.done():
+                    raise RemoteProtocolError("an offer was brought, not the answer to ours")
+                return answer.result()
+
+    def undelivered(self, peer: NodeId) -> None:
+        """The registry does not know `peer`: no offer to it will be answered, unless it went through the mesh too."""
+        self._fail(peer, f"{short(peer)} is not at the rendezvous", but=self._elsewhere)
+
+    def give_way(self, peer: NodeId) -> None:
+        """`peer` asks for the link as well, and its offer counts: nobody will answer ours."""
+        self._fail(peer, f"{short(peer)} dials us itself", but=set())
+
+    async def answer(self, offer: Offer, sdp: str) -> None:
+        """Answers `offer` with our session description, the way it came, or else the other.
+
+        Raises:
+            ConnectionError: If there is neither.
+        """
+        envelope = self._seal("answer", offer.peer, sdp, offer.nonce)
+        if offer.by_mesh and self._by_mesh(offer.peer, envelope):
+            return
+        try:
+            await self._send(offer.peer, envelope)
+        except ConnectionError:
+            if offer.by_mesh or not self._by_mesh(offer.peer, envelope):
+                raise
+
+    def answer_by_hand(self, offer: Offer, sdp: str) -> bytes:
+        """The envelope that a person brings back."""
+        return self._seal("answer", offer.peer, sdp, offer.nonce, HAND_LIFETIME)
+
+    @contextmanager
+    def _await_answer(self, peer: NodeId, nonce: bytes) -> Iterator[asyncio.Future[str]]:
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting[peer, nonce] = answer
         try:
-            await self._send(peer, self._seal("offer", peer, sdp, nonce))
-            async with asyncio.timeout(LIFETIME):
-                return await answer
+            yield answer
         except TimeoutError:
             raise ConnectionError(f"{short(peer)} did not answer the offer") from None
         finally:
             del self._waiting[peer, nonce]
+            self._elsewhere.discard((peer, nonce))
+            if answer.done() and not answer.cancelled():
+                answer.exception()
 
-    def undelivered(self, peer: NodeId) -> None:
-        """The rendezvous does not know `peer`: no offer to it will be answered."""
-        for (recipient, _), answer in self._waiting.items():
-            if recipient == peer and not answer.done():
-                answer.set_exception(ConnectionError(f"{short(peer)} is not at the rendezvous"))
+    async def _post(self, peer: NodeId, envelope: bytes, waiting: tuple[NodeId, bytes]) -> None:
+        """Through the mesh if there is a way; by the registry if there is none, or nothing comes back for a while."""
+        if not self._by_mesh(peer, envelope):
+            await self._send(peer, envelope)
+            return
+        self._elsewhere.add(waiting)
+        done, _ = await asyncio.wait({self._waiting[waiting]}, timeout=MESH_PATIENCE)
+        if not done:
+            with contextlib.suppress(ConnectionError):
+                await self._send(peer, envelope)
 
-    async def answer(self, offer: Offer, sdp: str) -> None:
-        """Answers `offer` with our session description."""
-        await self._send(offer.peer, self._seal("answer", offer.peer, sdp, offer.nonce))
+    def _fail(self, peer: NodeId, reason: str, *, but: Container[tuple[NodeId, bytes]]) -> None:
+        for waiting, answer in self._waiting.items():
+            if waiting[0] == peer and waiting not in but and not answer.done():
+                answer.set_exception(ConnectionError(reason))
 
-    def receive(self, source: NodeId, data: bytes) -> Offer | None:
+    def receive(self, source: NodeId, data: bytes, *, by_mesh: bool = False) -> Offer | None:
         """Takes an envelope that `source` sent: an offer is returned to be answered, an answer goes to its waiter.
 
         Raises:
@@ -206,7 +278,7 @@ class Signaling:
             self._settle(signal)
             return None
         self._refuse_replay(signal, now)
-        return Offer(peer=source, sdp=signal.sdp, nonce=signal.nonce)
+        return Offer(peer=source, sdp=signal.sdp, nonce=signal.nonce, by_mesh=by_mesh)
 
     def _settle(self, signal: Signal) -> None:
         waiting = self._waiting.get((NodeId(signal.sender), signal.nonce))
@@ -223,7 +295,9 @@ class Signaling:
             raise RemoteProtocolError("too many offers at once")
         self._seen[signal.nonce] = signal.expires_unix
 
-    def _seal(self, kind: Literal["offer", "answer"], peer: NodeId, sdp: str, nonce: bytes) -> bytes:
+    def _seal(
+        self, kind: Literal["offer", "answer"], peer: NodeId, sdp: str, nonce: bytes, lifetime: float | None = None
+    ) -> bytes:
         signal = Signal(
             kind=kind,
             sender=self._signer.node_id,
@@ -231,6 +305,6 @@ class Signaling:
             sdp=sdp,
             fingerprint=read_fingerprint(sdp),
             nonce=nonce,
-            expires_unix=self._clock() + LIFETIME,
+            expires_unix=self._clock() + (LIFETIME if lifetime is None else lifetime),
         )
         return sign_signal(signal, self._signer)

@@ -1,7 +1,8 @@
 """One peer connection per neighbour: three data channels and media on one DTLS transport, every datagram counted.
 
-Who may connect is decided in `signaling`; what the bytes mean, in the agent. aioice is told which local addresses to
-use (it skips loopback); its sockets are wrapped so that each datagram is counted where it enters or leaves the kernel.
+Who may connect is decided in `signaling`, who is there shown by `handshake`; what the bytes mean, in the agent. aioice
+is told which local addresses to use (it skips loopback); its sockets are wrapped so that each datagram is counted where
+it enters or leaves the kernel.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from aioice import ice
 from aiortc import InvalidAccessError, InvalidStateError, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from meshsim.agent.effects import Channel
-from meshsim.mesh.errors import LocalProtocolError, RemoteProtocolError
+from meshsim.mesh.errors import IdentityError, LocalProtocolError, RemoteProtocolError
+from meshsim.node.certificate import used_fingerprints
+from meshsim.node.frames import decode_frame, encode_frame, is_frame
 from meshsim.node.rtp import MediaPort
 from meshsim.node.traffic import Traffic
 
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
     from aiortc import RTCDataChannel
 
+    from meshsim.node.frames import Frame
+    from meshsim.node.handshake import Handshake
+
 _AIORTC_ERRORS = (InvalidAccessError, InvalidStateError)
 _MEDIA_LINES = re.compile(r"^m=(\S*)", re.MULTILINE)
 
@@ -36,6 +42,8 @@ _LAST_PORT, _PORT_DIGITS = 65_535, 5
 SETTLE_STEPS = 4
 """Turns of the event loop that aiortc's own tasks need to end after `close`."""
 
+HELD_MOST = 4096
+"""Messages that a link keeps back while an older one is drained; with one more it stops waiting."""
 
 _CHANNELS: dict[Channel, dict[str, Any]] = {
     Channel.CONTROL: {"id": 0, "ordered": True},
@@ -56,7 +64,7 @@ class LinkConfig:
 
     Attributes:
         addresses: Local IPv4 addresses to use, and no others.
-        connect_timeout: Seconds from dial or accept until all channels are open.
+        connect_timeout: Seconds from dial or accept until the peer has shown who it is.
         buffer_bytes: A channel that holds more unsent bytes refuses to take more.
         rewrite: Changes the peer's SDP before it is applied, after it was verified: the emulator's place.
     """
@@ -73,7 +81,10 @@ def _ignore_message(channel: Channel, data: bytes) -> None: ...
 def _ignore_media(packet: bytes) -> None: ...
 
 
-def _ignore_close() -> None: ...
+def _ignore_link(link: PeerLink) -> None: ...
+
+
+def _ignore_frame(link: PeerLink, frame: Frame) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +92,18 @@ class LinkHandlers:
     """What a link calls; each returns at once. A `RemoteProtocolError` raised in one is counted and ends there.
 
     Attributes:
+        on_open: The peer has shown who it is; nothing else is called before.
         on_message: A message came in on a channel.
         on_media: An RTP packet came in, decrypted.
-        on_closed: The link is gone, for whatever reason; called once, and not if it never connected.
+        on_frame: The peer says something about the link itself.
+        on_closed: The link is gone, for whatever reason; called once, and not if it never opened.
     """
 
+    on_open: Callable[[PeerLink], None] = _ignore_link
     on_message: Callable[[Channel, bytes], None] = _ignore_message
     on_media: Callable[[bytes], None] = _ignore_media
-    on_closed: Callable[[], None] = _ignore_close
+    on_frame: Callable[[PeerLink, Frame], None] = _ignore_frame
+    on_closed: Callable[[PeerLink], None] = _ignore_link
 
 
 class PeerLink:
@@ -97,11 +112,14 @@ class PeerLink:
     Attributes:
         traffic: Datagrams exchanged, of all kinds.
         malformed: Messages and packets that a handler refused.
+        early: Messages and packets that came before the peer had shown who it is: dropped.
     """
 
-    def __init__(self, *, config: LinkConfig, handlers: LinkHandlers, traffic: Traffic) -> None:
+    def __init__(self, *, handshake: Handshake, config: LinkConfig, handlers: LinkHandlers, traffic: Traffic) -> None:
         self.traffic = traffic
-        self.malformed = 0
+        self.malformed = self.early = 0
+        self._handshake = handshake
+        self._held: list[bytes] | None = None
         self._config = config
         self._handlers = handlers
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -109,7 +127,8 @@ class PeerLink:
         sctp = self._pc.sctp
         if sctp is None:
             raise LocalProtocolError("a peer connection without data channels")
-        self._media = MediaPort(sctp.transport, self._receive_media)
+        self._dtls = sctp.transport
+        self._media = MediaPort(self._dtls, self._receive_media)
         self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing: asyncio.Task[None] | None = None
         self._pc.on("connectionstatechange", self._watch_state)
@@ -118,6 +137,7 @@ class PeerLink:
     async def dial(
         cls,
         exchange: Callable[[str], Awaitable[str]],
+        handshake: Handshake,
         *,
         config: LinkConfig | None = None,
         handlers: LinkHandlers | None = None,
@@ -127,14 +147,22 @@ class PeerLink:
 
         Args:
             exchange: Takes our offer, returns the peer's answer, verified.
+            handshake: Shows the peer who we are, and us who the peer is.
             config: How to connect.
             handlers: What to call.
             traffic: Where to count datagrams.
 
         Raises:
             ConnectionError: If the link is not open in time.
+            IdentityError: If the peer is not who it should be.
+            RemoteProtocolError: If its answer cannot be used, or it breaks the handshake.
         """
-        link = cls(config=config or LinkConfig(), handlers=handlers or LinkHandlers(), traffic=traffic or Traffic())
+        link = cls(
+            handshake=handshake,
+            config=config or LinkConfig(),
+            handlers=handlers or LinkHandlers(),
+            traffic=traffic or Traffic(),
+        )
         async with _Opening(link):
             await link._describe(await link._pc.createOffer())
             await link._apply("answer", await exchange(link._pc.localDescription.sdp))
@@ -146,6 +174,7 @@ class PeerLink:
         cls,
         offer: str,
         reply: Callable[[str], Awaitable[None]],
+        handshake: Handshake,
         *,
         config: LinkConfig | None = None,
         handlers: LinkHandlers | None = None,
@@ -156,15 +185,22 @@ class PeerLink:
         Args:
             offer: The peer's offer.
             reply: Sends our answer.
+            handshake: Shows the peer who we are, and us who the peer is.
             config: How to connect.
             handlers: What to call.
             traffic: Where to count datagrams.
 
         Raises:
             ConnectionError: If the link is not open in time.
-            RemoteProtocolError: If the offer cannot be used.
+            IdentityError: If the peer is not who it should be.
+            RemoteProtocolError: If the offer cannot be used, or the peer breaks the handshake.
         """
-        link = cls(config=config or LinkConfig(), handlers=handlers or LinkHandlers(), traffic=traffic or Traffic())
+        link = cls(
+            handshake=handshake,
+            config=config or LinkConfig(),
+            handlers=handlers or LinkHandlers(),
+            traffic=traffic or Traffic(),
+        )
         async with _Opening(link):
             await link._apply("offer", offer)
             await link._describe(await link._answer())
@@ -178,29 +214,45 @@ class PeerLink:
         return self._closing is not None
 
     @property
+    def was_linked(self) -> bool:
+        """Whether both ends have an older link, to which this one is the next."""
+        return self._handshake.was_linked
+
+    @property
     def srtp_profile(self) -> str:
         """Name of the SRTP profile that protects media on this link."""
         return self._media.profile
 
     def send(self, channel: Channel, data: bytes) -> bool:
         """Sends one message; False when the link is not open or holds too much unsent data already."""
-        wire = self._channels[channel]
-        if self.closed or wire.readyState != "open" or wire.bufferedAmount > self._config.buffer_bytes:
-            return False
-        wire.send(data)
-        return True
+        return self._handshake.proven and self._send(channel, data)
+
+    def send_frame(self, frame: Frame) -> bool:
+        """Says something about the link itself, in order with what the control channel carries."""
+        return self.send(Channel.CONTROL, encode_frame(frame))
 
     def send_media(self, packet: bytes) -> bool:
         """Sends one RTP packet at once; False when the link is not open."""
-        return not self.closed and self._media.send(packet)
+        return self._handshake.proven and not self.closed and self._media.send(packet)
+
+    def hold(self) -> None:
+        """Keeps back what comes in on the control channel, until `release`."""
+        self._held = []
+
+    def release(self) -> None:
+        """Hands over, in order, what was kept back."""
+        held, self._held = self._held or [], None
+        for data in held:
+            self._hand_over(Channel.CONTROL, data)
 
     async def close(self) -> None:
         """Closes the link and waits until nothing of it runs any more."""
-        self._start_closing()
+        self.give_up()
         if self._closing is not None and self._closing is not asyncio.current_task():
             await asyncio.shield(self._closing)
 
-    def _start_closing(self) -> None:
+    def give_up(self) -> None:
+        """Begins to close the link, and waits for nothing."""
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close())
 
@@ -213,7 +265,7 @@ class PeerLink:
         for _ in range(SETTLE_STEPS):
             await asyncio.sleep(0)
         if was_open:
-            self._handlers.on_closed()
+            self._handlers.on_closed(self)
 
     def _make_channel(self, channel: Channel) -> RTCDataChannel:
         wire = self._pc.createDataChannel(channel.value, negotiated=True, **_CHANNELS[channel])
@@ -226,20 +278,70 @@ class PeerLink:
         return wire
 
     def _check_open(self) -> None:
-        if not self._connected.done() and all(wire.readyState == "open" for wire in self._channels.values()):
-            self._connected.set_result(None)
+        if self._connected.done() or any(wire.readyState != "open" for wire in self._channels.values()):
+            return
+        try:
+            self._send(Channel.CONTROL, self._handshake.begin(*used_fingerprints(self._dtls)))
+        except LocalProtocolError as error:
+            self._refuse(error)
 
     def _watch_state(self) -> None:
         if self._pc.connectionState in ("failed", "closed"):
-            self._start_closing()
+            self.give_up()
+
+    def _send(self, channel: Channel, data: bytes) -> bool:
+        wire = self._channels[channel]
+        if self.closed or wire.readyState != "open" or wire.bufferedAmount > self._config.buffer_bytes:
+            return False
+        wire.send(data)
+        return True
 
     def _receive_message(self, channel: Channel, data: bytes | str) -> None:
+        data = data.encode() if isinstance(data, str) else data
+        if not self._handshake.proven:
+            self._prove(channel, data)
+        elif channel is not Channel.CONTROL or self._held is None:
+            self._hand_over(channel, data)
+        else:
+            self._held.append(data)
+            if len(self._held) > HELD_MOST:
+                self.release()
+
+    def _prove(self, channel: Channel, data: bytes) -> None:
+        """Nothing counts but the handshake until it is done."""
+        if channel is not Channel.CONTROL or not is_frame(data) or self._connected.done():
+            self.early += 1
+            return
         try:
-            self._handlers.on_message(channel, data.encode() if isinstance(data, str) else data)
+            reply = self._handshake.receive(data)
+        except (IdentityError, RemoteProtocolError) as error:
+            self._refuse(error)
+            return
+        if reply is not None:
+            self._send(Channel.CONTROL, reply)
+        if self._handshake.proven:
+            self._connected.set_result(None)
+            self._handlers.on_open(self)
+
+    def _refuse(self, error: Exception) -> None:
+        if not self._connected.done():
+            self._connected.set_exception(error)
+            self._connected.exception()
+        self.give_up()
+
+    def _hand_over(self, channel: Channel, data: bytes) -> None:
+        try:
+            if channel is Channel.CONTROL and is_frame(data):
+                self._handlers.on_frame(self, decode_frame(data))
+            else:
+                self._handlers.on_message(channel, data)
         except RemoteProtocolError:
             self.malformed += 1
 
     def _receive_media(self, packet: bytes) -> None:
+        if not self._handshake.proven:
+            self.early += 1
+            return
         try:
             self._handlers.on_media(packet)
         except RemoteProtocolError:

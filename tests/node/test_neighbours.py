@@ -17,6 +17,7 @@ from meshsim.control.http import embedded
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.links import LinkParameters
 from meshsim.mesh.ids import NodeId, short
+from meshsim.node import switching
 from meshsim.node.audio import AudioSink, AudioSource
 from meshsim.node.emulation import EmulatedLink, EmulatorClient, EmulatorConfig, emulator_process
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
@@ -236,7 +237,7 @@ async def test_a_peer_that_is_not_wanted_does_not_connect() -> None:
 
 async def test_garbage_through_the_rendezvous_is_counted_and_dropped() -> None:
     async with embedded() as url, peer(url, ALICE) as alice, peer(url, BOB) as bob:
-        await alice.neighbours._client.send(bob.id, b"garbage")
+        await alice.neighbours._rendezvous.send(bob.id, b"garbage")
         await alice.neighbours.dial(bob.id)
         assert bob.neighbours.malformed == 1
         assert await bob.opened.get() == alice.id
@@ -273,20 +274,74 @@ async def test_a_peer_whom_the_emulator_does_not_know_costs_only_its_link() -> N
 async def test_when_both_dial_at_once_one_link_is_left_and_works() -> None:
     async with embedded() as url, peer(url, ALICE) as alice, peer(url, BOB) as bob:
         alice.neighbours._config = bob.neighbours._config = LinkConfig(connect_timeout=1.0)
-        await asyncio.gather(alice.neighbours.dial(bob.id), bob.neighbours.dial(alice.id), return_exceptions=True)
+        links = await asyncio.gather(alice.neighbours.dial(bob.id), bob.neighbours.dial(alice.id))
+        assert [link.closed for link in links] == [False, False]
         assert alice.neighbours.send(bob.id, Channel.CONTROL, b"hello")
         async with asyncio.timeout(5.0):
             assert (await bob.messages.get())[2] == b"hello"
         assert alice.neighbours.malformed + bob.neighbours.malformed == 1
 
 
-async def test_a_peer_that_dials_again_replaces_its_link() -> None:
+async def test_a_peer_that_dials_again_replaces_its_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switching, "LINGER", 0.05)
     async with embedded() as url, peer(url, ALICE) as alice, peer(url, BOB) as bob:
         first = await alice.neighbours.dial(bob.id)
+        await bob.opened.get()
         second = await alice.neighbours.dial(bob.id)
-        assert (first.closed, second.closed) == (True, False)
         assert alice.neighbours.links == {bob.id: second}
-        assert alice.gone.empty()
+        async with asyncio.timeout(5.0):
+            await bob.opened.get()
+            for _ in range(200):
+                await asyncio.sleep(0.0 if first.closed else 0.01)
+        assert (first.closed, second.closed) == (True, False)
+        assert (alice.gone.empty(), bob.gone.empty()) == (True, True)
+
+
+async def test_no_message_is_lost_doubled_or_out_of_turn_when_a_link_replaces_another() -> None:
+    async with embedded() as url, peer(url, ALICE) as alice, peer(url, BOB) as bob:
+        await alice.neighbours.dial(bob.id)
+        await bob.opened.get()
+        sent = 0
+
+        def say() -> None:
+            nonlocal sent
+            for one, other in ((alice, bob), (bob, alice)):
+                assert one.neighbours.send(other.id, Channel.CONTROL, b"%d" % sent)
+            sent += 1
+
+        again = asyncio.create_task(alice.neighbours.dial(bob.id))
+        while not again.done():
+            say()
+            await asyncio.sleep(0.001)
+        for _ in range(50):
+            say()
+            await asyncio.sleep(0.001)
+        for one in (alice, bob):
+            heard: list[int] = []
+            async with asyncio.timeout(5.0):
+                while len(heard) < sent:
+                    heard.append(int((await one.messages.get())[2]))
+            assert heard == list(range(sent))
+            assert one.messages.empty()
+
+
+async def test_a_new_link_does_not_wait_for_an_older_one_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switching, "DRAIN", 0.2)
+    async with embedded() as url, peer(url, ALICE) as alice, peer(url, BOB) as bob:
+        older = await alice.neighbours.dial(bob.id)
+        await bob.opened.get()
+        monkeypatch.setattr(older, "send_frame", lambda _: False)
+        await alice.neighbours.dial(bob.id)
+        alice.neighbours.send(bob.id, Channel.CONTROL, b"after")
+        async with asyncio.timeout(5.0):
+            assert (await bob.messages.get())[2] == b"after"
+
+
+async def test_two_who_want_the_same_link_dial_once() -> None:
+    async with embedded() as url, peer(url, ALICE) as alice, peer(url, BOB) as bob:
+        one, other = await asyncio.gather(alice.neighbours.dial(bob.id), alice.neighbours.dial(bob.id))
+        assert one is other
+        assert bob.opened.qsize() == 1
 
 
 async def test_both_ends_are_told_when_a_link_is_dropped() -> None:

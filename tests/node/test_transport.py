@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.node.emulation import read_candidates
 from meshsim.node.traffic import Traffic
 from meshsim.node.transport import LinkConfig, LinkHandlers, PeerLink, keep_addresses
+
+if TYPE_CHECKING:
+    from meshsim.node.handshake import Handshake
 
 Pair = Callable[..., Awaitable[tuple[PeerLink, PeerLink]]]
 
@@ -25,7 +29,7 @@ class Inbox:
         self.handlers = LinkHandlers(
             on_message=lambda channel, data: self.messages.put_nowait((channel, data)),
             on_media=self.media.put_nowait,
-            on_closed=self.closed.set,
+            on_closed=lambda _: self.closed.set(),
         )
 
 
@@ -47,7 +51,7 @@ async def test_messages_arrive_on_the_channel_they_were_sent_on(pair: Pair) -> N
 async def test_a_long_message_arrives_whole(pair: Pair) -> None:
     inbox = Inbox()
     a, b = await pair((LinkHandlers(), inbox.handlers))
-    data = bytes(range(256)) * 200
+    data = bytes(range(255, -1, -1)) * 200
     a.send(Channel.CONTROL, data)
     async with asyncio.timeout(5.0):
         assert await inbox.messages.get() == (Channel.CONTROL, data)
@@ -141,7 +145,7 @@ async def test_what_a_handler_refuses_is_counted_and_the_link_lives_on(pair: Pai
     await close(a, b)
 
 
-async def test_a_peer_that_never_answers_is_a_connection_error_and_leaves_nothing() -> None:
+async def test_a_peer_that_never_answers_is_a_connection_error_and_leaves_nothing(handshake: Handshake) -> None:
     before = asyncio.all_tasks()
 
     async def silence(sdp: str) -> str:
@@ -149,11 +153,11 @@ async def test_a_peer_that_never_answers_is_a_connection_error_and_leaves_nothin
         return sdp
 
     with pytest.raises(ConnectionError, match="in time"):
-        await PeerLink.dial(silence, config=LinkConfig(connect_timeout=0.1))
+        await PeerLink.dial(silence, handshake, config=LinkConfig(connect_timeout=0.1))
     assert asyncio.all_tasks() == before
 
 
-async def test_an_answer_from_nowhere_is_a_connection_error_and_leaves_nothing() -> None:
+async def test_an_answer_from_nowhere_is_a_connection_error_and_leaves_nothing(handshake: Handshake) -> None:
     before = asyncio.all_tasks()
     answers: asyncio.Queue[str] = asyncio.Queue()
 
@@ -162,7 +166,7 @@ async def test_an_answer_from_nowhere_is_a_connection_error_and_leaves_nothing()
 
     async def accept(offer: str) -> None:
         with pytest.raises(ConnectionError):
-            await PeerLink.accept(offer, lose, config=LinkConfig(connect_timeout=0.3))
+            await PeerLink.accept(offer, lose, handshake, config=LinkConfig(connect_timeout=0.3))
 
     async def exchange(sdp: str) -> str:
         accepting = asyncio.create_task(accept(sdp))
@@ -171,21 +175,21 @@ async def test_an_answer_from_nowhere_is_a_connection_error_and_leaves_nothing()
         return answer
 
     with pytest.raises(ConnectionError):
-        await PeerLink.dial(exchange, config=LinkConfig(connect_timeout=0.5))
+        await PeerLink.dial(exchange, handshake, config=LinkConfig(connect_timeout=0.5))
     assert asyncio.all_tasks() == before
 
 
 @pytest.mark.parametrize("sdp", ["", "v=0\r\n", "garbage", "v=0\r\nm=application x UDP\r\n"])
-async def test_an_unusable_offer_is_the_peers_fault(sdp: str) -> None:
+async def test_an_unusable_offer_is_the_peers_fault(sdp: str, handshake: Handshake) -> None:
     async def reply(answer: str) -> None: ...
 
     before = asyncio.all_tasks()
     with pytest.raises((RemoteProtocolError, ConnectionError)):
-        await PeerLink.accept(sdp, reply, config=LinkConfig(connect_timeout=0.2))
+        await PeerLink.accept(sdp, reply, handshake, config=LinkConfig(connect_timeout=0.2))
     assert asyncio.all_tasks() == before
 
 
-async def test_a_damaged_offer_never_raises_anything_else(pair: Pair) -> None:
+async def test_a_damaged_offer_never_raises_anything_else(pair: Pair, handshake: Handshake) -> None:
     seen: list[str] = []
 
     async def note(sdp: str) -> str:
@@ -203,7 +207,7 @@ async def test_a_damaged_offer_never_raises_anything_else(pair: Pair) -> None:
     refused = 0
     for sdp in damaged:
         try:
-            await PeerLink.accept(sdp, reply, config=LinkConfig(connect_timeout=0.02))
+            await PeerLink.accept(sdp, reply, handshake, config=LinkConfig(connect_timeout=0.02))
         except RemoteProtocolError:
             refused += 1
         except ConnectionError:
