@@ -148,6 +148,10 @@ class MeshAgent:
         """What it believes of its area."""
         return self._table.view(now)
 
+    def records(self) -> list[NodeRecord]:
+        """What the nodes that it has heard of say of themselves, signed."""
+        return self._table.records()
+
     def reputation(self, node: NodeId, now: Instant) -> Reputation:
         """What it holds of `node`."""
         return self._trust.score(node, now.mono)

@@ -122,6 +122,10 @@ class LinkTable:
         known = self._known.get(node)
         return None if known is None else known.statement
 
+    def records(self) -> list[NodeRecord]:
+        """What all known nodes say of themselves, this one first."""
+        return [known.record for known in self._known.values()]
+
     def touch(self) -> int:
         """Notes a change of belief: the next view has a new version. Returns the revision."""
         self.revision += 1

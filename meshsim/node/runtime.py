@@ -28,7 +28,10 @@ from meshsim.node.events import told_of, told_of_heard
 from meshsim.node.journal import Journal
 from meshsim.node.life import Upkeep
 from meshsim.node.media import MediaPlane
+from meshsim.node.names import Names
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
+from meshsim.node.rendezvous import find_way
+from meshsim.node.signaling import dials
 from meshsim.node.status import Standing, Tally
 from meshsim.node.trace import NodeTrace
 from meshsim.node.traffic import TrafficBook
@@ -45,13 +48,12 @@ if TYPE_CHECKING:
     from meshsim.node.config import NodeConfig
     from meshsim.node.emulation import EmulatorClient
 
-RESOLVE_TIMEOUT = 3.0
 JOIN_PATIENCE = 5.0
 """Seconds that a registry has to answer."""
 LINK_PATIENCE = 10.0
 """Seconds that a caller who just came waits for links to its neighbours."""
-LOST_PATIENCE = 3.0
-"""Seconds of silence, after a neighbour was taken for dead, after which its link is given up and dialled anew."""
+REDIAL_AFTER, LOST_PATIENCE = 1.0, 3.0
+"""Seconds that a neighbour taken for dead is silent until it is dialled anew, and until its link is given up."""
 
 
 def _ignore(event: dict[str, Any]) -> None: ...
@@ -299,7 +301,7 @@ class Node:
             case EventSample(kind="neighbour_lost", node=node):
                 if node not in self._farewells:
                     loop = asyncio.get_running_loop()
-                    self._farewells[node] = loop.call_later(LOST_PATIENCE, self._give_up, node)
+                    self._farewells[node] = loop.call_later(REDIAL_AFTER, self._redial, node)
             case EventSample(kind="neighbour_back", node=node):
                 self._keep_link(node)
             case ReceiptSample():
@@ -334,7 +336,9 @@ class Node:
             name=did_key(self.signer.node_id),
             name_of=did_key,
             traffic=TrafficBook(Path(config.traffic)) if config.traffic is not None else None,
+            find_way=lambda to: find_way(self._driver.view(), to),
         )
+        self._names = Names(self._client.resolve, self._agent.records)
         self._media = MediaPlane(
             send_media=self._neighbours.send_media,
             send_data=lambda to, frame: self._neighbours.send(to, Channel.DATA, frame),
@@ -410,6 +414,17 @@ class Node:
         except RemoteProtocolError:
             self.tally.malformed += 1
 
+    def _redial(self, peer: NodeId) -> None:
+        """Dials a neighbour that stays silent: the new link takes over if it comes about, the old one if it wakes."""
+        loop = asyncio.get_running_loop()
+        self._farewells[peer] = loop.call_later(LOST_PATIENCE - REDIAL_AFTER, self._give_up, peer)
+        if dials(self.signer.node_id, peer):
+            self.start(self._dial_beside(peer))
+
+    async def _dial_beside(self, peer: NodeId) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._neighbours.dial(peer)
+
     def _give_up(self, peer: NodeId) -> None:
         """Drops the link of a neighbour that stays silent; who keeps it dials again."""
         del self._farewells[peer]
@@ -429,12 +444,9 @@ class Node:
     async def _resolve(self, token: int, aura: AuraID) -> None:
         answer: list[NodeRecord] | IdentityError
         try:
-            async with asyncio.timeout(RESOLVE_TIMEOUT):
-                answer = await self._client.resolve(aura)
+            answer = await self._names.resolve(aura)
         except IdentityError as unknown:
             answer = unknown
-        except (ConnectionError, TimeoutError, RemoteProtocolError) as failed:
-            answer = IdentityError(f"{aura} cannot be resolved: {failed}")
         self._driver.resolved(token, answer)
 
     async def _leave(self) -> None:
