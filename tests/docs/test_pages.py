@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = sorted([*DOCS.glob("howto-*.md"), DOCS / "getting-started.md"])
+PAGES = sorted([*DOCS.glob("howto-*.md"), DOCS / "getting-started.md", DOCS / "embed.md"])
 
 
 def blocks(page: Path) -> list[str]:
