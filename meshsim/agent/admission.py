@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshsim.agent.messages import is_signed
+from meshsim.agent.signing import is_signed
 from meshsim.mesh.time import to_nanoseconds
 
 if TYPE_CHECKING:

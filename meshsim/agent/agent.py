@@ -23,7 +23,11 @@ from meshsim.agent.messages import (
     CallSetup,
     CallSwitch,
     Digest,
+    Equivocation,
+    Error,
+    Fault,
     Hello,
+    Leave,
     LinkState,
     Ping,
     Pong,
@@ -31,7 +35,7 @@ from meshsim.agent.messages import (
     Told,
 )
 from meshsim.agent.neighbours import Neighbour, Neighbourhood
-from meshsim.agent.notices import AbuseAppeal, AbuseReport, AbuseRuling
+from meshsim.agent.notices import AbuseAppeal, AbuseReport, AbuseRuling, Notice
 from meshsim.agent.receipts import Ledger
 from meshsim.agent.relaying import Relay
 from meshsim.agent.reputation import TrustBook
@@ -194,6 +198,8 @@ class MeshAgent:
         self._relay.leave(now)
         for call in self._desk.calls:
             self._desk.hang_up(call.id, now)
+        for neighbour in self._neighbourhood.alive():
+            self._core.send(neighbour.node, Leave())
 
     def renew(self, record: NodeRecord, now: Instant) -> None:
         """Replaces what it says of itself; its next Hellos and its next statement say so.
@@ -260,10 +266,11 @@ class MeshAgent:
         if was_up:
             self._lose(node, now)
 
-    def receive_invalid(self, source: NodeId, now: Instant) -> None:  # noqa: ARG002 - who it was may count one day
-        """Bytes came from `source` that are no message."""
+    def receive_invalid(self, source: NodeId, now: Instant, fault: Fault = Fault.MALFORMED) -> None:
+        """Bytes came from `source` that are no message, or none that is known."""
         self._begin(now)
-        self._core.reject("malformed")
+        self._core.reject(fault.value)
+        self._neighbourhood.scold(source, fault, now)
 
     def receive(self, message: Message, source: NodeId, now: Instant) -> None:
         """A message came from the neighbour `source`, whom the link has authenticated."""
@@ -276,7 +283,8 @@ class MeshAgent:
         if not self._neighbourhood.hear(source, now):
             self._core.reject("stranger")
             return
-        self._table.clear(source)
+        if not self._neighbourhood.is_leaving(source):
+            self._table.clear(source)
         self._dispatch(passed, source, now)
         self._arm_pulse(now)
 
@@ -290,16 +298,36 @@ class MeshAgent:
                 record = self._neighbourhood.greet(message, source, now)
                 if record is not None:
                     self._table.learn(record, now)
+            case Leave():
+                self._see_off(source, now)
+            case Error():
+                self._core.reject(f"complaint: {message.fault.value}")
+            case Digest() | LinkState() | Receipt() | Equivocation() | AbuseReport() | AbuseRuling() | AbuseAppeal():
+                self._dispatch_news(message, source, now)
+            case _:
+                self._dispatch_call(message, source, now)
+
+    def _dispatch_news(
+        self, message: Digest | LinkState | Receipt | Equivocation | Notice, source: NodeId, now: Instant
+    ) -> None:
+        match message:
             case Digest():
                 self._absorb(self._gossip.hear(message, source, now), now, source)
             case LinkState():
                 self._table.accept(Told(0, message), source, now)
             case Receipt():
                 self._absorb([message], now, source)
-            case AbuseReport() | AbuseRuling() | AbuseAppeal():
-                self.complaints.hear(message, source, now)
+            case Equivocation():
+                if self._table.contradict(message, now, source):
+                    self._desk.move(now)
             case _:
-                self._dispatch_call(message, source, now)
+                self.complaints.hear(message, source, now)
+
+    def _see_off(self, node: NodeId, now: Instant) -> None:
+        """A neighbour goes: no new route leads over it; those that do are its own to move, or end with its link."""
+        self._neighbourhood[node].leaving = True
+        self._table.suspect(node, now)
+        self._core.emit(EventSample(at=now.mono, kind="leaving", node=node))
 
     def _dispatch_call(
         self,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from meshsim.agent.calls import incoming, name_of
 from meshsim.agent.legs import Leg
-from meshsim.agent.messages import CallAccept, CallReject, acceptance_bytes
+from meshsim.agent.messages import CallAccept, CallReject
+from meshsim.agent.signing import acceptance_bytes
 from meshsim.agent.states import CallEvent
 from meshsim.mesh.ids import AuraID
 

@@ -12,9 +12,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshsim.agent.messages import is_signed, sign
 from meshsim.agent.notices import AbuseAppeal, AbuseReport, AbuseRuling, written
 from meshsim.agent.samples import EventSample
+from meshsim.agent.signing import is_signed, sign
 from meshsim.mesh.errors import LocalProtocolError
 from meshsim.mesh.ids import short
 from meshsim.mesh.time import to_nanoseconds
@@ -221,7 +221,7 @@ class Complaints:
         return party
 
     def _forget(self) -> None:
-        parties, banned = self._parties, self._table.banned
+        parties, banned = self._parties, self._table.ruled_out
         node = next((node for node in parties if node not in banned), next(iter(parties)))
         del self._numbers[parties.pop(node).number]
 
@@ -247,11 +247,11 @@ class Complaints:
     def _ban(self, now: Instant) -> None:
         parties = self._parties.items()
         banned = frozenset(n for n, p in parties if n != self._core.node and self._desk.is_banned(p.number, now.mono))
-        for node in sorted(banned ^ self._table.banned):
+        for node in sorted(banned ^ self._table.ruled_out):
             kind = "banned" if node in banned else "ban_over"
             self._core.emit(EventSample(at=now.mono, kind=kind, node=node))
-        if banned != self._table.banned:
-            self._table.banned = banned
+        if banned != self._table.ruled_out:
+            self._table.ruled_out = banned
             self._table.touch()
 
     def gossip(self, neighbour: Neighbour) -> None:

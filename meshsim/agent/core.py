@@ -63,6 +63,7 @@ class AgentConfig:
         max_neighbours: Neighbours an agent has at most.
         max_own_calls: Calls of its own at once.
         suspicion: A node found dead is taken for offline so long, whatever others say.
+        quarantine: A node that was proven to tell different things at once is not believed for so long.
         statement_lifetime: Validity of a signed statement or set-up.
         receipt_lifetime: Validity of a receipt, and the replay window.
         receipt_wait: For the receipts of all others of a route.
@@ -101,6 +102,7 @@ class AgentConfig:
     max_neighbours: int = 64
     max_own_calls: int = 32
     suspicion: float = 60.0
+    quarantine: float = 3600.0
     statement_lifetime: float = 600.0
     receipt_lifetime: float = 900.0
     receipt_wait: float = 10.0

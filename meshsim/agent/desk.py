@@ -27,10 +27,9 @@ from meshsim.agent.messages import (
     CallReject,
     CallReport,
     CallSetup,
-    acceptance_bytes,
-    sign,
 )
 from meshsim.agent.samples import EventSample, Failover
+from meshsim.agent.signing import acceptance_bytes, sign
 from meshsim.agent.standby import Standbys
 from meshsim.agent.states import CallEvent, CallState
 from meshsim.mesh.errors import IdentityError, LocalProtocolError

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshsim.agent.messages import LINK_ENTRIES, LinkEntry, LinkState, Told, is_signed, sign
-from meshsim.agent.views import chord, links_of, place_of, stated_links, traits_of
+from meshsim.agent.messages import LINK_ENTRIES, Equivocation, LinkEntry, LinkState, Told
+from meshsim.agent.quarantine import Quarantine
+from meshsim.agent.signing import is_signed, sign
+from meshsim.agent.views import are_alike, chord, links_of, place_of, stated_links, traits_of
 from meshsim.mesh.time import to_nanoseconds, to_seconds
 from meshsim.mesh.view import NetworkView, NodeBelief
 from meshsim.routing.testimony import attested
@@ -33,10 +35,6 @@ if TYPE_CHECKING:
 
 REFRESH_ROUNDS = 3
 """An unchanged statement is made again after so many rounds, to show that its origin lives."""
-
-DELAY_CHANGE, DELAY_STEP = 0.1, 0.002
-LOSS_STEP, LOAD_STEP = 0.005, 0.1
-"""Smaller changes are not worth a new statement."""
 
 FORGET = 3
 """A node silent for so many times `stale_after` is forgotten."""
@@ -102,8 +100,9 @@ class LinkTable:
         self._ranked: list[tuple[float, NodeId]] = []
         self._oldest = math.inf
         self._last: tuple[int, NodeId | None] | None = None
-        self.banned: frozenset[NodeId] = frozenset()
-        """Who must not relay, and for whom nothing is relayed."""
+        self.ruled_out: frozenset[NodeId] = frozenset()
+        """Who must not relay, and for whom nothing is relayed, for people have complained."""
+        self.quarantine = Quarantine(core, neighbourhood)
         self._suspects: dict[NodeId, float] = {}
         self._sequence = 0
         self._issued = -math.inf
@@ -125,6 +124,11 @@ class LinkTable:
     def records(self) -> list[NodeRecord]:
         """What all known nodes say of themselves, this one first."""
         return [known.record for known in self._known.values()]
+
+    @property
+    def banned(self) -> frozenset[NodeId]:
+        """Who must not relay, and for whom nothing is relayed."""
+        return self.ruled_out | self.quarantine.nodes if self.quarantine.nodes else self.ruled_out
 
     def touch(self) -> int:
         """Notes a change of belief: the next view has a new version. Returns the revision."""
@@ -168,6 +172,11 @@ class LinkTable:
         known = self._known.get(origin)
         if known is not None and known.statement is not None and statement.version == known.statement.version:
             known.tellers.add(source)
+            if statement is not known.statement and statement != known.statement:
+                self.contradict(Equivocation(known.statement, statement), now)
+            return False
+        if origin in self.quarantine:
+            self._core.reject("quarantined")
             return False
         if known is None:
             if not self._make_room(statement.record, now, forget=False) or not self._holds(statement, now):
@@ -177,6 +186,13 @@ class LinkTable:
             return False
         self._keep(origin, statement, now.mono - to_seconds(told.age_ns), source)
         return True
+
+    def contradict(self, proof: Equivocation, now: Instant, source: NodeId | None = None) -> bool:
+        """Takes in what may prove that a node told two things at once; whether it does, and is news."""
+        proven = self.quarantine.contradict(proof, now, source)
+        if proven:
+            self.touch()
+        return proven
 
     def _keep(self, origin: NodeId, statement: LinkState, stated: float, source: NodeId) -> None:
         last = self._known.pop(origin, None)
@@ -304,7 +320,8 @@ class LinkTable:
         return known is not None and known.stated > self._horizon(now) and not self._online((node,), now)[0]
 
     def age(self, now: Instant) -> None:
-        """Forgets nodes that were silent for long."""
+        """Forgets nodes that were silent for long; those whose quarantine is over are believed again."""
+        self.quarantine.release(now)
         horizon = now.mono - FORGET * self._core.config.stale_after
         for node in sorted(n for n, k in self._known.items() if k.heard < horizon and not self._is_kept(n)):
             self._drop(node)
@@ -316,7 +333,7 @@ class LinkTable:
         links = tuple(self._entry(neighbour, load) for neighbour in self._measured()[:LINK_ENTRIES])
         own = self._known[self._core.node]
         fresh = now.mono - self._issued < (REFRESH_ROUNDS - 0.5) * self._core.config.digest_period
-        if own.statement is not None and fresh and _is_alike(own.statement, links, load):
+        if own.statement is not None and fresh and are_alike(own.statement, links, load):
             return
         self._sequence += 1
         self._issued = own.stated = now.mono
@@ -468,15 +485,3 @@ class LinkTable:
 
 def _is_newer(statement: LinkState, last: LinkState | None) -> bool:
     return last is None or (statement is not last and statement.version > last.version)
-
-
-def _is_alike(last: LinkState, links: tuple[LinkEntry, ...], load: float) -> bool:
-    if [entry.to for entry in last.links] != [entry.to for entry in links] or abs(last.load - load) > LOAD_STEP:
-        return False
-    return all(_is_close(a, b) for a, b in zip(last.links, links, strict=True))
-
-
-def _is_close(a: LinkEntry, b: LinkEntry) -> bool:
-    delays = to_seconds(a.delay_ns), to_seconds(b.delay_ns)
-    moved = abs(delays[0] - delays[1])
-    return moved <= max(DELAY_STEP, DELAY_CHANGE * max(delays)) and abs(a.loss - b.loss) <= LOSS_STEP

@@ -6,25 +6,26 @@ is signed over `signed_bytes`, which names the message's kind and version.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
 
 import msgspec
 
 from meshsim.agent.fields import Call, Nanoseconds, Node, Signature
 from meshsim.agent.notices import AbuseAppeal, AbuseReport, AbuseRuling
 from meshsim.identity.records import NodeRecord
-from meshsim.mesh.errors import RemoteProtocolError
+from meshsim.mesh.errors import RemoteProtocolError, UnknownMessageError
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.mesh.time import to_nanoseconds, to_seconds
 from meshsim.trust import Outcome
 
 if TYPE_CHECKING:
-    from meshsim.identity.keys import Signer, Verifier
     from meshsim.mesh.ids import NodeId
     from meshsim.trust.conduct import Expectation
 
-VERSION = 4
-"""First byte of every encoded message."""
+VERSION, OLDEST = 5, 4
+"""First byte of an encoded message: the version that first knew what it says. Both are read; 4 did not know of second
+routes, farewells, errors and proofs."""
 
 MESSAGE_BYTES = 60_000
 """No encoded message is longer: a data channel takes 64 KiB."""
@@ -252,8 +253,8 @@ class CallSetup(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
         aic: How AIC is treated.
         expires_ns: Unix time from which the set-up is void.
         promise: What the caller expects of this route; None where it has no expectation.
-        standby: Whether media stay where they are until a `CallSwitch` comes over this route.
         signature: The first node's.
+        standby: Whether media stay where they are until a `CallSwitch` comes over this route; since version 5.
     """
 
     call: Call
@@ -265,8 +266,8 @@ class CallSetup(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     aic: AicPolicy
     expires_ns: Nanoseconds
     promise: Promise | None = None
-    standby: bool = False
     signature: Signature = b""
+    standby: bool = False
 
 
 class CallAccept(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=8):
@@ -353,7 +354,7 @@ class CallEnd(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     receipts: Annotated[tuple[Receipt, ...], msgspec.Meta(max_length=RECEIPT_ENTRIES)] = ()
 
 
-class CallSwitch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=20):
+class CallSwitch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=19):
     """From the caller, over a route that stood by: media go this way from now on. A second one changes nothing.
 
     Attributes:
@@ -365,6 +366,32 @@ class CallSwitch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     call: Call
     attempt: Attempt
     onward: bool
+
+
+class Leave(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=16):
+    """To a neighbour, before the link closes: this node goes, and nothing new should be sent over it."""
+
+    reason: Text = ""
+
+
+class Fault(StrEnum):
+    """What is wrong with what a neighbour sent."""
+
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+
+
+class Error(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=17):
+    """To a neighbour that sent something unreadable: a hint for whoever looks after it. Never answered."""
+
+    fault: Fault
+
+
+class Equivocation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=18):
+    """Proof that an origin told different things under one number: two statements, both signed by it."""
+
+    first: LinkState
+    second: LinkState
 
 
 Message: TypeAlias = (
@@ -381,6 +408,9 @@ Message: TypeAlias = (
     | CallReport
     | CallEnd
     | CallSwitch
+    | Leave
+    | Error
+    | Equivocation
     | AbuseReport
     | AbuseRuling
     | AbuseAppeal
@@ -389,11 +419,19 @@ Message: TypeAlias = (
 Signable: TypeAlias = LinkState | Receipt | CallSetup | AbuseReport | AbuseRuling | AbuseAppeal
 """Messages that speak for themselves, whoever brings them."""
 
-Signed = TypeVar("Signed", LinkState, Receipt, CallSetup, AbuseReport, AbuseRuling, AbuseAppeal)
-
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
-_HEAD = bytes([VERSION])
+_NEW = (CallSwitch, Leave, Error, Equivocation)
+_TAGS = frozenset(kind.__struct_config__.tag for kind in get_args(Message))
+_LARGEST_TAG, _ARRAY, _SHORT_ARRAY = 0x7F, 0x90, 0xF0
+
+
+def canonical(message: Message) -> bytes:
+    """`message` as MessagePack; what a later version appended to its kind is left out where it says nothing new."""
+    data = _ENCODER.encode(message)
+    if isinstance(message, CallSetup) and not message.standby:
+        return bytes([data[0] - 1]) + data[1:-1]
+    return data
 
 
 def encode(message: Message) -> bytes:
@@ -402,79 +440,38 @@ def encode(message: Message) -> bytes:
     >>> decode(encode(Ping(7)))
     Ping(sequence=7)
     """
-    return _HEAD + _ENCODER.encode(message)
+    return bytes([VERSION if _needs_newest(message) else OLDEST]) + canonical(message)
 
 
 def decode(data: bytes) -> Message:
     """The message in `data`. Its signature, sender and sense are the agent's to check.
 
     Raises:
-        RemoteProtocolError: If `data` is no message of this version within the limits.
+        UnknownMessageError: If it may be one, but of a later version or of a kind that is not known.
+        RemoteProtocolError: If `data` is no message within the limits.
     """
-    if len(data) > MESSAGE_BYTES:
-        raise RemoteProtocolError(f"a message has at most {MESSAGE_BYTES} bytes, not {len(data)}")
-    if data[:1] != _HEAD:
-        raise RemoteProtocolError(f"not a message of version {VERSION}: it begins with {data[:1]!r}")
+    if not 1 < len(data) <= MESSAGE_BYTES:
+        raise RemoteProtocolError(f"a message has 2 to {MESSAGE_BYTES} bytes, not {len(data)}")
+    if data[0] > VERSION:
+        raise UnknownMessageError(f"a message of version {data[0]}; {VERSION} is the last that is known")
+    if data[0] < OLDEST:
+        raise RemoteProtocolError(f"not a message of version {OLDEST} or {VERSION}: it begins with {data[:1]!r}")
     try:
-        return _DECODER.decode(memoryview(data)[1:])
+        message = _DECODER.decode(memoryview(data)[1:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if _is_of_unknown_kind(data):
+            raise UnknownMessageError(f"a message of kind {data[2]}, which is not known") from error
         raise RemoteProtocolError(f"not a message: {error}") from error
+    if data[0] == OLDEST and _needs_newest(message):
+        raise RemoteProtocolError(f"version {OLDEST} cannot say this: {type(message).__name__}")
+    return message
 
 
-def signed_bytes(message: Signable) -> bytes:
-    """What a signature of `message` covers: its kind, version and every other field."""
-    context = f"meshsim/{type(message).__name__}/{VERSION}\0".encode()
-    return context + _ENCODER.encode(msgspec.structs.replace(message, signature=b""))
+def _needs_newest(message: Message) -> bool:
+    return isinstance(message, _NEW) or (isinstance(message, CallSetup) and message.standby)
 
 
-def acceptance_bytes(setup: CallSetup) -> bytes:
-    """What the callee signs to accept `setup`."""
-    return b"meshsim/CallAccept/1\0" + signed_bytes(setup) + setup.signature
-
-
-def sign(message: Signed, signer: Signer) -> Signed:
-    """`message` with the signature of `signer`."""
-    return msgspec.structs.replace(message, signature=signer.sign(signed_bytes(message)))
-
-
-def is_signed(message: Signable, by: NodeId, verifier: Verifier) -> bool:
-    """Whether `message` carries the signature of node `by`."""
-    if isinstance(verifier, Remembering):
-        return verifier.holds(message, by)
-    return verifier.verify(by, signed_bytes(message), message.signature)
-
-
-class Remembering:
-    """A verifier for many agents in one process, which hand each other the very same objects: each is checked once.
-
-    Messages never change, so one that was found signed stays so. What was found forged is checked again.
-
-    Args:
-        verifier: Checks signatures.
-        most: Messages remembered; the one found signed longest ago is forgotten for a new one.
-    """
-
-    def __init__(self, verifier: Verifier, most: int = 16_384) -> None:
-        self._verifier = verifier
-        self._most = most
-        self._held: dict[int, tuple[Signable, NodeId]] = {}
-
-    def __reduce__(self) -> tuple[type[Remembering], tuple[Verifier, int]]:
-        # identities mean nothing in a copy
-        return Remembering, (self._verifier, self._most)
-
-    def verify(self, node: NodeId, data: bytes, signature: bytes) -> bool:
-        """Whether `signature` is `node`'s, of `data`."""
-        return self._verifier.verify(node, data, signature)
-
-    def holds(self, message: Signable, by: NodeId) -> bool:
-        """Whether `message` carries the signature of node `by`."""
-        held = self._held.get(id(message))
-        if held is not None and held[1] == by:
-            return True
-        if not self._verifier.verify(by, signed_bytes(message), message.signature):
-            return False
-        self._held[id(message)] = message, by
-        if len(self._held) > self._most:
-            del self._held[next(iter(self._held))]
-        return True
+def _is_of_unknown_kind(data: bytes) -> bool:
+    """Whether it is a short array that begins with a small number which is nobody's tag."""
+    short = len(data) > 2 and data[1] & _SHORT_ARRAY == _ARRAY and data[1] != _ARRAY  # noqa: PLR2004 - version, array, tag
+    return short and data[2] <= _LARGEST_TAG and data[2] not in _TAGS

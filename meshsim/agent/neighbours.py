@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from meshsim.agent.effects import Channel, Dial, Undial
-from meshsim.agent.messages import Hello, Ping, Pong
+from meshsim.agent.messages import Error, Hello, Ping, Pong
 from meshsim.agent.samples import EventSample
 from meshsim.identity.records import verify_record
 from meshsim.mesh.errors import IdentityError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from meshsim.agent.core import Core
     from meshsim.agent.legs import Leg
-    from meshsim.agent.messages import CallSetup
+    from meshsim.agent.messages import CallSetup, Fault
     from meshsim.identity.records import NodeRecord
     from meshsim.mesh.ids import NodeId
     from meshsim.mesh.time import Instant
@@ -31,6 +31,8 @@ RTT_GAIN = 1 / 8
 JITTER_GAIN = 1 / 16
 LOSS_WINDOW = 100
 PENDING_PINGS = 64
+SCOLD_PAUSE = 1.0
+"""Seconds between two errors told to one neighbour."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +54,8 @@ class Neighbour:
         shown: Revision of the ledger up to which it was shown receipts.
         noted: How many notices of abuse had been heard when it was told of them.
         gossips: Whether it was heard to gossip.
+        leaving: Whether it said that it goes.
+        scolded: When it was last told that it sent something unreadable.
         dialled: Whether the link was made from here, for calls.
         used: When a call was last seen to go over it.
     """
@@ -70,6 +74,8 @@ class Neighbour:
     shown: int = 0
     noted: int = 0
     gossips: bool = False
+    leaving: bool = False
+    scolded: float = -math.inf
     dialled: bool = False
     used: float = -math.inf
     _probes: int = 0
@@ -212,6 +218,7 @@ class Neighbourhood:
             self._changed()
         neighbour = self._neighbours[node]
         neighbour.welcome(now.mono)
+        neighbour.leaving = False
         neighbour.dialled = node in self._waiting
         self._core.alarms.cancel(("dial", node, 0))
         self._core.send(node, Hello(self._core.record, self._core.config.epoch))
@@ -232,6 +239,17 @@ class Neighbourhood:
         """`node` is silent; its link stays, and one word from it brings it back."""
         self._neighbours[node].up = False
         self._neighbours[node].forget_pings()
+
+    def is_leaving(self, node: NodeId) -> bool:
+        """Whether `node` said that it goes, and has not made a new link since."""
+        return node in self._neighbours and self._neighbours[node].leaving
+
+    def scold(self, node: NodeId, fault: Fault, now: Instant) -> None:
+        """Tells a neighbour that it sent something unreadable; now and then, however often it does."""
+        neighbour = self._neighbours.get(node)
+        if neighbour is not None and now.mono - neighbour.scolded >= SCOLD_PAUSE:
+            neighbour.scolded = now.mono
+            self._core.send(node, Error(fault))
 
     def is_full(self) -> bool:
         """Whether there may be no further neighbour."""

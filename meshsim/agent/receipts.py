@@ -10,8 +10,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshsim.agent.messages import Receipt, is_signed, sign
+from meshsim.agent.messages import Receipt
 from meshsim.agent.samples import ReceiptSample
+from meshsim.agent.signing import is_signed, sign
 from meshsim.mesh.time import to_nanoseconds
 from meshsim.trust import Docket, Outcome, Verdict
 

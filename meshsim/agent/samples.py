@@ -124,7 +124,8 @@ class EventSample:
 
     Attributes:
         at: Monotonic seconds.
-        kind: `neighbour_lost`, `neighbour_back`, `path_lost`, `failover`, `reject`, `banned`, `ban_over`.
+        kind: `neighbour_lost`, `neighbour_back`, `path_lost`, `failover`, `reject`, `banned`, `ban_over`,
+            `equivocated`, `leaving`, `complained`.
         node: Whom it befell; the agent itself if nobody else.
         call: Which call; None for none.
         detail: In words.

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from meshsim.agent.effects import Channel
 from meshsim.agent.legs import Leg
-from meshsim.agent.messages import CallSwitch, sign
+from meshsim.agent.messages import CallSwitch
+from meshsim.agent.signing import sign
 from meshsim.agent.states import CallEvent, CallState
 
 if TYPE_CHECKING:

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from meshsim.agent.messages import LinkState
+    from meshsim.agent.messages import LinkEntry, LinkState
     from meshsim.identity.records import NodeRecord
     from meshsim.mesh.ids import NodeId
+
+DELAY_CHANGE, DELAY_STEP = 0.1, 0.002
+LOSS_STEP, LOAD_STEP = 0.005, 0.1
+"""Smaller changes are not worth a new statement."""
 
 KEPT_COLUMNS = 16_384
 """Statements of which the columns are kept; those read first go first."""
@@ -122,3 +126,16 @@ def chord(a: tuple[float, float, float], record: NodeRecord) -> float:
     """
     x, y, z = place_of(record.latitude, record.longitude)
     return (a[0] - x) ** 2 + (a[1] - y) ** 2 + (a[2] - z) ** 2
+
+
+def are_alike(last: LinkState, links: tuple[LinkEntry, ...], load: float) -> bool:
+    """Whether a new statement would say about what the last one said."""
+    if [entry.to for entry in last.links] != [entry.to for entry in links] or abs(last.load - load) > LOAD_STEP:
+        return False
+    return all(_is_close(a, b) for a, b in zip(last.links, links, strict=True))
+
+
+def _is_close(a: LinkEntry, b: LinkEntry) -> bool:
+    delays = to_seconds(a.delay_ns), to_seconds(b.delay_ns)
+    moved = abs(delays[0] - delays[1])
+    return moved <= max(DELAY_STEP, DELAY_CHANGE * max(delays)) and abs(a.loss - b.loss) <= LOSS_STEP

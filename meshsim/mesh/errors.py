@@ -103,6 +103,10 @@ class RemoteProtocolError(ProtocolError):
     """The other side broke the protocol: its message is counted and dropped."""
 
 
+class UnknownMessageError(RemoteProtocolError):
+    """A message of a later version of the protocol, or of a kind that this one does not know: to be passed over."""
+
+
 def nearest(value: str, known: Iterable[str]) -> str | None:
     """The member of `known` closest to `value`, or None when nothing is close.
 

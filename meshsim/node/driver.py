@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meshsim.agent import CloseMedia, Dial, Emit, OpenMedia, Resolve, Send, Undial, decode, encode
-from meshsim.mesh.errors import RemoteProtocolError
+from meshsim.agent.messages import Fault
+from meshsim.mesh.errors import RemoteProtocolError, UnknownMessageError
 from meshsim.mesh.time import Instant
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class NodeDriver:
         """Bytes came from a neighbour that its link has authenticated."""
         try:
             message = decode(data)
+        except UnknownMessageError:
+            self._agent.receive_invalid(source, self._clock(), Fault.UNKNOWN)
         except RemoteProtocolError:
             self._agent.receive_invalid(source, self._clock())
         else:

@@ -25,7 +25,8 @@ from meshsim.agent import (
 )
 from meshsim.agent.adversary import Ed25519Mint, HashMint, Means, interceptors
 from meshsim.agent.legs import label_of
-from meshsim.agent.messages import Remembering, encode
+from meshsim.agent.messages import encode
+from meshsim.agent.signing import Remembering
 from meshsim.identity import Ed25519Signer, Ed25519Verifier, HashSigner, HashVerifier, NodeRecord, sign_record
 from meshsim.identity.directory import Directory
 from meshsim.mesh.errors import IdentityError

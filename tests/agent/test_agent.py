@@ -43,8 +43,8 @@ from meshsim.agent.messages import (
     Pong,
     Promise,
     Receipt,
-    sign,
 )
+from meshsim.agent.signing import sign
 from meshsim.identity import HashSigner, NodeRecord, sign_record
 from meshsim.mesh.errors import LocalProtocolError
 from meshsim.mesh.ids import AuraID, CallId, NodeId

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from meshsim.agent import AgentConfig, CallSample, EventSample, decode, encode
-from meshsim.agent.messages import CallReject, Receipt, sign
+from meshsim.agent.messages import CallReject, Receipt
 from meshsim.agent.notices import AbuseReport, AbuseRuling
+from meshsim.agent.signing import sign
 from meshsim.identity import HashSigner
 from meshsim.mesh.errors import LocalProtocolError, RemoteProtocolError
 from meshsim.mesh.ids import NodeId
@@ -151,7 +152,7 @@ def test_a_call_in_progress_leaves_a_banned_relay_within_a_heartbeat_and_nobody_
 def test_a_call_that_has_no_other_route_ends_in_order_and_nobody_is_blamed(net: Network) -> None:
     net.call("alice", "bob")
     net.run(3.0)
-    net["alice"]._table.banned = net["bob"]._table.banned = frozenset({net.node("r1"), net.node("r2")})
+    net["alice"]._table.ruled_out = net["bob"]._table.ruled_out = frozenset({net.node("r1"), net.node("r2")})
     net["alice"]._desk.move(net.instant())
     net._pump("alice")
     net.run(3.0)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshsim.agent.journal import FORMAT, Entry, Head, frame, records, replay
-from meshsim.agent.messages import Receipt, sign
+from meshsim.agent.messages import Receipt
+from meshsim.agent.signing import sign
 from meshsim.identity import HashSigner, HashVerifier
 from meshsim.mesh.errors import ConfigError, RemoteProtocolError
 from meshsim.mesh.ids import CallId, NodeId

@@ -40,10 +40,9 @@ from meshsim.agent.messages import (
     Ping,
     Receipt,
     Told,
-    is_signed,
-    sign,
 )
 from meshsim.agent.samples import CallSample
+from meshsim.agent.signing import is_signed, sign
 from meshsim.identity import HashSigner, HashVerifier, NodeRecord, sign_record
 from meshsim.mesh.ids import CallId, NodeId
 from meshsim.mesh.media import AicPolicy, MediaType

@@ -10,10 +10,11 @@ import pytest
 from meshsim.agent import AgentConfig
 from meshsim.agent.core import Core
 from meshsim.agent.linktable import LinkTable
-from meshsim.agent.messages import LINK_ENTRIES, LinkEntry, LinkState, Pong, Remembering, Told, is_signed, sign
+from meshsim.agent.messages import LINK_ENTRIES, LinkEntry, LinkState, Pong, Told
 from meshsim.agent.neighbours import Neighbourhood
 from meshsim.agent.receipts import Verdict
 from meshsim.agent.reputation import TrustBook
+from meshsim.agent.signing import Remembering, is_signed, sign
 from meshsim.agent.views import nat_of
 from meshsim.identity import HashSigner, HashVerifier, NodeRecord
 from meshsim.mesh.ids import NodeId

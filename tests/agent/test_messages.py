@@ -11,6 +11,7 @@ from meshsim.agent.messages import (
     DIGEST_ENTRIES,
     LINK_ENTRIES,
     MESSAGE_BYTES,
+    OLDEST,
     RECEIPT_ENTRIES,
     VERSION,
     CallAccept,
@@ -19,8 +20,13 @@ from meshsim.agent.messages import (
     CallReject,
     CallReport,
     CallSetup,
+    CallSwitch,
     Digest,
+    Equivocation,
+    Error,
+    Fault,
     Hello,
+    Leave,
     LinkEntry,
     LinkState,
     Message,
@@ -29,16 +35,13 @@ from meshsim.agent.messages import (
     Promise,
     Receipt,
     Told,
-    acceptance_bytes,
     decode,
     encode,
-    is_signed,
-    sign,
-    signed_bytes,
 )
 from meshsim.agent.notices import AbuseAppeal, AbuseReport, AbuseRuling
+from meshsim.agent.signing import acceptance_bytes, is_signed, sign, signed_bytes
 from meshsim.identity import HashSigner, HashVerifier, NodeRecord
-from meshsim.mesh.errors import RemoteProtocolError
+from meshsim.mesh.errors import RemoteProtocolError, UnknownMessageError
 from meshsim.mesh.ids import CallId, NodeId
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.trust import Outcome
@@ -104,6 +107,7 @@ setups = st.builds(
     expires_ns=times,
     promise=st.none() | promises,
     signature=signatures,
+    standby=st.booleans(),
 )
 messages = st.one_of(
     st.builds(Hello, records, counts),
@@ -121,6 +125,10 @@ messages = st.one_of(
     st.builds(CallReject, calls, attempts, st.booleans(), nodes, texts),
     st.builds(CallKeepalive, calls, attempts, st.booleans(), counts, counts, times),
     st.builds(CallReport, calls, attempts, st.booleans(), times, shares),
+    st.builds(CallSwitch, calls, attempts, st.booleans()),
+    st.builds(Leave, texts),
+    st.builds(Error, st.sampled_from(Fault)),
+    st.builds(Equivocation, statements, statements),
     st.builds(CallEnd, calls, attempts, st.booleans(), st.booleans(), texts, st.lists(receipts, max_size=2).map(tuple)),
     st.builds(
         AbuseReport,
@@ -203,13 +211,47 @@ def test_nested_lists_without_end_are_refused() -> None:
 
 
 def test_an_overlong_message_is_refused_before_it_is_decoded() -> None:
-    with pytest.raises(RemoteProtocolError, match="at most"):
+    with pytest.raises(RemoteProtocolError, match="2 to 60000 bytes"):
         decode(bytes([VERSION]) + bytes(MESSAGE_BYTES))
 
 
-def test_another_version_is_refused() -> None:
+@pytest.mark.parametrize("version", [0, OLDEST - 1])
+def test_a_version_older_than_the_last_but_one_is_no_message(version: int) -> None:
     with pytest.raises(RemoteProtocolError, match="version"):
+        decode(bytes([version]) + encode(Ping(1))[1:])
+
+
+def test_a_later_version_is_told_apart_from_nonsense() -> None:
+    with pytest.raises(UnknownMessageError, match="version"):
         decode(bytes([VERSION + 1]) + encode(Ping(1))[1:])
+
+
+@pytest.mark.parametrize("version", [OLDEST, VERSION])
+def test_a_kind_that_is_not_known_is_told_apart_from_nonsense(version: int) -> None:
+    with pytest.raises(UnknownMessageError, match="kind 99"):
+        decode(bytes([version]) + msgspec.msgpack.encode([99, "whatever", [1, 2]]))
+
+
+@given(messages)
+def test_a_message_says_the_version_that_first_knew_it_and_both_versions_read_what_both_know(message: Message) -> None:
+    data = encode(message)
+    is_new = isinstance(message, (CallSwitch, Leave, Error, Equivocation))
+    is_new |= isinstance(message, CallSetup) and message.standby
+    assert data[0] == (VERSION if is_new else OLDEST)
+    other = bytes([VERSION + OLDEST - data[0]]) + data[1:]
+    if is_new:
+        with pytest.raises(RemoteProtocolError, match="cannot say this"):
+            decode(other)
+    else:
+        assert decode(other) == message
+
+
+@given(setups)
+def test_what_was_signed_before_second_routes_were_known_still_holds(setup: CallSetup) -> None:
+    setup = msgspec.structs.replace(setup, standby=False, signature=b"")
+    fields = [7, *(getattr(setup, name) for name in CallSetup.__struct_fields__ if name != "standby")]
+    assert signed_bytes(setup) == b"meshsim/CallSetup/4\0" + msgspec.msgpack.encode(fields)
+    assert signed_bytes(msgspec.structs.replace(setup, standby=True)) != signed_bytes(setup)
 
 
 @pytest.mark.parametrize("loss", [float("nan"), -0.1, 1.1])

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from meshsim.agent import ReceiptSample
 from meshsim.agent.journal import entry_of, frame
-from meshsim.agent.messages import Receipt, sign
+from meshsim.agent.messages import Receipt
+from meshsim.agent.signing import sign
 from meshsim.cli.node import command
 from meshsim.identity import Ed25519Signer
 from meshsim.mesh.errors import ConfigError

@@ -15,7 +15,8 @@ import msgspec
 from meshsim.agent.adversary.interceptor import adversaries
 from meshsim.agent.adversary.lies import IDENTITIES, INVENTORS, LIARS, Lie, calls_due, lie, made_up, tell, words
 from meshsim.agent.effects import Send
-from meshsim.agent.messages import RECEIPT_ENTRIES, CallEnd, Digest, Receipt, sign
+from meshsim.agent.messages import RECEIPT_ENTRIES, CallEnd, Digest, Receipt
+from meshsim.agent.signing import sign
 from meshsim.mesh.ids import CALL_ID_BYTES, CallId
 from meshsim.mesh.time import to_nanoseconds
 

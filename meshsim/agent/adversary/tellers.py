@@ -12,8 +12,9 @@ import msgspec
 from meshsim.agent.adversary.interceptor import adversaries
 from meshsim.agent.adversary.lies import TUNNEL_DELAY, TUNNEL_RATE, Lie, improved, retold, tunnelled, words
 from meshsim.agent.effects import Emit, Send
-from meshsim.agent.messages import LINK_ENTRIES, RATE_MOST, Digest, LinkEntry, LinkState, sign
+from meshsim.agent.messages import LINK_ENTRIES, RATE_MOST, Digest, LinkEntry, LinkState
 from meshsim.agent.samples import CallSample
+from meshsim.agent.signing import sign
 from meshsim.mesh.time import to_nanoseconds, to_seconds
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.agent import AgentConfig
-from meshsim.agent.messages import Receipt, is_signed, sign, signed_bytes
+from meshsim.agent.messages import Receipt
 from meshsim.agent.reputation import TrustBook
+from meshsim.agent.signing import is_signed, sign, signed_bytes
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.lab.bench import answer
 from meshsim.lab.goals import judge
