@@ -73,6 +73,7 @@ class RegistryClient:
         verifier: Checks the records that the registry gives.
         on_undelivered: Told when a node could not be reached.
         on_connected: Told each time the rendezvous was entered: a registry that came back may have forgotten us.
+        clock: Unix seconds.
 
     Attributes:
         malformed: Frames and records that were none, or were not signed by their node.
@@ -88,12 +89,14 @@ class RegistryClient:
         verifier: Verifier | None = None,
         on_undelivered: Callable[[NodeId], None] = _ignore,
         on_connected: Callable[[], None] = _ignore,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.malformed = self.dropped = self.connections = 0
         self._signer = signer
         self._verifier = verifier or Ed25519Verifier()
         self._on_undelivered = on_undelivered
         self._on_connected = on_connected
+        self._clock = clock
         self._socket_url = _socket_url(url)
         # the registry's address is configured: a proxy of the environment must not come between
         self._http = httpx.AsyncClient(base_url=url, timeout=REQUEST_TIMEOUT, trust_env=False)
@@ -209,7 +212,7 @@ class RegistryClient:
 
     def _is_genuine(self, record: NodeRecord) -> bool:
         try:
-            verify_record(record, self._verifier, time.time())
+            verify_record(record, self._verifier, self._clock())
         except IdentityError:
             self.malformed += 1
             return False

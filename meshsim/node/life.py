@@ -12,7 +12,7 @@ from meshsim.node import parts
 from meshsim.node.signaling import dials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from meshsim.control.client import RegistryClient
     from meshsim.identity import Ed25519Signer
@@ -27,6 +27,9 @@ REDIAL_FIRST, REDIAL_LONGEST = 0.3, 5.0
 RENEW_PAUSE = 5.0
 """Seconds after which a record that the registry did not take is offered again."""
 
+REDIAL_AFTER, LOST_PATIENCE = 1.0, 3.0
+"""Seconds that a neighbour taken for dead is silent until it is dialled anew, and until its link is given up."""
+
 
 class Upkeep:
     """Renews the node's record and keeps its links.
@@ -39,9 +42,11 @@ class Upkeep:
         neighbours: Its links.
         tell: Takes what goes wrong, as JSON values.
         returned: Set when the registry was entered: it may have forgotten this node.
+        clock: Unix seconds.
+        start: Runs something until it is done or the node leaves.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each part is exchangeable
         self,
         config: NodeConfig,
         signer: Ed25519Signer,
@@ -51,6 +56,8 @@ class Upkeep:
         neighbours: Neighbours,
         tell: Callable[[dict[str, Any]], None],
         returned: asyncio.Event,
+        clock: Callable[[], float],
+        start: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._config = config
         self._signer = signer
@@ -59,6 +66,9 @@ class Upkeep:
         self._neighbours = neighbours
         self._tell = tell
         self._returned = returned
+        self._clock = clock
+        self._start = start
+        self._farewells: dict[NodeId, asyncio.TimerHandle] = {}
 
     async def keep_record(self) -> None:
         """Renews the record at half its life, and when the registry is back, which may have forgotten it."""
@@ -72,7 +82,7 @@ class Upkeep:
 
     async def _renew(self) -> bool:
         """Signs the record anew and registers it; whether the registry took it."""
-        record = parts.make_record(self._config, self._signer)
+        record = parts.make_record(self._config, self._signer, self._clock())
         self._driver.renew(record)
         try:
             await self._client.register(record)
@@ -109,3 +119,36 @@ class Upkeep:
                 except ConnectionError:
                     pause = min(2 * pause, REDIAL_LONGEST)
             await asyncio.sleep(pause + turn)
+
+    def miss(self, peer: NodeId) -> None:
+        """A neighbour was taken for dead: its link is given up if it stays silent."""
+        if peer not in self._farewells:
+            loop = asyncio.get_running_loop()
+            self._farewells[peer] = loop.call_later(REDIAL_AFTER, self._redial, peer)
+
+    def hear(self, peer: NodeId) -> None:
+        """A neighbour is there after all."""
+        farewell = self._farewells.pop(peer, None)
+        if farewell is not None:
+            farewell.cancel()
+
+    def close(self) -> None:
+        """Gives nobody up any more."""
+        for farewell in self._farewells.values():
+            farewell.cancel()
+
+    def _redial(self, peer: NodeId) -> None:
+        """Dials a neighbour that stays silent: the new link takes over if it comes about, the old one if it wakes."""
+        loop = asyncio.get_running_loop()
+        self._farewells[peer] = loop.call_later(LOST_PATIENCE - REDIAL_AFTER, self._give_up, peer)
+        if dials(self._signer.node_id, peer):
+            self._start(self._dial_beside(peer))
+
+    async def _dial_beside(self, peer: NodeId) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._neighbours.dial(peer)
+
+    def _give_up(self, peer: NodeId) -> None:
+        """Drops the link of a neighbour that stays silent; who keeps it dials again."""
+        del self._farewells[peer]
+        self._start(self._neighbours.drop(peer))

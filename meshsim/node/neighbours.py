@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -90,6 +91,7 @@ class Neighbours:
         name_of: A peer's name there; its short id by default.
         traffic: Where to count datagrams.
         find_way: A way through the mesh, from this node to another; () when none is known.
+        clock: Unix seconds.
 
     Attributes:
         links: The open links by peer; the other end of each has shown that it is the peer.
@@ -112,6 +114,7 @@ class Neighbours:
         name_of: Callable[[NodeId], str] = short,
         traffic: TrafficBook | None = None,
         find_way: Callable[[NodeId], tuple[NodeId, ...]] = _no_way,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.links: dict[NodeId, PeerLink] = {}
         self.malformed = self.failed = self.unproven = 0
@@ -120,7 +123,7 @@ class Neighbours:
         self._signer, self._verifier = signer, verifier
         self._rendezvous = rendezvous
         self.post = MeshPost(signer.node_id, self._pass_on, find_way)
-        self._signaling = Signaling(signer, verifier, rendezvous.send, by_mesh=self.post.send)
+        self._signaling = Signaling(signer, verifier, rendezvous.send, by_mesh=self.post.send, clock=clock)
         self._handlers = handlers or NeighbourHandlers()
         self._config = config or LinkConfig()
         self._emulator = emulator

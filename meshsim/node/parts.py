@@ -27,8 +27,8 @@ RECORD_LIFETIME = 3600.0
 """Seconds; a record is signed anew at half of it."""
 
 
-def make_record(config: NodeConfig, signer: Ed25519Signer) -> NodeRecord:
-    """What the node says of itself, signed now."""
+def make_record(config: NodeConfig, signer: Ed25519Signer, now: float) -> NodeRecord:
+    """What the node says of itself, signed at the Unix second `now`."""
     record = NodeRecord(
         node=signer.node_id,
         aura=config.aura,
@@ -39,7 +39,7 @@ def make_record(config: NodeConfig, signer: Ed25519Signer) -> NodeRecord:
         aic=config.aic,
         capacity_bps=config.capacity_bps,
         max_calls=config.room,
-        expires_unix=time.time() + RECORD_LIFETIME,
+        expires_unix=now + RECORD_LIFETIME,
     )
     return sign_record(record, signer)
 

@@ -23,6 +23,7 @@ from meshsim.mesh.ids import AuraID, CallId, NodeId, did_key
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.node import parts
 from meshsim.node.calls import Switchboard
+from meshsim.node.clock import NodeClock
 from meshsim.node.driver import NodeDriver
 from meshsim.node.events import told_of, told_of_heard
 from meshsim.node.journal import Journal
@@ -31,7 +32,6 @@ from meshsim.node.media import MediaPlane
 from meshsim.node.names import Names
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.rendezvous import find_way
-from meshsim.node.signaling import dials
 from meshsim.node.status import Standing, Tally
 from meshsim.node.trace import NodeTrace
 from meshsim.node.traffic import TrafficBook
@@ -52,8 +52,6 @@ JOIN_PATIENCE = 5.0
 """Seconds that a registry has to answer."""
 LINK_PATIENCE = 10.0
 """Seconds that a caller who just came waits for links to its neighbours."""
-REDIAL_AFTER, LOST_PATIENCE = 1.0, 3.0
-"""Seconds that a neighbour taken for dead is silent until it is dialled anew, and until its link is given up."""
 
 
 def _ignore(event: dict[str, Any]) -> None: ...
@@ -65,6 +63,7 @@ class Node:
     Args:
         config: What it was told.
         tell: Takes what it does, as JSON values.
+        clock: Tells the time.
 
     Attributes:
         config: What it was told.
@@ -74,9 +73,12 @@ class Node:
         tally: What it has counted.
     """
 
-    def __init__(self, config: NodeConfig, tell: Callable[[dict[str, Any]], None] = _ignore) -> None:
+    def __init__(
+        self, config: NodeConfig, tell: Callable[[dict[str, Any]], None] = _ignore, *, clock: NodeClock | None = None
+    ) -> None:
         self.config = config
         self.listeners = [tell]
+        self._clock = clock or NodeClock()
         self.tally = Tally()
         self._board = Switchboard(AuraID.parse(config.aura), self.tally, lambda: self._driver)
         self.calls = self._board.calls
@@ -84,7 +86,7 @@ class Node:
         self.signer = Ed25519Signer.from_file(Path(config.key))
         self._stopped, self._linked, self._returned = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._verifier = Ed25519Verifier()
-        self._record = parts.make_record(config, self.signer)
+        self._record = parts.make_record(config, self.signer, self._clock.unix())
         self._agent = parts.make_agent(config, self._record, self.signer, self._verifier)
         self._trace = NodeTrace(config, self.signer.node_id, self.tell) if config.trace is not None else None
         self._journal = Journal(config, self.signer.node_id, self.tell)
@@ -92,7 +94,6 @@ class Node:
         self._leaving = self._hurried = False
         self._carried: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._farewells: dict[NodeId, asyncio.TimerHandle] = {}
 
     async def __aenter__(self) -> Self:
         """Joins the mesh.
@@ -107,6 +108,7 @@ class Node:
                 self.signer,
                 on_undelivered=self._undelivered,
                 on_connected=self._returned.set,
+                clock=self._clock.unix,
             )
             self._client = await stack.enter_async_context(client)
             await self._join()
@@ -160,6 +162,7 @@ class Node:
             tally=self.tally,
             trace=self._trace,
             started=self._started,
+            clock=self._clock,
         )
 
     def flush(self) -> Path:
@@ -299,11 +302,9 @@ class Node:
             case CallSample():
                 self._board.end(sample)
             case EventSample(kind="neighbour_lost", node=node):
-                if node not in self._farewells:
-                    loop = asyncio.get_running_loop()
-                    self._farewells[node] = loop.call_later(REDIAL_AFTER, self._redial, node)
+                self._upkeep.miss(node)
             case EventSample(kind="neighbour_back", node=node):
-                self._keep_link(node)
+                self._upkeep.hear(node)
             case ReceiptSample():
                 self._journal.keep(sample)
 
@@ -319,7 +320,7 @@ class Node:
 
     def _assemble(self, emulator: EmulatorClient | None) -> None:
         config = self.config
-        self._driver = NodeDriver(self._agent, self)
+        self._driver = NodeDriver(self._agent, self, clock=self._clock)
         self._neighbours = Neighbours(
             self._client,
             self.signer,
@@ -335,10 +336,11 @@ class Node:
             emulator=emulator,
             name=did_key(self.signer.node_id),
             name_of=did_key,
+            clock=self._clock.unix,
             traffic=TrafficBook(Path(config.traffic)) if config.traffic is not None else None,
             find_way=lambda to: find_way(self._driver.view(), to),
         )
-        self._names = Names(self._client.resolve, self._agent.records)
+        self._names = Names(self._client.resolve, self._agent.records, clock=self._clock.unix)
         self._media = MediaPlane(
             send_media=self._neighbours.send_media,
             send_data=lambda to, frame: self._neighbours.send(to, Channel.DATA, frame),
@@ -355,6 +357,8 @@ class Node:
             neighbours=self._neighbours,
             tell=self.tell,
             returned=self._returned,
+            clock=self._clock.unix,
+            start=self.start,
         )
 
     # Life -------------------------------------------------------------------------------------------------------------
@@ -377,7 +381,7 @@ class Node:
 
     def _link_up(self, peer: NodeId) -> None:
         self.tell({"event": "link", "peer": did_key(peer), "up": True})
-        self._keep_link(peer)
+        self._upkeep.hear(peer)
         self._driver.link_up(peer)
         if self._neighbours.links.keys() >= set(self.config.neighbour_ids):
             self._linked.set()
@@ -414,27 +418,6 @@ class Node:
         except RemoteProtocolError:
             self.tally.malformed += 1
 
-    def _redial(self, peer: NodeId) -> None:
-        """Dials a neighbour that stays silent: the new link takes over if it comes about, the old one if it wakes."""
-        loop = asyncio.get_running_loop()
-        self._farewells[peer] = loop.call_later(LOST_PATIENCE - REDIAL_AFTER, self._give_up, peer)
-        if dials(self.signer.node_id, peer):
-            self.start(self._dial_beside(peer))
-
-    async def _dial_beside(self, peer: NodeId) -> None:
-        with contextlib.suppress(ConnectionError):
-            await self._neighbours.dial(peer)
-
-    def _give_up(self, peer: NodeId) -> None:
-        """Drops the link of a neighbour that stays silent; who keeps it dials again."""
-        del self._farewells[peer]
-        self.start(self._neighbours.drop(peer))
-
-    def _keep_link(self, peer: NodeId) -> None:
-        farewell = self._farewells.pop(peer, None)
-        if farewell is not None:
-            farewell.cancel()
-
     async def _dial(self, node: NodeId) -> None:
         try:
             await self._neighbours.dial(node)
@@ -455,8 +438,7 @@ class Node:
         self._driver.leave()
         await self._drain()
         self._leaving = True
-        for farewell in self._farewells.values():
-            farewell.cancel()
+        self._upkeep.close()
         for task in list(self._tasks):
             task.cancel()
         for settled in self._media.settle():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.view import NetworkView
     from meshsim.node.calls import Call, CallResult
+    from meshsim.node.clock import NodeClock
     from meshsim.node.config import NodeConfig
     from meshsim.node.driver import NodeDriver
     from meshsim.node.media import MediaPlane
@@ -103,6 +104,7 @@ class Standing:
         tally: What it has counted.
         trace: Its trace, if it keeps one.
         started: Monotonic second of its start.
+        clock: Tells it the time.
     """
 
     config: NodeConfig
@@ -116,6 +118,7 @@ class Standing:
     tally: Tally
     trace: NodeTrace | None
     started: float
+    clock: NodeClock
 
     @property
     def uptime(self) -> float:
@@ -134,6 +137,7 @@ class Standing:
             "aura": record.aura,
             "role": record.role,
             "uptime_seconds": self.uptime,
+            "clock_ahead_seconds": self.clock.ahead,
             "registry": {"url": self.config.registry, "connected": self.client.online},
             "links": self.links(),
             "calls": [_told_of_call(call) for call in self.calls.values()],

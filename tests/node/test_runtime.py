@@ -129,7 +129,7 @@ async def test_strangers_find_a_place_while_there_is_one_and_neighbours_always(t
 async def test_a_neighbour_that_falls_silent_is_dropped_and_dialled_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "LOST_PATIENCE", 0.1)
+    monkeypatch.setattr(life, "LOST_PATIENCE", 0.1)
     silent = SIGNERS[1].node_id
     async with embedded() as url, stranger(url, 1), AsyncExitStack() as stack:
         config = describe(tmp_path, 0, url, neighbours=(did_key(silent),))
