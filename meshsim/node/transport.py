@@ -1,21 +1,18 @@
 """One peer connection per neighbour: three data channels and media on one DTLS transport, every datagram counted.
 
-Who may connect is decided in `signaling`, who is there shown by `handshake`; what the bytes mean, in the agent. aioice
-is told which local addresses to use (it skips loopback); its sockets are wrapped so that each datagram is counted where
-it enters or leaves the kernel.
+Who may connect is decided in `signaling`, who is there shown by `handshake`; what the bytes mean, in the agent. Which
+addresses are used, and where datagrams are counted, is in `sockets`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import ipaddress
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from aioice import ice
 from aiortc import InvalidAccessError, InvalidStateError, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from meshsim.agent.effects import Channel
@@ -23,6 +20,7 @@ from meshsim.mesh.errors import IdentityError, LocalProtocolError, RemoteProtoco
 from meshsim.node.certificate import used_fingerprints
 from meshsim.node.frames import decode_frame, encode_frame, is_frame
 from meshsim.node.rtp import MediaPort
+from meshsim.node.sockets import gather_on
 from meshsim.node.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -349,11 +347,8 @@ class PeerLink:
 
     async def _describe(self, description: RTCSessionDescription) -> None:
         """Gathers local candidates; the sockets made meanwhile are this link's."""
-        token = _gathering.set((self._config.addresses, self.traffic))
-        try:
+        with gather_on(self._config.addresses, self.traffic):
             await self._pc.setLocalDescription(description)
-        finally:
-            _gathering.reset(token)
 
     async def _apply(self, kind: str, sdp: str) -> None:
         if _MEDIA_LINES.findall(sdp) != ["application"]:
@@ -426,64 +421,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-_gathering: contextvars.ContextVar[tuple[tuple[str, ...], Traffic] | None] = contextvars.ContextVar(
-    "meshsim_gathering", default=None
-)
-"""Set while a link gathers candidates: its addresses and counters. Without it aioice behaves as ever."""
-
-_host_addresses = ice.get_host_addresses
-
-
-def _addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:  # noqa: FBT001 - aioice's signature
-    gathering = _gathering.get()
-    return _host_addresses(use_ipv4, use_ipv6) if gathering is None else list(gathering[0])
-
-
-class _CountedTransport:
-    """A datagram transport that counts what the kernel took."""
-
-    def __init__(self, transport: asyncio.DatagramTransport, traffic: Traffic) -> None:
-        self._transport = transport
-        self._traffic = traffic
-        self.refused = 0
-
-    def sendto(self, data: bytes, address: tuple[str, int]) -> None:
-        """Sends a datagram; `refused` grows while it is sent if the kernel did not take it."""
-        refused = self.refused
-        self._transport.sendto(data, address)
-        if self.refused == refused:
-            self._traffic.count_sent(len(data))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class _CountedProtocol(ice.StunProtocol):
-    """aioice's socket protocol with counters, if a link is gathering."""
-
-    _counted: _CountedTransport | None = None
-    _traffic: Traffic | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        gathering = _gathering.get()
-        if gathering is not None:
-            self._traffic = gathering[1]
-            self._counted = _CountedTransport(cast("asyncio.DatagramTransport", transport), self._traffic)
-            transport = cast("asyncio.DatagramTransport", self._counted)
-        super().connection_made(transport)
-
-    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        if self._traffic is not None:
-            self._traffic.count_received(len(data))
-        super().datagram_received(data, addr)
-
-    def error_received(self, exc: Exception) -> None:
-        if self._counted is not None:
-            self._counted.refused += 1
-        super().error_received(exc)
-
-
-ice.get_host_addresses = _addresses
-ice.StunProtocol = _CountedProtocol  # type: ignore[misc]  # aioice looks the class up by this name

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from meshsim.lab.bench import answer, node_kill, node_mesh
+from meshsim.lab.bench import answer, node_kill, node_links, node_mesh
 from meshsim.lab.goals import judge
 from meshsim.lab.progress import bar
 from meshsim.links import LinkParameters
@@ -74,6 +74,10 @@ def _emulator(quick: bool, progress: Callable[[float], None]) -> Part:  # noqa: 
     return goals, {"emulator": [{key: 1e3 * value for key, value in precision.items()}]}
 
 
+def _links(quick: bool, progress: Callable[[float], None]) -> Part:  # noqa: FBT001 - likewise
+    return node_links.measure(quick=quick, progress=progress)
+
+
 async def _calibrate(links: int) -> dict[str, float]:
     """How late datagrams left the emulator, seconds, over `links` links at once."""
     parameters = LinkParameters(rate_bps=1e9, propagation=0.02)
@@ -86,6 +90,7 @@ async def _calibrate(links: int) -> dict[str, float]:
 PARTS: dict[str, Callable[[bool, Callable[[float], None]], Part]] = {
     "emulator": _emulator,
     "failures": _failures,
+    "links": _links,
     "mesh": _mesh,
 }
 """What can be measured, by name."""

@@ -1,0 +1,432 @@
+"""What links of real nodes cost, beside bare aiortc in the same run: dials, a hop more, goodput over a relay, memory.
+
+Dials, hops and goodput are measured between nodes of one process, so that one core does all the work of all ends. The
+hundred links have their one end in a process of its own (`python -m meshsim.lab.bench.node_links hub`), whose memory
+and time are told; the other ends are in another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import json
+import math
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiortc import RTCConfiguration, RTCPeerConnection
+
+from meshsim.agent import Channel
+from meshsim.control.client import Incoming, RegistryClient
+from meshsim.identity import Ed25519Signer, Ed25519Verifier
+from meshsim.lab.goals import judge
+from meshsim.node.neighbours import NeighbourHandlers, Neighbours
+from meshsim.node.sockets import gather_on
+from meshsim.node.testbed import START_TIMEOUT, Process
+from meshsim.node.traffic import Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from aiortc import RTCDataChannel
+
+    from meshsim.mesh.ids import NodeId
+
+DIALS, TRIPS, MEGABYTES, LINKS = 30, 400, 24, 100
+IDLE = 10.0
+"""Seconds for which a hundred links do nothing but probe each other."""
+PROBE_PERIOD = 1.0
+MESSAGE = 16_000
+"""Bytes of a message for goodput; with its label it stays below 16 KiB."""
+WINDOW = 32
+"""Messages that may be under way at once."""
+ACK_EVERY = 8
+PATIENCE = 120.0
+_LOOPBACK = ("127.0.0.1",)
+_LABEL = b"\x01lab"
+_ACK = b"\x02ack"
+
+
+# Bare aiortc ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Bare:
+    """Two peer connections with one data channel, and nothing else."""
+
+    ends: tuple[RTCPeerConnection, RTCPeerConnection]
+    channels: tuple[RTCDataChannel, RTCDataChannel]
+
+    @classmethod
+    async def connect(cls) -> _Bare:
+        one, other = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
+        channels = tuple(end.createDataChannel("bare", negotiated=True, id=0, ordered=False) for end in (one, other))
+        opened = asyncio.Event()
+        channels[0].on("open", opened.set)
+        with gather_on(_LOOPBACK, Traffic()):
+            await one.setLocalDescription(await one.createOffer())
+            await other.setRemoteDescription(one.localDescription)
+            await other.setLocalDescription(await other.createAnswer())
+        await one.setRemoteDescription(other.localDescription)
+        async with asyncio.timeout(PATIENCE):
+            await opened.wait()
+        return cls((one, other), (channels[0], channels[1]))
+
+    async def close(self) -> None:
+        for end in self.ends:
+            await end.close()
+
+
+# Nodes of one process -------------------------------------------------------------------------------------------------
+
+
+class _Post:
+    """A rendezvous within one process."""
+
+    def __init__(self, own: NodeId, boxes: dict[NodeId, asyncio.Queue[Incoming]]) -> None:
+        self._own = own
+        self._boxes = boxes
+        boxes[own] = asyncio.Queue()
+
+    async def send(self, to: NodeId, payload: bytes) -> None:
+        self._boxes[to].put_nowait(Incoming(self._own, payload))
+
+    async def incoming(self) -> AsyncIterator[Incoming]:
+        while True:
+            yield await self._boxes[self._own].get()
+
+
+class _Place:
+    """One node: links, and what its data channel is told to do with what comes."""
+
+    def __init__(self, number: int, boxes: dict[NodeId, asyncio.Queue[Incoming]]) -> None:
+        signer = _signer(number)
+        self.id = signer.node_id
+        self.take: Callable[[NodeId, bytes], object] = lambda _, __: None
+        self.links = Neighbours(
+            _Post(self.id, boxes),
+            signer,
+            Ed25519Verifier(),
+            handlers=NeighbourHandlers(on_message=self._receive),
+        )
+
+    def send(self, peer: NodeId, data: bytes) -> bool:
+        return self.links.send(peer, Channel.DATA, data)
+
+    def _receive(self, peer: NodeId, channel: Channel, data: bytes) -> None:  # noqa: ARG002 - there is one channel
+        self.take(peer, data)
+
+
+@asynccontextmanager
+async def _places(count: int) -> AsyncIterator[list[_Place]]:
+    boxes: dict[NodeId, asyncio.Queue[Incoming]] = {}
+    places = [_Place(number, boxes) for number in range(count)]
+    running = [asyncio.create_task(place.links.run()) for place in places]
+    try:
+        yield places
+    finally:
+        for place in places:
+            await place.links.close()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _signer(number: int) -> Ed25519Signer:
+    return Ed25519Signer.from_seed(number.to_bytes(32, "big"))
+
+
+def _relay(place: _Place, one: NodeId, other: NodeId) -> None:
+    """Lets a node pass on what comes with the label, as a relay does: look up, hand on."""
+    onward = {(one, _LABEL): other, (other, _LABEL): one}
+
+    def take(peer: NodeId, data: bytes) -> None:
+        place.send(onward[peer, data[: len(_LABEL)]], data)
+
+    place.take = take
+
+
+async def dial_times(count: int = DIALS, progress: Callable[[float], None] = lambda _: None) -> list[dict[str, float]]:
+    """Seconds until a link is open and authenticated, and until a bare channel is open, in turns."""
+    rows = []
+    async with _places(2) as (one, other):
+        for number in range(count + 1):
+            started = time.perf_counter()
+            bare = await _Bare.connect()
+            bare_took = time.perf_counter() - started
+            await bare.close()
+            started = time.perf_counter()
+            await one.links.dial(other.id)
+            took = time.perf_counter() - started
+            await one.links.drop(other.id)
+            await _until(partial(_is_alone, other))
+            rows.append({"authenticated_s": took, "bare_s": bare_took})
+            progress((number + 1) / (count + 1))
+    return rows[1:]  # the first pays for what is loaded once
+
+
+async def trip_times(count: int = TRIPS) -> list[dict[str, float]]:
+    """Round trips in seconds of 100 bytes: over a bare channel, over one link, and over two with a relay between."""
+    payload = _LABEL + bytes(96)
+    async with _places(3) as (one, relay, far):
+        bare = await _Bare.connect()
+        await one.links.dial(relay.id)
+        await one.links.dial(far.id)
+        await relay.links.dial(far.id)
+        _relay(relay, one.id, far.id)
+        bare.channels[1].on("message", bare.channels[1].send)
+        far.take = far.send
+        back: asyncio.Queue[None] = asyncio.Queue()
+        bare.channels[0].on("message", lambda _: back.put_nowait(None))
+        one.take = lambda _, __: back.put_nowait(None)
+        ways: dict[str, Callable[[], object]] = {
+            "bare_s": partial(bare.channels[0].send, payload),
+            "link_s": partial(one.send, far.id, payload),
+            "relayed_s": partial(one.send, relay.id, payload),
+        }
+        rows = []
+        for _ in range(count):
+            row = {}
+            for name, send in ways.items():
+                started = time.perf_counter()
+                send()
+                async with asyncio.timeout(PATIENCE):
+                    await back.get()
+                row[name] = time.perf_counter() - started
+            rows.append(row)
+        await bare.close()
+    return rows
+
+
+async def goodput(megabytes: float = MEGABYTES, rounds: int = 3) -> list[dict[str, float]]:
+    """Bits per second of messages of 16 KB in a window, in turns over one link and over two with a relay between."""
+    rows = []
+    async with _places(3) as (one, relay, far):
+        await one.links.dial(relay.id)
+        await one.links.dial(far.id)
+        await relay.links.dial(far.id)
+        _relay(relay, one.id, far.id)
+        for _ in range(rounds):
+            count = math.ceil(1e6 * megabytes / rounds / MESSAGE)
+            rows.append({
+                "direct_bps": await _stream(one, far, far.id, count),
+                "relayed_bps": await _stream(one, far, relay.id, count),
+            })  # fmt: skip
+    return rows
+
+
+async def _stream(source: _Place, sink: _Place, first: NodeId, count: int) -> float:
+    """Sends `count` messages, never more than a window of them unconfirmed."""
+    received, room = itertools.count(1), asyncio.Semaphore(WINDOW)
+    done = asyncio.Event()
+
+    def confirm(peer: NodeId, _: bytes) -> None:
+        number = next(received)
+        if number % ACK_EVERY == 0 or number == count:
+            sink.send(peer, _LABEL + _ACK)
+        if number == count:
+            done.set()
+
+    def go_on(peer: NodeId, data: bytes) -> None:  # noqa: ARG001 - every answer is a confirmation
+        for _ in range(ACK_EVERY):
+            room.release()
+
+    sink.take, source.take = confirm, go_on
+    message = _LABEL + bytes(MESSAGE)
+    started = time.perf_counter()
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(count):
+            await room.acquire()
+            source.send(first, message)
+        await done.wait()
+    return 8.0 * MESSAGE * count / (time.perf_counter() - started)
+
+
+def _is_alone(place: _Place) -> bool:
+    return not place.links.links
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        for _ in iter(holds, True):
+            await asyncio.sleep(0.001)
+
+
+# A hundred links ------------------------------------------------------------------------------------------------------
+
+
+async def many(links: int = LINKS, idle: float = IDLE) -> dict[str, float]:
+    """What one process spends on many links that do nothing but probe each other once a second.
+
+    Returns:
+        `asked` and held `links`, `memory_mb` of each beyond the first, `idle_core` (a share), `left_fds` after closing.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        async with AsyncExitStack() as stack:
+            registry = await Process.start(
+                "registry",
+                "registry",
+                "serve",
+                "--port",
+                "0",
+                "--json",
+                log=Path(folder) / "registry.log",
+                listens=False,
+            )
+            stack.push_async_callback(registry.stop)
+            url = (await registry.wait(lambda: registry.find("told"), "a listening socket", START_TIMEOUT))["url"]
+            hosts = {}
+            for name in ("peers", "hub"):
+                hosts[name] = await Process.start(
+                    name,
+                    name,
+                    url,
+                    str(links),
+                    str(idle),
+                    log=Path(folder) / f"{name}.log",
+                    module="meshsim.lab.bench.node_links",
+                )
+                stack.push_async_callback(hosts[name].stop)
+                if name == "peers":
+                    await hosts[name].wait(partial(hosts[name].find, "ready"), "all peers", PATIENCE)
+            told = await hosts["hub"].wait(partial(hosts["hub"].find, "measured"), "the hub's numbers", PATIENCE + idle)
+            return {key: float(value) for key, value in told.items() if key != "event"}
+
+
+async def _peers(url: str, count: int) -> None:
+    """Lives as the far ends until its input ends."""
+    async with AsyncExitStack() as stack:
+        for number in range(1, count + 1):
+            await _live(stack, url, number)
+        _tell({"event": "ready"})
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+async def _hub(url: str, count: int, idle: float) -> None:
+    async with AsyncExitStack() as stack:
+        links = await _live(stack, url, 0)
+        peers = [_signer(number).node_id for number in range(1, count + 1)]
+        await links.dial(peers[0])
+        before, sockets = _resident(), _descriptors()
+        for peer in peers[1:]:
+            await links.dial(peer)
+        each = (_resident() - before) / max(1, count - 1)
+        probing = asyncio.create_task(_probe(links))
+        started, spent = time.monotonic(), time.process_time()
+        await asyncio.sleep(idle)
+        core = (time.process_time() - spent) / (time.monotonic() - started)
+        probing.cancel()
+        alive = len(links.links)
+        for peer in peers[1:]:
+            await links.drop(peer)
+        _tell({
+            "event": "measured", "asked": count, "links": alive, "memory_mb": each / 1e6, "idle_core": core,
+            "left_fds": _descriptors() - sockets,
+        })  # fmt: skip
+
+
+async def _live(stack: AsyncExitStack, url: str, number: int) -> Neighbours:
+    """A node that answers probes."""
+    client = await stack.enter_async_context(RegistryClient(url, _signer(number)))
+    place: list[Neighbours] = []
+
+    def answer(peer: NodeId, channel: Channel, data: bytes) -> None:
+        if data == b"ping":
+            place[0].send(peer, channel, b"pong")
+
+    place.append(Neighbours(client, _signer(number), Ed25519Verifier(), handlers=NeighbourHandlers(on_message=answer)))
+    running = asyncio.create_task(place[0].run())
+    stack.callback(running.cancel)
+    stack.push_async_callback(place[0].close)
+    await client.wait_online()
+    return place[0]
+
+
+async def _probe(links: Neighbours) -> None:
+    while True:
+        for peer in list(links.links):
+            links.send(peer, Channel.REALTIME, b"ping")
+        await asyncio.sleep(PROBE_PERIOD)
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds now."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def _descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def _tell(event: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+# Together -------------------------------------------------------------------------------------------------------------
+
+
+def measure(
+    *, quick: bool = False, progress: Callable[[float], None] = lambda _: None
+) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    """All of it, held to the goals.
+
+    Args:
+        quick: Few of everything: whether it works, not how well.
+        progress: Told the share that is done.
+
+    Returns:
+        The goals with their verdicts, and the tables behind them by name: `dials`, `trips`, `goodput`, `links`.
+
+    Raises:
+        TestbedError: If a process does not do its part.
+    """
+    dials = asyncio.run(dial_times(3 if quick else DIALS, lambda share: progress(0.4 * share)))
+    trips = asyncio.run(trip_times(20 if quick else TRIPS))
+    progress(0.5)
+    streams = asyncio.run(goodput(1.0 if quick else MEGABYTES))
+    progress(0.6)
+    held = asyncio.run(many(5 if quick else LINKS, 1.0 if quick else IDLE))
+    progress(1.0)
+    return goals(dials, trips, streams, held), {
+        "dials": dials, "trips": trips, "goodput": streams, "links": [held],
+    }  # fmt: skip
+
+
+def goals(
+    dials: list[dict[str, float]],
+    trips: list[dict[str, float]],
+    streams: list[dict[str, float]],
+    held: dict[str, float],
+) -> list[dict[str, Any]]:
+    """What was measured, held to the goals; medians over the rows."""
+
+    def middle(rows: list[dict[str, float]], column: str) -> float:
+        return statistics.median(row[column] for row in rows)
+
+    added = middle(trips, "relayed_s") - middle(trips, "link_s")
+    return [
+        judge("dial_over_bare", middle(dials, "authenticated_s") / middle(dials, "bare_s"), "<=", 3.0),
+        judge("dial_p50_ms", 1e3 * middle(dials, "authenticated_s"), "<=", 100.0),
+        judge("added_hop_over_bare", added / middle(trips, "bare_s"), "<=", 1.5),
+        judge("relayed_over_direct", middle(streams, "relayed_bps") / middle(streams, "direct_bps"), ">=", 0.4),
+        judge("links_held", held["links"], ">=", held["asked"]),
+        judge("link_memory_mb", held["memory_mb"], "<=", 0.6),
+        judge("idle_core", held["idle_core"], "<=", 0.25),
+        judge("left_descriptors", held["left_fds"], "<=", 0.0),
+    ]
+
+
+if __name__ == "__main__":
+    _, role, where, wanted, seconds = sys.argv
+    asyncio.run(_peers(where, int(wanted)) if role == "peers" else _hub(where, int(wanted), float(seconds)))
