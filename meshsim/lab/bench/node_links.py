@@ -18,26 +18,20 @@ import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from aiortc import RTCConfiguration, RTCPeerConnection
 
 from meshsim.agent import Channel
 from meshsim.control.client import Incoming, RegistryClient
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.lab.goals import judge
+from meshsim.node.bare import Bare
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
-from meshsim.node.sockets import gather_on
 from meshsim.node.testbed import START_TIMEOUT, Process
-from meshsim.node.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-    from aiortc import RTCDataChannel
 
     from meshsim.mesh.ids import NodeId
 
@@ -51,39 +45,8 @@ WINDOW = 32
 """Messages that may be under way at once."""
 ACK_EVERY = 8
 PATIENCE = 120.0
-_LOOPBACK = ("127.0.0.1",)
 _LABEL = b"\x01lab"
 _ACK = b"\x02ack"
-
-
-# Bare aiortc ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Bare:
-    """Two peer connections with one data channel, and nothing else."""
-
-    ends: tuple[RTCPeerConnection, RTCPeerConnection]
-    channels: tuple[RTCDataChannel, RTCDataChannel]
-
-    @classmethod
-    async def connect(cls) -> _Bare:
-        one, other = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
-        channels = tuple(end.createDataChannel("bare", negotiated=True, id=0, ordered=False) for end in (one, other))
-        opened = asyncio.Event()
-        channels[0].on("open", opened.set)
-        with gather_on(_LOOPBACK, Traffic()):
-            await one.setLocalDescription(await one.createOffer())
-            await other.setRemoteDescription(one.localDescription)
-            await other.setLocalDescription(await other.createAnswer())
-        await one.setRemoteDescription(other.localDescription)
-        async with asyncio.timeout(PATIENCE):
-            await opened.wait()
-        return cls((one, other), (channels[0], channels[1]))
-
-    async def close(self) -> None:
-        for end in self.ends:
-            await end.close()
 
 
 # Nodes of one process -------------------------------------------------------------------------------------------------
@@ -161,7 +124,7 @@ async def dial_times(count: int = DIALS, progress: Callable[[float], None] = lam
     async with _places(2) as (one, other):
         for number in range(count + 1):
             started = time.perf_counter()
-            bare = await _Bare.connect()
+            bare = await Bare.connect()
             bare_took = time.perf_counter() - started
             await bare.close()
             started = time.perf_counter()
@@ -178,7 +141,7 @@ async def trip_times(count: int = TRIPS) -> list[dict[str, float]]:
     """Round trips in seconds of 100 bytes: over a bare channel, over one link, and over two with a relay between."""
     payload = _LABEL + bytes(96)
     async with _places(3) as (one, relay, far):
-        bare = await _Bare.connect()
+        bare = await Bare.connect()
         await one.links.dial(relay.id)
         await one.links.dial(far.id)
         await relay.links.dial(far.id)
