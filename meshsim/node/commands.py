@@ -71,7 +71,7 @@ async def answer(node: Node, command: Command) -> dict[str, Any]:
     """
     match command.do:
         case "status":
-            return node.standing().tell()
+            return node.standing().tell() | {"dropped_lines": _dropped(node)}
         case "flush":
             return {"folder": str(node.flush())}
         case "call":
@@ -79,6 +79,11 @@ async def answer(node: Node, command: Command) -> dict[str, Any]:
         case "stop":
             node.stop()
             return {"stopping": True}
+
+
+def _dropped(node: Node) -> int:
+    """Lines that nobody read in time."""
+    return sum(listener.dropped for listener in node.listeners if isinstance(listener, Teller))
 
 
 async def _talk(node: Node, command: Command) -> dict[str, Any]:

@@ -79,7 +79,8 @@ class ControlSocket:
             return
         self._visits.add(task)
         try:
-            with contextlib.suppress(OSError, ValueError):  # gone, or a line that is too long
+            # gone, or a line that is too long, or this node leaves: asyncio would make a traceback of a cancelled visit
+            with contextlib.suppress(OSError, ValueError, asyncio.CancelledError):
                 while line := await reader.readline():
                     writer.write(msgspec.json.encode(await self._obey(line)) + b"\n")
                     await writer.drain()

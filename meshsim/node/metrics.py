@@ -32,6 +32,10 @@ REQUEST_TIMEOUT = 5.0
 """Seconds in which a request must have come, and the answer must have been taken."""
 
 
+_GONE = (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError)
+"""Whatever ends a visit early; asyncio would make a traceback of a cancelled one."""
+
+
 class Gauges:
     """Reads a running node's numbers when they are asked for.
 
@@ -171,7 +175,7 @@ class MetricsServer:
             await self._server.wait_closed()
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        with contextlib.suppress(*_GONE):
             async with asyncio.timeout(REQUEST_TIMEOUT):
                 head = await reader.readuntil(b"\r\n\r\n")
                 writer.write(self._answer(head))
