@@ -159,6 +159,7 @@ class Neighbours:
         """
 
         async def carried(envelope: bytes) -> bytes:
+            """The other line's envelope for this one's."""
             return from_text(await carry(to_text(envelope)))
 
         exchange = partial(self._signaling.offer_by_hand, peer, carry=carried)
@@ -182,6 +183,7 @@ class Neighbours:
             raise RemoteProtocolError("not an offer that this node takes")
 
         async def reply(sdp: str) -> None:
+            """Gives the answer away as a line."""
             await give(to_text(self._signaling.answer_by_hand(offer, sdp)))
 
         return await self._accept(offer, reply, replace(self._config, connect_timeout=HAND_LIFETIME))
