@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -26,7 +26,9 @@ from meshsim.node.rtp import RtpPacket
 from meshsim.trust import Outcome
 from meshsim.trust.abuse import Category, Ruling
 
-FILE = Path(__file__).resolve().parent.parent / "docs" / "_extra" / "wire-vectors.json"
+_DOCS = Path(__file__).resolve().parent.parent / "docs"
+FILE, PAGE = _DOCS / "_extra" / "wire-vectors.json", _DOCS / "wire.md"
+_BEGIN, _END = "<!-- kinds: written by tools/wire_vectors.py -->\n", "<!-- end of kinds -->\n"
 
 SEEDS = {name: bytes([number]) * 32 for number, name in enumerate(("alice", "r1", "bob"), start=1)}
 SIGNERS = {name: Ed25519Signer.from_seed(seed) for name, seed in SEEDS.items()}
@@ -34,6 +36,8 @@ ALICE, R1, BOB = (SIGNERS[name].node_id for name in SEEDS)
 CALL = CallId(bytes(range(16)))
 AT = 1_800_000_000 * 10**9
 """Unix nanoseconds at which everything happens."""
+_PLAIN = 100_000
+"""Numbers up to it are written out."""
 
 
 def record(name: str) -> NodeRecord:
@@ -230,19 +234,79 @@ def _rtp() -> dict[str, Any]:
     return {**said, "payload": packet.payload.hex(), "packet": packet.encode().hex()}
 
 
+def tables() -> str:
+    """Every kind of message with its fields, as the page has it."""
+    kinds = sorted(get_args(m.Message), key=lambda kind: kind.__struct_config__.tag)
+    parts: list[type] = [m.LinkEntry, m.Told, m.Promise]
+    lines = []
+    for kind in [*kinds, *parts]:
+        tag = kind.__struct_config__.tag
+        since = ", since version 5" if kind in m.SINCE_NEWEST else ""
+        lines += [f"### {kind.__name__}{f' ({tag}{since})' if tag is not None else ''}", ""]
+        lines += [*kind.__doc__.split("\n\n")[0].strip().splitlines(), ""]
+        lines += ["| # | field | type |", "|---|---|---|"]
+        first = 0 if tag is None else 1
+        described: Any = msgspec.inspect.type_info(kind)
+        for number, field in enumerate(described.fields, start=first):
+            lines.append(f"| {number} | `{field.name}` | {_type(field.type)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _type(info: Any) -> str:  # noqa: PLR0911 - one for each type
+    """A field's type and limits in words."""
+    kind = type(info).__name__
+    match kind:
+        case "StructType":
+            return "a map: `NodeRecord`" if info.cls is NodeRecord else f"`{info.cls.__name__}`"
+        case "EnumType":
+            return "one of " + ", ".join(f"`{one.value}`" for one in info.cls)
+        case "UnionType":
+            return " or ".join(_type(one) for one in info.types)
+        case "NoneType":
+            return "nil"
+        case "BoolType":
+            return "bool"
+        case "VarTupleType":
+            least = f"{info.min_length or 0} to " if info.min_length else "at most "
+            return f"array of {least}{info.max_length}: {_type(info.item_type)}"
+        case "BytesType":
+            exact = info.min_length is not None and info.min_length == info.max_length
+            return f"{info.max_length} bytes" if exact else f"at most {info.max_length} bytes"
+        case "StrType":
+            return f"text of at most {info.max_length} characters"
+    name = {"IntType": "int", "FloatType": "float"}[kind]
+    low = info.ge if info.ge is not None else "-inf"
+    high = f"{info.le:g}" if kind == "FloatType" else _power(info.le if info.le is not None else info.lt - 1)
+    return f"{name} in [{low:g}, {high}]"
+
+
+def _power(number: int) -> str:
+    power = number.bit_length() - 1
+    return f"2^{power}" if number == 1 << power and number > _PLAIN else str(number)
+
+
+def page(old: str) -> str:
+    """The page `old` with the tables as they should be."""
+    head, _, rest = old.partition(_BEGIN)
+    return head + _BEGIN + "\n" + tables() + _END + rest.partition(_END)[2]
+
+
 def text() -> str:
-    """What the file should hold."""
+    """What the file of vectors should hold."""
     return json.dumps(vectors(), indent=1) + "\n"
 
 
 def main() -> int:
-    """Writes the file, or checks it; the exit code."""
+    """Writes the file and the page's tables, or checks them; the exit code."""
+    old = PAGE.read_text(encoding="utf-8")
     if sys.argv[1:] == ["write"]:
         FILE.write_text(text(), encoding="utf-8")
+        PAGE.write_text(page(old), encoding="utf-8")
         return 0
-    if FILE.read_text(encoding="utf-8") == text():
+    if FILE.read_text(encoding="utf-8") == text() and old == page(old):
         return 0
-    print(f"{FILE.name} is not up to date: run {sys.argv[0]} write")
+    print(f"{FILE.name} or {PAGE.name} is not up to date: run {sys.argv[0]} write")
     return 1
 
 

@@ -421,7 +421,8 @@ Signable: TypeAlias = LinkState | Receipt | CallSetup | AbuseReport | AbuseRulin
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
-_NEW = (CallSwitch, Leave, Error, Equivocation)
+SINCE_NEWEST = (CallSwitch, Leave, Error, Equivocation)
+"""Kinds that the version before did not know."""
 _TAGS = frozenset(kind.__struct_config__.tag for kind in get_args(Message))
 _LARGEST_TAG, _ARRAY, _SHORT_ARRAY = 0x7F, 0x90, 0xF0
 
@@ -468,7 +469,7 @@ def decode(data: bytes) -> Message:
 
 
 def _needs_newest(message: Message) -> bool:
-    return isinstance(message, _NEW) or (isinstance(message, CallSetup) and message.standby)
+    return isinstance(message, SINCE_NEWEST) or (isinstance(message, CallSetup) and message.standby)
 
 
 def _is_of_unknown_kind(data: bytes) -> bool:
