@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -155,6 +156,47 @@ def trace(config: Path, table: str | None, out: Path | None, said: tuple[str, ..
     lines = csv.DictWriter(sys.stdout, [column.name for column in TABLES[table]])
     lines.writeheader()
     lines.writerows(content)
+
+
+@command.command()
+@_CONFIG
+@click.argument("peer")
+@_SET
+@options.as_json
+def offer(config: Path, peer: str, said: tuple[str, ...], as_json: bool) -> None:
+    """Let the running node that CONFIG describes make an offer to PEER (did:key), to be carried by hand.
+
+    Give the line to the other node's owner, who lets that node take it (meshsim node take); what comes back, let this
+    node take within two minutes. No registry is needed.
+
+    \b
+    Example:
+      meshsim node offer alice.yaml did:key:z6Mkf5rGMoatrSj1f4CyvuHBeXJELe9RPdzo2PKGNCKVtZxP
+    """
+    from meshsim.node.commands import ask_node
+
+    told = ask_node(config, "offer", said, peer=peer)
+    options.emit(told if as_json else told["line"], json_wanted=as_json)
+
+
+@command.command()
+@_CONFIG
+@click.argument("line", type=click.File("r", encoding="utf-8"), default="-")
+@_SET
+@options.as_json
+def take(config: Path, line: TextIO, said: tuple[str, ...], as_json: bool) -> None:
+    """Let the running node that CONFIG describes take a line that was carried by hand, from a file or standard input.
+
+    If it is an offer, its answer is printed, to be carried back; if it is an answer, the link is open after this.
+
+    \b
+    Example:
+      meshsim node take bob.yaml offer.txt
+    """
+    from meshsim.node.commands import ask_node
+
+    told = ask_node(config, "take", said, line=line.read())
+    options.emit(told if as_json else told["line"] or "linked", json_wanted=as_json)
 
 
 @command.command()

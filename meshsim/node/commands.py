@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from meshsim.mesh.errors import ConfigError, IdentityError, MeshSimError
-from meshsim.mesh.ids import AuraID
+from meshsim.mesh.ids import AuraID, from_did_key
 from meshsim.node.config import load_config
 from meshsim.node.control import LONGEST_NAME, ControlSocket, ask, is_answered
 from meshsim.node.events import Command
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from meshsim.node.config import NodeConfig
 
+ASK_PATIENCE = 15.0
+"""Seconds that a running node has to answer; a link made by hand opens within them, or not."""
 CALL_PATIENCE = 60.0
 """Seconds, beyond those of the talk, that a running node has to say how a call went."""
 GOSSIP_PATIENCE = 2.0
@@ -76,6 +78,10 @@ async def answer(node: Node, command: Command) -> dict[str, Any]:
             return {"folder": str(node.flush())}
         case "call":
             return await _talk(node, command)
+        case "offer":
+            return {"line": await node.hands.offer(from_did_key(command.peer))}
+        case "take":
+            return {"line": await node.hands.take(command.line)}
         case "stop":
             node.stop()
             return {"stopping": True}
@@ -184,13 +190,13 @@ async def _join_and_talk(node: Node, command: Command) -> dict[str, Any]:
         return await _talk(node, command)
 
 
-def ask_node(path: Path, do: str, said: Sequence[str] = ()) -> dict[str, Any]:
-    """What the running node that the file `path` describes answers to a command of one word.
+def ask_node(path: Path, do: str, said: Sequence[str] = (), **more: str) -> dict[str, Any]:
+    """What the running node that the file `path` describes answers to the command `do`.
 
     Raises:
         ConfigError: If the file is wrong, or the node does not run, or it cannot do that.
     """
-    return ask(load_config(path, said=said).socket, {"do": do})
+    return ask(load_config(path, said=said).socket, {"do": do, **more}, ASK_PATIENCE)
 
 
 def find_trace(path: Path, said: Sequence[str] = ()) -> Path:

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
     from meshsim.trust import ReputationModel
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+NO_REGISTRY = "none"
 _REGISTRY = re.compile(r"https?://[^/\s]+/?")
 _ADDRESS = re.compile(r"[^\s:]+:\d{1,5}")
 _PREFIX = "MESHSIM_NODE_"
 ROOM = {"peer": 0, "edge": 4, "relay": 24, "super_node": 80}
 """Calls carried for others at most, by role, as in scenarios."""
 LIVE = AgentConfig(heartbeat=5.0, probe_period=1.0, digest_period=5.0, keepalive=0.08, hurry=0.3, standby=True)
-"""How the agents of nodes behave whose file does not say otherwise: a dead relay is noticed within a third of a second."""
+"""How the agents of nodes behave whose file says nothing else: a dead relay is noticed within a third of a second."""
 _PERIODS = ("heartbeat", "probe_period", "digest_period", "keepalive")
 """Of an agent: without time between them, what is done again and again would leave none for anything else."""
 
@@ -48,7 +49,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     Attributes:
         aura: The person it belongs to, `@alice.aura`.
         key: File of its Ed25519 key (`meshsim node keygen`).
-        registry: Where nodes meet, `http://host:port`.
+        registry: Where nodes meet, `http://host:port`; `none` for one whose links are made by hand at first.
         role: `peer`, `edge`, `relay` or `super_node`.
         nat: `open`, `cone`, `port_restricted` or `symmetric`, as known to its owner.
         latitude, longitude: Degrees; they predict delay where nothing was measured.
@@ -146,10 +147,9 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
                     allowed=list(known),
                     nearest=nearest(name, known),
                 )
-        if not _REGISTRY.fullmatch(self.registry):
-            raise ConfigError(
-                f"not a registry's address: {self.registry!r}", key="registry", allowed=["http://host:port"]
-            )
+        if self.registry != NO_REGISTRY and not _REGISTRY.fullmatch(self.registry):
+            allowed = ["http://host:port", NO_REGISTRY]
+            raise ConfigError(f"not a registry's address: {self.registry!r}", key="registry", allowed=allowed)
         for key, address in {"emulator": self.emulator, "metrics": self.metrics}.items():
             if address is not None and not _ADDRESS.fullmatch(address):
                 raise ConfigError(f"not an address: {address!r}", key=key, allowed=["host:port"])

@@ -21,8 +21,10 @@ _SECOND = ("at", "label", "received", "loss", "delay", "jitter", "rtt")
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a line of standard input, or of the control socket, may say."""
 
-    do: Literal["call", "flush", "status", "stop"]
+    do: Literal["call", "flush", "offer", "status", "stop", "take"]
     callee: str = ""
+    peer: str = ""
+    line: str = ""
     media: str = "audio"
     seconds: float = 10.0
 

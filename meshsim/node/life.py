@@ -14,9 +14,9 @@ from meshsim.node.signaling import dials
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from meshsim.control.client import RegistryClient
     from meshsim.identity import Ed25519Signer
     from meshsim.mesh.ids import NodeId
+    from meshsim.node.alone import Registry
     from meshsim.node.config import NodeConfig
     from meshsim.node.driver import NodeDriver
     from meshsim.node.neighbours import Neighbours
@@ -52,7 +52,7 @@ class Upkeep:
         signer: Ed25519Signer,
         *,
         driver: NodeDriver,
-        client: RegistryClient,
+        client: Registry,
         neighbours: Neighbours,
         tell: Callable[[dict[str, Any]], None],
         returned: asyncio.Event,

@@ -7,22 +7,30 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshsim.agent import MeshAgent
+from meshsim.control.client import RegistryClient
 from meshsim.identity import NodeRecord, sign_record
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree
+from meshsim.node.alone import NoRegistry
 from meshsim.node.attack import misbehaviour
+from meshsim.node.config import NO_REGISTRY
 from meshsim.node.emulation import EmulatorClient
 from meshsim.routing import RoutingEngine
 from meshsim.routing.policies import Learned, load_model
 from meshsim.routing.policies.learned import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AsyncExitStack
 
     from meshsim.identity import Ed25519Signer, Ed25519Verifier
+    from meshsim.mesh.ids import NodeId
     from meshsim.mesh.seeds import Stream
+    from meshsim.node.alone import Registry
     from meshsim.node.config import NodeConfig
 
+JOIN_PATIENCE = 5.0
+"""Seconds that a registry has to answer."""
 RECORD_LIFETIME = 3600.0
 """Seconds; a record is signed anew at half of it."""
 
@@ -71,6 +79,33 @@ def make_agent(config: NodeConfig, record: NodeRecord, signer: Ed25519Signer, ve
 def drop_stream(config: NodeConfig, signer: Ed25519Signer) -> Stream:
     """Draws for packets dropped on purpose."""
     return SeedTree(config.seed).stream("node/drop", _entity(signer))
+
+
+async def find_registry(
+    config: NodeConfig,
+    signer: Ed25519Signer,
+    stack: AsyncExitStack,
+    *,
+    on_undelivered: Callable[[NodeId], None],
+    on_connected: Callable[[], None],
+    clock: Callable[[], float],
+) -> Registry:
+    """The registry that the node meets others at, if there is one; its connection is closed with `stack`.
+
+    Raises:
+        ConfigError: If it is not where the configuration says.
+    """
+    if config.registry == NO_REGISTRY:
+        return NoRegistry()
+    client = RegistryClient(
+        config.registry, signer, on_undelivered=on_undelivered, on_connected=on_connected, clock=clock
+    )
+    await stack.enter_async_context(client)
+    try:
+        await client.wait_online(JOIN_PATIENCE)
+    except ConnectionError as gone:
+        raise ConfigError(f"no registry at {config.registry}: {gone}", key="registry") from gone
+    return client
 
 
 async def find_emulator(config: NodeConfig, stack: AsyncExitStack) -> EmulatorClient | None:

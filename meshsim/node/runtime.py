@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from meshsim.agent import CallSample, Channel, EventSample, ReceiptSample
-from meshsim.control.client import RegistryClient
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.mesh.errors import CallFailed, ConfigError, IdentityError, RemoteProtocolError
 from meshsim.mesh.ids import AuraID, CallId, NodeId, did_key
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.node import parts
+from meshsim.node.alone import HandPost
 from meshsim.node.calls import Switchboard
 from meshsim.node.clock import NodeClock
 from meshsim.node.driver import NodeDriver
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from meshsim.node.config import NodeConfig
     from meshsim.node.emulation import EmulatorClient
 
-JOIN_PATIENCE = 5.0
-"""Seconds that a registry has to answer."""
 LINK_PATIENCE = 10.0
 """Seconds that a caller who just came waits for links to its neighbours."""
 
@@ -103,15 +101,15 @@ class Node:
         """
         async with AsyncExitStack() as stack:
             emulator = await parts.find_emulator(self.config, stack)
-            client = RegistryClient(
-                self.config.registry,
+            self._client = await parts.find_registry(
+                self.config,
                 self.signer,
+                stack,
                 on_undelivered=self._undelivered,
                 on_connected=self._returned.set,
                 clock=self._clock.unix,
             )
-            self._client = await stack.enter_async_context(client)
-            await self._join()
+            await self._register()
             self._group = await stack.enter_async_context(asyncio.TaskGroup())
             self._assemble(emulator)
             self.tell({"event": "ready", "node": did_key(self.signer.node_id), "aura": self.config.aura})
@@ -310,10 +308,9 @@ class Node:
 
     # Putting together -------------------------------------------------------------------------------------------------
 
-    async def _join(self) -> None:
+    async def _register(self) -> None:
+        self._returned.clear()
         try:
-            await self._client.wait_online(JOIN_PATIENCE)
-            self._returned.clear()
             await self._client.register(self._record)
         except ConnectionError as gone:
             raise ConfigError(f"no registry at {self.config.registry}: {gone}", key="registry") from gone
@@ -341,6 +338,7 @@ class Node:
             find_way=lambda to: find_way(self._driver.view(), to),
         )
         self._names = Names(self._client.resolve, self._agent.records, clock=self._clock.unix)
+        self.hands = HandPost(self._neighbours, self.start)
         self._media = MediaPlane(
             send_media=self._neighbours.send_media,
             send_data=lambda to, frame: self._neighbours.send(to, Channel.DATA, frame),

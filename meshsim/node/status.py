@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from meshsim.agent import MeshAgent, Sample
-    from meshsim.control.client import RegistryClient
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.view import NetworkView
+    from meshsim.node.alone import Registry
     from meshsim.node.calls import Call, CallResult
     from meshsim.node.clock import NodeClock
     from meshsim.node.config import NodeConfig
@@ -110,7 +110,7 @@ class Standing:
     config: NodeConfig
     agent: MeshAgent
     driver: NodeDriver
-    client: RegistryClient
+    client: Registry
     neighbours: Neighbours
     media: MediaPlane
     calls: dict[CallId, Call]

@@ -18,6 +18,8 @@ from meshsim.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 
+BOB = "did:key:z6Mkf5rGMoatrSj1f4CyvuHBeXJELe9RPdzo2PKGNCKVtZxP"
+
 ELSEWHERE = {
     "meshsim node run alice.yaml": "tests/node/test_runtime.py",
     "meshsim node call alice.yaml @bob.aura --seconds 5 --json": "tests/node/test_runtime.py",
@@ -26,6 +28,8 @@ ELSEWHERE = {
     "meshsim node status alice.yaml --json": "tests/node/test_control.py",
     "meshsim node trace alice.yaml": "tests/node/test_control.py",
     "meshsim node trace alice.yaml --table calls --json": "tests/node/test_control.py",
+    f"meshsim node offer alice.yaml {BOB}": "tests/node/test_alone.py",
+    "meshsim node take bob.yaml offer.txt": "tests/node/test_alone.py",
     "meshsim node replay alice.receipts --json": "tests/node/test_journal.py",
     "meshsim models sign runs/train --key operator.key": "tests/routing/test_artefact.py",
     "meshsim registry serve --port 8420": "tests/control/test_http.py",
@@ -145,6 +149,8 @@ def test_what_is_run_elsewhere_is_there() -> None:
             "call": "place_call",
             "serve": "serve",
             "status": '"status"',
+            "offer": '"offer"',
+            "take": '"take"',
             "trace": '"trace"',
             "replay": "replay_file",
             "demo": "follow",

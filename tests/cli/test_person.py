@@ -9,7 +9,7 @@ import pytest
 
 from meshsim.cli import main
 from meshsim.identity import Ed25519Signer
-from meshsim.node import runtime
+from meshsim.node import parts
 
 Capture = pytest.CaptureFixture[str]
 
@@ -91,7 +91,7 @@ def test_a_call_to_a_name_that_is_none_is_refused_before_anything_is_dialled(
 def test_a_node_without_its_registry_says_which(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "JOIN_PATIENCE", 0.2)
+    monkeypatch.setattr(parts, "JOIN_PATIENCE", 0.2)
     Ed25519Signer.generate().to_file(tmp_path / "a.key")
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"aura": "@a.aura", "key": str(tmp_path / "a.key"), "registry": "http://127.0.0.1:9"}))

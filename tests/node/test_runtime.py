@@ -23,7 +23,7 @@ from meshsim.control.service import RegistryService
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.ids import AuraID, NodeId, did_key
-from meshsim.node import commands, life, parts, runtime
+from meshsim.node import commands, life, parts
 from meshsim.node.commands import place_call, run_node
 from meshsim.node.config import NodeConfig
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
@@ -269,7 +269,7 @@ async def test_a_relay_misbehaves_as_its_file_says(behaviour: str, strength: flo
 def test_a_registry_or_emulator_that_is_not_there_is_one_clear_error(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "JOIN_PATIENCE", 0.3)
+    monkeypatch.setattr(parts, "JOIN_PATIENCE", 0.3)
     SIGNERS[0].to_file(tmp_path / "a.key")
     path = tmp_path / "a.json"
     more = {"emulator": "127.0.0.1:9"} if key == "emulator" else {}
