@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -231,3 +232,62 @@ async def test_nothing_is_taken_before_the_proof_and_silence_ends_the_link(pair:
     assert seen[0].early == 4
     assert not seen[0].send(Channel.CONTROL, b"x")
     assert not seen[0].send_media(bytes([0x80, 111]) + bytes(20))
+
+
+class EvesEnd(Handshake):
+    """Says nothing of its own, and keeps what it hears."""
+
+    def __init__(self, peer: Ed25519Signer) -> None:
+        super().__init__(EVE, Ed25519Verifier(), peer.node_id)
+        self.heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def begin(self, own: bytes, theirs: bytes) -> bytes:
+        assert own != theirs
+        return b""
+
+    def receive(self, data: bytes) -> bytes | None:
+        self.heard.put_nowait(data)
+        return None
+
+
+async def test_eve_who_ends_both_connections_and_passes_every_frame_on_opens_neither() -> None:
+    eves_links: dict[Handshake, PeerLink] = {}
+    patience = LinkConfig(connect_timeout=2.0)
+
+    class EvesLink(PeerLink):
+        def _check_open(self) -> None:
+            eves_links[self._handshake] = self
+            super()._check_open()
+
+    async def dial(own: Ed25519Signer, peer: Ed25519Signer, eves: EvesEnd) -> PeerLink:
+        """Dials `peer`, and gets Eve: as if the description had been exchanged, and its signature forged."""
+        offer, answer = asyncio.Queue[str](), asyncio.Queue[str]()
+
+        async def exchange(sdp: str) -> str:
+            offer.put_nowait(sdp)
+            return await answer.get()
+
+        async def accept() -> None:
+            with pytest.raises(ConnectionError):
+                await EvesLink.accept(await offer.get(), answer.put, eves, config=patience)
+
+        accepting = asyncio.create_task(accept())
+        try:
+            return await PeerLink.dial(exchange, end(own, peer), config=patience)
+        finally:
+            await accepting
+
+    async def pass_on(source: EvesEnd, sink: EvesEnd) -> None:
+        while True:
+            data = await source.heard.get()
+            for _ in iter(partial(eves_links.__contains__, sink), True):
+                await asyncio.sleep(0.01)
+            assert eves_links[sink]._send(Channel.CONTROL, data)
+
+    towards = EvesEnd(ALICE), EvesEnd(BOB)
+    passing = [asyncio.create_task(pass_on(*ends)) for ends in (towards, towards[::-1])]
+    refused = await asyncio.gather(dial(ALICE, BOB, towards[0]), dial(BOB, ALICE, towards[1]), return_exceptions=True)
+    for task in passing:
+        task.cancel()
+    await asyncio.gather(*passing, return_exceptions=True)
+    assert [type(error) for error in refused] == [IdentityError, IdentityError]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
@@ -9,8 +12,9 @@ from meshsim.control.client import Incoming
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.mesh.errors import ConfigError, RemoteProtocolError
 from meshsim.mesh.ids import NodeId, node_id
+from meshsim.mesh.seeds import SeedTree
 from meshsim.mesh.view import LinkEntry, NodeEntry, make_view
-from meshsim.node import signaling
+from meshsim.node import signaling, switching
 from meshsim.node.frames import ENVELOPE_BYTES, WAY_NODES, Carried, decode_frame, encode_frame
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.rendezvous import (
@@ -24,6 +28,7 @@ from meshsim.node.rendezvous import (
     from_text,
     to_text,
 )
+from meshsim.node.transport import LinkConfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -268,3 +273,49 @@ async def test_an_offer_that_the_mesh_loses_goes_to_the_registry(monkeypatch: py
         monkeypatch.setattr(peers.nodes[alice]._signaling, "_by_mesh", lose)
         await peers.nodes[alice].dial(bob)
         assert len(lost) == 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(3))
+async def test_links_dialled_and_dropped_from_all_sides_at_once_end_alike_at_both_ends_and_leave_nothing(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switching, "LINGER", 0.05)
+    monkeypatch.setattr(switching, "DRAIN", 0.2)
+    draws = SeedTree(seed).generator("strife", 0)
+    before, sockets = asyncio.all_tasks(), count_descriptors()
+    inboxes = {signer.node_id: asyncio.Queue[Incoming]() for signer in SIGNERS}
+    async with Peers(*SIGNERS) as peers:
+        for signer in SIGNERS:
+            peers.nodes[signer.node_id] = peers.make(signer, Registry(signer.node_id, inboxes))
+            peers.nodes[signer.node_id]._config = LinkConfig(connect_timeout=2.0)
+        peers.running += [asyncio.create_task(node.run()) for node in peers.nodes.values()]
+
+        async def quarrel(number: int) -> None:
+            one, other = (SIGNERS[which].node_id for which in draws.permutation(len(SIGNERS))[:2])
+            await asyncio.sleep(float(draws.uniform(0.0, 1.5)))
+            if number % 3:
+                with contextlib.suppress(ConnectionError):
+                    await peers.nodes[one].dial(other)
+            else:
+                await peers.nodes[one].drop(other)
+
+        await asyncio.gather(*(quarrel(number) for number in range(60)))
+        async with asyncio.timeout(10.0):
+            for _ in iter(partial(is_settled, peers), True):
+                await asyncio.sleep(0.05)
+    async with asyncio.timeout(5.0):
+        for _ in iter(lambda: asyncio.all_tasks() == before, True):
+            await asyncio.sleep(0.05)
+    assert count_descriptors() == sockets
+
+
+def count_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def is_settled(peers: Peers) -> bool:
+    """Whether of each two nodes both or none have an open link, and no older link is left."""
+    linked = {(own, peer) for own, node in peers.nodes.items() for peer, link in node.links.items() if not link.closed}
+    parted = all(not node._switches._parting for node in peers.nodes.values())
+    return parted and linked == {(peer, own) for own, peer in linked}
