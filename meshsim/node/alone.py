@@ -82,10 +82,12 @@ class HandPost:
         linked: asyncio.Future[None] = loop.create_future()
 
         async def carry(text: str) -> str:
+            """Hands the offer out, and waits for what is brought back."""
             line.set_result(text)
             return await answer
 
         async def dial() -> None:
+            """Holds the offer open."""
             self._waiting[peer] = answer, linked
             try:
                 await self._neighbours.dial_by_hand(peer, carry)
@@ -130,9 +132,11 @@ class HandPost:
         line: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         async def give(answer: str) -> None:
+            """Hands the answer out."""
             line.set_result(answer)
 
         async def accept() -> None:
+            """Waits for who made the offer."""
             try:
                 await self._neighbours.accept_by_hand(text, give)
             except (ConnectionError, MeshSimError) as failed:
