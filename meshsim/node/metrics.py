@@ -114,6 +114,10 @@ def _faults(node: Standing) -> Iterator[Metric]:
     for reason, count in sorted(node.agent.rejected.items()):
         rejected.add_metric([reason], count)
     yield rejected
+    signaling = CounterMetricFamily("meshsim_signaling", "Links that failed, envelopes by fate.", labels=["kind"])
+    for kind, count in node.neighbours.counts().items():
+        signaling.add_metric([kind], count)
+    yield signaling
     yield CounterMetricFamily("meshsim_malformed", "Media nobody could read.", node.tally.malformed)
     yield CounterMetricFamily("meshsim_unroutable", "Media of no known route.", node.media.unroutable)
     lost = node.trace is not None and bool(node.trace.given_up)

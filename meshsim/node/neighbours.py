@@ -188,6 +188,16 @@ class Neighbours:
 
         return await self._accept(offer, reply, replace(self._config, connect_timeout=HAND_LIFETIME))
 
+    def counts(self) -> dict[str, int]:
+        """What came of links and envelopes since the start, by kind."""
+        return {
+            "links_failed": self.failed,
+            "links_unproven": self.unproven,
+            "envelopes_refused": self.malformed,
+            "envelopes_carried": self.post.carried,
+            "envelopes_dropped": self.post.dropped,
+        }
+
     def undelivered(self, peer: NodeId) -> None:
         """The registry could not hand an envelope to `peer`: dialling it fails at once."""
         self._signaling.undelivered(peer)

@@ -154,6 +154,7 @@ class Standing:
             "failovers": self.tally.failovers,
             "reputations": _reputations(view, self.agent.node),
             "rejected": self.agent.rejected,
+            "signaling": self.neighbours.counts(),
             "malformed": self.tally.malformed,
             "unroutable": self.media.unroutable,
             "view": {"nodes": len(view.nodes), "online": int(view.nodes.online.sum()), "links": len(view.links)},

@@ -45,6 +45,7 @@ def exported() -> set[str]:
     node: Any = SimpleNamespace(
         agent=agent, tally=tally, uptime=1.0, view=lambda: view, links=lambda: [link], calls={}, carried=(),
         client=SimpleNamespace(online=True), media=SimpleNamespace(unroutable=0), trace=None,
+        neighbours=SimpleNamespace(counts=lambda: {"links_unproven": 1}),
     )  # fmt: skip
     text = Gauges(lambda: node).text().decode()
     return set(re.findall(r"^(\w+)[ {]", text, flags=re.MULTILINE))

@@ -232,7 +232,8 @@ async def test_a_peer_that_is_not_wanted_does_not_connect() -> None:
         alice.neighbours._config = LinkConfig(connect_timeout=0.3)
         with pytest.raises(ConnectionError, match="no link"):
             await alice.neighbours.dial(bob.id)
-        assert (alice.neighbours.failed, bob.neighbours.malformed, bob.neighbours.links) == (1, 1, {})
+        assert alice.neighbours.counts()["links_failed"] == 1
+        assert (bob.neighbours.counts()["envelopes_refused"], bob.neighbours.links) == (1, {})
 
 
 async def test_garbage_through_the_rendezvous_is_counted_and_dropped() -> None:
