@@ -16,6 +16,8 @@ from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.trust.conduct import NO_PROMISE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshsim.agent.legs import Leg
     from meshsim.agent.messages import Receipt
     from meshsim.agent.states import CallEvent
@@ -74,6 +76,7 @@ class Call:
         standby: The second route, being set up or standing by.
         passed_over: Second routes tried in vain.
         unfit: Relays that refused to stand by, or could not any more.
+        shaky: When the last route was lost that had proven itself, or the first; NaN before.
         calm: Until when no working route is left for a better one.
         reason: Why the last thing failed.
     """
@@ -103,6 +106,7 @@ class Call:
     standby: Leg | None = None
     passed_over: list[tuple[NodeId, ...]] = field(default_factory=list)
     unfit: set[NodeId] = field(default_factory=set)
+    shaky: float = math.nan
     calm: float = -math.inf
     reason: str = ""
 
@@ -114,9 +118,9 @@ class Call:
         """
         self.state = step(self.state, event)
 
-    def begin_anew(self, path: tuple[NodeId, ...]) -> None:
-        """The route `path` had proven itself before it was lost: what failed before it is forgotten."""
-        self.tried = [path]
+    def begin_anew(self, tried: Sequence[tuple[NodeId, ...]] = ()) -> None:
+        """What failed before is forgotten: a route has proven itself since, or nothing is left. `tried` is not."""
+        self.tried = list(tried)
         self.failed.clear()
 
     def promised(self, path: tuple[NodeId, ...]) -> Expectation:

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 DARK_LOSS = 0.99
 """A route that loses more is dead, whatever its keepalives say."""
 REPORTS_PER_MESSAGE = 5
+RETRY = 0.5
+"""Seconds after which a lost call for which there is no route looks again."""
 LOSSY_ROUTE = "too much loss"
 
 
@@ -136,6 +138,10 @@ class Desk:
 
     def _try_next(self, call: Call, now: Instant) -> None:
         path = self._router.next_path(call, now)
+        patient = call.parting is None and now.mono < call.shaky + self._core.config.failover_timeout
+        if path is None and call.state is CallState.FAILING_OVER and patient:
+            self._core.alarms.set(("retry", call.id, 0), now.mono + RETRY)
+            return
         if path is None:
             self._give_up(call, call.reason or "no route left", now)
             return
@@ -261,6 +267,8 @@ class Desk:
             self._give_up(call, "the directory does not answer", now)
         elif kind == "standby":
             self._standbys.prepare(call, now)
+        elif kind == "retry":
+            self._retry(call, now)
         elif kind == "overlap":
             self._close_older(call, now)
         elif call.state is CallState.FAILING_OVER:  # "failover"
@@ -288,8 +296,11 @@ class Desk:
         call.active = None
         call.older.append(leg)
         call.lost, call.heard = now.mono, leg.heard
-        if leg.heard - leg.stood >= self._core.config.proven_after:
-            call.begin_anew(leg.path)
+        proven = leg.heard - leg.stood >= self._core.config.proven_after
+        if proven or math.isnan(call.shaky):
+            call.shaky = now.mono
+        if proven:
+            call.begin_anew([leg.path])
         call.failed |= blamed - {leg.path[0], leg.path[-1]}
         leg.left = leg is call.parting
         if not leg.left:
@@ -303,6 +314,12 @@ class Desk:
                 self._go_on(call, second, now)
             else:
                 self._try_next(call, now)
+
+    def _retry(self, call: Call, now: Instant) -> None:
+        """There was no route left for a lost call: by now there may be, even one that failed before."""
+        if call.state is CallState.FAILING_OVER and call.pending is None:
+            call.begin_anew()
+            self._try_next(call, now)
 
     def _leave(self, call: Call, leg: Leg, blamed: set[NodeId], why: str, now: Instant) -> None:
         """The route in use works, but another shall carry the call; until one does, it goes on."""
@@ -468,7 +485,7 @@ class Desk:
         for leg in call.legs():
             self._ends.stop(leg)
             self._core.alarms.cancel(("setup", call.id, leg.setup.attempt))
-        for kind in ("failover", "resolve", "standby", "overlap"):
+        for kind in ("failover", "resolve", "standby", "overlap", "retry"):
             self._core.alarms.cancel((kind, call.id, 0))
         self._tokens.pop(call.token, None)
         self.calls.remove(call, now)
