@@ -196,6 +196,7 @@ class MeshAgent:
         """This node goes soon: it hangs up, takes no more calls on, and asks for those it carries to be moved."""
         self._begin(now)
         self._relay.leave(now)
+        self._desk.answering.leaving = True
         for call in self._desk.calls:
             self._desk.hang_up(call.id, now)
         for neighbour in self._neighbourhood.alive():

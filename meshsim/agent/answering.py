@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import NodeId
     from meshsim.mesh.time import Instant
 
-BUSY, NOT_HERE = "busy", "not here"
+BUSY, DECLINED, NOT_HERE = "busy", "declined", "not here"
 
 
 class Answering:
@@ -35,11 +35,15 @@ class Answering:
         router: Knows what the relays of a route can be held to.
         ends: Speaks over routes.
         use: Lets a route carry a call from now on.
+
+    Attributes:
+        leaving: Whether this node goes soon, so that no further call is answered.
     """
 
     def __init__(
         self, core: Core, calls: CallBook, router: Router, ends: Ends, use: Callable[[Call, Leg, Instant], None]
     ) -> None:
+        self.leaving = False
         self._core = core
         self._calls = calls
         self._router = router
@@ -81,8 +85,11 @@ class Answering:
         if name_of(setup.callee) != AuraID.parse(self._core.record.aura).name or not name_of(setup.caller):
             return NOT_HERE
         if call is None:
-            full = len(self._calls) >= self._core.config.max_own_calls
-            return BUSY if full else NOT_HERE if setup.standby else ""
+            if setup.standby or self.leaving:
+                return NOT_HERE
+            if self._core.config.callers and name_of(setup.caller) not in self._core.config.callers:
+                return DECLINED
+            return BUSY if len(self._calls) >= self._core.config.max_own_calls else ""
         newest = max((leg.setup.attempt for leg in call.legs()), default=-1)
         known = not call.outgoing and call.destinations == (setup.path[0],) and setup.attempt > newest
         return "" if known else NOT_HERE

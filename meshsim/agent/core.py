@@ -74,6 +74,7 @@ class AgentConfig:
             `receipt_lifetime`.
         newcomers: Share of its calls that relays without a name may carry where enough others could; 1 lets them
             carry any.
+        callers: Names whose calls are answered, `alice` for `@alice.aura`; anybody's when empty.
         moderators: Nodes whose rulings on abuse count here.
         logs_receipts: Whether every receipt taken in is emitted, for a log that can be replayed.
     """
@@ -111,6 +112,7 @@ class AgentConfig:
     silence_weight: float = 0.1
     pair_cap: float = 6.0
     newcomers: Share = 1.0
+    callers: tuple[str, ...] = ()
     moderators: tuple[Node, ...] = ()
     logs_receipts: bool = False
 

@@ -72,6 +72,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         traffic: File to count datagrams in.
         anchors: `did:key` of nodes that are known to be honest by other means; their word counts from the start.
         moderators: `did:key` of nodes whose rulings on abuse count; without any, reports of abuse have no effect here.
+        callers: Who is answered, as in `@alice.aura`; anybody when absent.
         receipts: File to append every receipt to that is taken in (`meshsim node replay`).
         trace: Folder to write the node's trace to.
         control: Unix socket at which the running node answers (`meshsim node status`); beside its key when absent.
@@ -113,6 +114,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     traffic: str | None = None
     anchors: tuple[str, ...] = ()
     moderators: tuple[str, ...] = ()
+    callers: tuple[str, ...] = ()
     receipts: str | None = None
     trace: str | None = None
     control: str | None = None
@@ -128,12 +130,12 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     stdio: bool = False
 
     def __post_init__(self) -> None:
-        _check("aura", self.aura, AuraID.parse, "@name.aura", "@name.aura:domain")
+        _check("aura", (self.aura,), AuraID.parse, "@name.aura", "@name.aura:domain")
+        _check("callers", self.callers, AuraID.parse, "@name.aura")
         signers = () if self.model_signer is None else (self.model_signer,)
         named = {"neighbours": self.neighbours, "anchors": self.anchors, "moderators": self.moderators}
         for key, texts in {**named, "model_signer": signers}.items():
-            for text in texts:
-                _check(key, text, from_did_key, "did:key:z... (meshsim node keygen prints it)")
+            _check(key, texts, from_did_key, "did:key:z... (meshsim node keygen prints it)")
         for key in _PERIODS:
             if not getattr(self.agent, key) > 0.0:
                 problem = f"out of range: {getattr(self.agent, key):g}"
@@ -187,7 +189,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         """How its agent behaves: it gives receipts out where they are kept."""
         moderators = (*self.agent.moderators, *(from_did_key(text) for text in self.moderators))
         logs = self.agent.logs_receipts or self.receipts is not None
-        return replace(self.agent, logs_receipts=logs, moderators=moderators)
+        callers = (*self.agent.callers, *(AuraID.parse(text).name for text in self.callers))
+        return replace(self.agent, logs_receipts=logs, moderators=moderators, callers=callers)
 
     def make_model(self) -> ReputationModel:
         """Its reputation model, new.
@@ -204,11 +207,12 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise ConfigError(wrong.message, key=key, allowed=wrong.allowed, nearest=wrong.nearest) from wrong
 
 
-def _check(key: str, text: str, parse: Callable[[str], object], *allowed: str) -> None:
-    try:
-        parse(text)
-    except IdentityError as wrong:
-        raise ConfigError(str(wrong), key=key, allowed=allowed) from wrong
+def _check(key: str, texts: Sequence[str], parse: Callable[[str], object], *allowed: str) -> None:
+    for text in texts:
+        try:
+            parse(text)
+        except IdentityError as wrong:
+            raise ConfigError(str(wrong), key=key, allowed=allowed) from wrong
 
 
 def _choices() -> dict[str, Collection[str]]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ LONG = 30.0
 
 
 @asynccontextmanager
-async def pair(folder: Path) -> AsyncIterator[tuple[Node, Node]]:
+async def pair(folder: Path, **more: dict[str, Any]) -> AsyncIterator[tuple[Node, Node]]:
     """Alice and Bob, linked."""
     for name, signer in (("alice", ALICE), ("bob", BOB)):
         signer.to_file(folder / f"{name}.key")
@@ -32,7 +33,7 @@ async def pair(folder: Path) -> AsyncIterator[tuple[Node, Node]]:
         configs = [
             NodeConfig(
                 aura=f"@{name}.aura", key=str(folder / f"{name}.key"), registry=url, policy="shortest", agent=PACE,
-                neighbours=(did_key(other.node_id),),
+                neighbours=(did_key(other.node_id),), **more.get(name, {}),
             )
             for name, other in (("alice", BOB), ("bob", ALICE))
         ]  # fmt: skip
@@ -89,10 +90,23 @@ async def test_who_leaves_hangs_up_and_both_ends_know(tmp_path: Path) -> None:
     assert (await last.ended()).outcome == "completed"
 
 
+async def test_only_callers_that_are_named_are_answered_and_none_once_a_node_leaves(tmp_path: Path) -> None:
+    async with pair(tmp_path, bob={"callers": ("@carol.aura",)}) as (alice, bob):
+        with pytest.raises(CallFailed, match="declined"):
+            await alice.call("@bob.aura")
+        call = await bob.call("@alice.aura")
+        alice.standing().driver.leave()
+        assert (await call.ended()).outcome == "completed"
+        with pytest.raises(CallFailed, match="offline"):
+            await bob.call("@alice.aura")
+
+
 async def test_a_call_that_cannot_be_says_why_and_one_that_nobody_waits_for_is_hung_up(tmp_path: Path) -> None:
     async with pair(tmp_path) as (alice, _):
         with pytest.raises(CallFailed, match=r"no node serves @carol\.aura"):
             await alice.call("@carol.aura")
+        with pytest.raises(CallFailed, match="AIC"):
+            await alice.call("@bob.aura", aic="require")
         with pytest.raises(IdentityError, match="bob"):
             await alice.call("bob")
         with pytest.raises(ConfigError, match="did you mean: audio_video") as wrong:

@@ -58,6 +58,7 @@ def test_a_file_may_say_who_must_have_signed_the_scorer(tmp_path: Path) -> None:
         ("role: relay", "latitude: 120.5", 4, "latitude", None),
         ("role: relay", "model_signer: did:key:zNonsense", 4, "model_signer", None),
         ("role: relay", "emulator: here", 4, "emulator", None),
+        ("role: relay", "callers: [bob]", 4, "callers", None),
         ('"@alice.aura"', "alice", 1, "aura", None),
         ("- {neighbour}", "- did:key:zNonsense", 5, "neighbours", None),
         ("http://127", "ftp://127", 3, "registry", None),
