@@ -186,7 +186,9 @@ class Mesh:
         nodes: The processes by row.
         emulator: Between all of them.
         precision: The emulator's own error before the run.
+        registry: Where the nodes meet.
         start: Starts a node's process: its row, and how many it had before.
+        restart_registry: Starts a registry in the place of one that has ended, which remembers nothing.
         past: Processes that nodes had before their present ones, by row.
         killed: Rows of nodes that were killed and have not been started again.
     """
@@ -196,7 +198,9 @@ class Mesh:
     nodes: list[Process]
     emulator: EmulatorClient
     precision: Precision
+    registry: Process
     start: Callable[[int, int], Awaitable[Process]]
+    restart_registry: Callable[[], Awaitable[Process]]
     past: dict[int, list[Process]] = field(default_factory=dict)
     killed: set[int] = field(default_factory=set)
 
@@ -263,11 +267,27 @@ async def running(bed: Bed) -> AsyncIterator[Mesh]:
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(emulator_process(EmulatorConfig(links=links, seed=bed.seed)))
         precision = await _calibrated(emulator)
-        registry = await Process.start(
-            "registry", "registry", "serve", "--port", "0", "--json", log=bed.folder / "registry.log", listens=False
-        )
-        stack.push_async_callback(registry.stop)
-        url = (await registry.wait(lambda: registry.find("told"), "a listening socket", START_TIMEOUT))["url"]
+
+        async def start_registry(port: str = "0") -> tuple[Process, str]:
+            process = await Process.start(
+                "registry",
+                "registry",
+                "serve",
+                "--port",
+                port,
+                "--json",
+                log=bed.folder / "registry.log",
+                listens=False,
+            )
+            stack.push_async_callback(process.stop)
+            told = await process.wait(lambda: process.find("told"), "a listening socket", START_TIMEOUT)
+            return process, told["url"]
+
+        registry, url = await start_registry()
+
+        async def restart_registry() -> Process:
+            mesh.registry, _ = await start_registry(url.rpartition(":")[2])
+            return mesh.registry
 
         async def start(row: int, life: int) -> Process:
             name = bed.nodes.names[row] + (f"-{life}" if life else "")
@@ -284,7 +304,11 @@ async def running(bed: Bed) -> AsyncIterator[Mesh]:
         for node in nodes:
             await node.wait(partial(node.find, "ready"), "joined the registry", START_TIMEOUT)
         ids = tuple(signer.node_id for signer in signers)
-        yield Mesh(bed=bed, ids=ids, nodes=nodes, emulator=emulator, precision=precision, start=start)
+        mesh = Mesh(
+            bed=bed, ids=ids, nodes=nodes, emulator=emulator, precision=precision,
+            registry=registry, start=start, restart_registry=restart_registry,
+        )  # fmt: skip
+        yield mesh
 
 
 async def _calibrated(emulator: EmulatorClient) -> Precision:

@@ -38,6 +38,8 @@ REST = 2.5
 """Seconds until a node that was started again has told its neighbours what it measured."""
 _PEOPLE = (("alice", "Seattle"), ("bob", "Houston"))
 _RELAYS = (("r1", "Boulder"), ("r2", "Lincoln"), ("r3", "San-Diego"), ("r4", "Salt-Lake-City"))
+STRENGTH = 0.3
+"""Of misbehaviour: a gray hole drops so much."""
 _FRAME = 0.020
 """Seconds between two voice packets."""
 
@@ -78,12 +80,22 @@ def losses(
         return asyncio.run(_losses(Path(place), ["kill"] * kills + ["leave"] * leaves, progress))
 
 
-def _bed(folder: Path) -> Bed:
+def bed(folder: Path, *overrides: str, **behaviours: str) -> Bed:
+    """Alice and bob, and four relays around them: links without loss, and nobody who is avoided for what happened.
+
+    Args:
+        folder: For what the processes write.
+        overrides: Of the scenario.
+        behaviours: How relays misbehave, by name.
+    """
     named = [
         *({"name": name, "role": "peer", "at": at, "nat": "symmetric"} for name, at in _PEOPLE),
         *({"name": name, "role": "relay", "at": at} for name, at in _RELAYS),
     ]
-    overrides = [
+    for node in named:
+        if node["name"] in behaviours:
+            node |= {"behaviour": behaviours[node["name"]], "strength": str(STRENGTH)}
+    said = [
         f"nodes.count={len(named)}",
         f"nodes.roles={{relay: {len(_RELAYS)}}}",
         f"nodes.named={named}",
@@ -93,8 +105,9 @@ def _bed(folder: Path) -> Bed:
         "underlay.loss=0",
         "nodes.access.peer.loss=0",
         "nodes.access.relay.loss=0",
+        *overrides,
     ]
-    plan = compile_plan(load("twin_churn", overrides), seed=1)
+    plan = compile_plan(load("twin_churn", said), seed=1)
     return Bed(
         nodes=plan.nodes,
         links=plan.links,
@@ -109,7 +122,7 @@ def _bed(folder: Path) -> Bed:
 
 
 async def _losses(folder: Path, kinds: list[str], progress: Callable[[float], None]) -> list[Loss]:
-    async with running(_bed(folder)) as mesh:
+    async with running(bed(folder)) as mesh:
         await mesh.settle(3.0)
         went = []
         for number, kind in enumerate(kinds):
