@@ -219,7 +219,7 @@ class Neighbourhood:
         neighbour = self._neighbours[node]
         neighbour.welcome(now.mono)
         neighbour.leaving = False
-        neighbour.dialled = node in self._waiting
+        neighbour.dialled |= node in self._waiting
         self._core.alarms.cancel(("dial", node, 0))
         self._core.send(node, Hello(self._core.record, self._core.config.epoch))
         self.probe(neighbour, now)

@@ -207,7 +207,7 @@ class Signaling:
                 return answer.result()
 
     def undelivered(self, peer: NodeId) -> None:
-        """The registry does not know `peer`: no offer to it will be answered, unless it went through the mesh too."""
+        """The registry does not know `peer`: no offer that it was given will be answered."""
         self._fail(peer, f"{short(peer)} is not at the rendezvous", but=self._elsewhere)
 
     def give_way(self, peer: NodeId) -> None:
@@ -255,6 +255,7 @@ class Signaling:
         self._elsewhere.add(waiting)
         done, _ = await asyncio.wait({self._waiting[waiting]}, timeout=MESH_PATIENCE)
         if not done:
+            self._elsewhere.discard(waiting)
             with contextlib.suppress(ConnectionError):
                 await self._send(peer, envelope)
 

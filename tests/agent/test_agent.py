@@ -1084,6 +1084,15 @@ def test_a_link_made_for_a_call_is_closed_once_it_is_idle_and_nobody_is_suspecte
     assert net["alice"].call_state(again) is CallState.ACTIVE
 
 
+def test_a_link_made_for_a_call_and_made_anew_meanwhile_is_closed_all_the_same() -> None:
+    net, call = dialled(idle=5.0)
+    net.join("alice", "bob")
+    net.run(1.0)
+    net.hang_up("alice", call)
+    net.run(8.0)
+    assert [len(net[name].neighbours()) for name in ("alice", "bob")] == [1, 1]
+
+
 def test_links_made_for_calls_carry_no_gossip_unless_the_other_end_gossips() -> None:
     net, _ = dialled()
     bob = net.node("bob")
