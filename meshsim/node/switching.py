@@ -1,7 +1,7 @@
 """From an older link of a peer to a newer one, so that nothing on the control channel is lost, doubled or out of turn.
 
 Each end sends `Last` on the older link and goes on with the newer one. What the peer sends there is kept back until its
-own `Last` has come over the older link, or that is taken for dead. Media and the other channels do not wait.
+own `Last` has come over the older link, unless that is taken for dead. Media and the other channels do not wait.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DRAIN = 1.0
 """Seconds that the older link has to bring the peer's `Last`."""
+SILENT = 1.5
+"""Seconds without a message after which nothing is expected of the older link: neighbours probe it each second."""
 LINGER = 0.5
 """Seconds after which it is closed then: time for what other channels and media still had under way."""
 
@@ -36,7 +38,7 @@ class Switches:
             self._part(older)
             return
         older.send_frame(Last())
-        if older in self._drained:
+        if older in self._drained or older.silence > SILENT:
             self._part_after(older, LINGER)
             return
         self._waiting[older] = newer

@@ -40,7 +40,7 @@ _LAST_PORT, _PORT_DIGITS = 65_535, 5
 SETTLE_STEPS = 4
 """Turns of the event loop that aiortc's own tasks need to end after `close`."""
 
-HELD_MOST = 4096
+HELD_MOST = 512
 """Messages that a link keeps back while an older one is drained; with one more it stops waiting."""
 
 _CHANNELS: dict[Channel, dict[str, Any]] = {
@@ -118,6 +118,7 @@ class PeerLink:
         self.malformed = self.early = 0
         self._handshake = handshake
         self._held: list[bytes] | None = None
+        self._heard = asyncio.get_running_loop().time()
         self._config = config
         self._handlers = handlers
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -217,6 +218,11 @@ class PeerLink:
         return self._handshake.was_linked
 
     @property
+    def silence(self) -> float:
+        """Seconds since a message came in; media do not count."""
+        return asyncio.get_running_loop().time() - self._heard
+
+    @property
     def srtp_profile(self) -> str:
         """Name of the SRTP profile that protects media on this link."""
         return self._media.profile
@@ -295,6 +301,7 @@ class PeerLink:
         return True
 
     def _receive_message(self, channel: Channel, data: bytes | str) -> None:
+        self._heard = asyncio.get_running_loop().time()
         data = data.encode() if isinstance(data, str) else data
         if not self._handshake.proven:
             self._prove(channel, data)

@@ -326,8 +326,12 @@ async def test_no_message_is_lost_doubled_or_out_of_turn_when_a_link_replaces_an
             assert one.messages.empty()
 
 
-async def test_a_new_link_does_not_wait_for_an_older_one_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switching, "DRAIN", 0.2)
+@pytest.mark.parametrize("changes", [{"DRAIN": 0.2}, {"DRAIN": 60.0, "SILENT": 0.0}], ids=str)
+async def test_a_new_link_does_not_wait_for_ever_for_an_older_one_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, float]
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setattr(switching, name, value)
     async with embedded() as url, peer(url, ALICE) as alice, peer(url, BOB) as bob:
         older = await alice.neighbours.dial(bob.id)
         await bob.opened.get()
