@@ -39,6 +39,7 @@ _SEQUENCE_SPAN = 1 << 16
 _JITTER_GAIN = 1.0 / 16.0  # RFC 3550, A.8
 _FULL_SCALE = 32768.0
 _GAPS_KEPT = 64
+_HEARD_KEPT = 500
 
 
 def voice(first_sample: int, samples: int, frequency: float) -> NDArray[np.int16]:
@@ -134,7 +135,8 @@ class AudioReport:
         expected: Packets between the first and the highest sequence number seen.
         lost: `expected - received`.
         loss: `lost / expected`, in [0, 1].
-        duplicates: Packets that arrived again, or too late to tell.
+        duplicates: Packets that arrived again, or too late to tell: removed.
+        doubled: Packets that reached the ear again all the same.
         jitter: Interarrival jitter in seconds (RFC 3550, A.8).
         delay_mean: One-way delay in seconds; NaN before the first packet.
         delay_sd: Its standard deviation, in seconds.
@@ -152,6 +154,7 @@ class AudioReport:
     lost: int
     loss: float
     duplicates: int
+    doubled: int
     jitter: float
     delay_mean: float
     delay_sd: float
@@ -168,11 +171,12 @@ class AudioSink:
     """Hears: counts, times and decodes the packets of one flow.
 
     Args:
-        ssrc: The flow's label; packets of other flows are refused.
+        ssrc: The flow's label; packets of other flows are refused. None hears one voice over whatever flows it comes.
         gap_seconds: Silences longer than this are listed.
+        decodes: Whether it listens, and not only counts and times.
     """
 
-    def __init__(self, ssrc: int, *, gap_seconds: float = 0.06) -> None:
+    def __init__(self, ssrc: int | None, *, gap_seconds: float = 0.06, decodes: bool = True) -> None:
         self.ssrc = ssrc
         self.received = 0
         self.duplicates = 0
@@ -187,21 +191,26 @@ class AudioSink:
         self._transit: float | None = None
         self._jitter = 0.0
         self._delays = array.array("d")
-        self._ear = _Ear()
+        self._ear = _Ear() if decodes else _Deaf()
 
     def receive(self, data: bytes, now: int) -> bool:
-        """Takes one RTP packet that arrived at `now` (monotonic nanoseconds); False if it is not one of this flow's."""
+        """Takes one RTP packet that arrived at `now`, monotonic nanoseconds.
+
+        Returns:
+            Whether it is one of this flow's, and new.
+        """
         try:
             packet = RtpPacket.decode(data)
         except RemoteProtocolError:
             self.malformed += 1
             return False
-        if packet.ssrc != self.ssrc or packet.payload_type != OPUS_PAYLOAD_TYPE:
+        if self.ssrc not in (None, packet.ssrc) or packet.payload_type != OPUS_PAYLOAD_TYPE:
             self.malformed += 1
             return False
-        if self._is_new(packet.sequence):
-            self._measure(packet, now)
-            self._ear.hear(packet)
+        if not self._is_new(packet.sequence):
+            return False
+        self._measure(packet, now)
+        self._ear.hear(packet)
         return True
 
     def report(self, now: int | None = None) -> AudioReport:
@@ -220,6 +229,7 @@ class AudioSink:
             lost=lost,
             loss=lost / expected if expected else 0.0,
             duplicates=self.duplicates,
+            doubled=self._ear.doubled,
             jitter=self._jitter,
             delay_mean=float(delays.mean()),
             delay_sd=float(delays.std()),
@@ -270,11 +280,29 @@ class AudioSink:
             self._longest = gap
 
 
-class _Ear:
+class _Deaf:
+    """An ear that does not listen."""
+
+    frames = doubled = 0
+
+    def hear(self, packet: RtpPacket) -> None:
+        """Passes over it."""
+
+    def rms(self) -> float:
+        """Nothing was heard."""
+        return 0.0
+
+    def frequency(self) -> float:
+        """Nothing was heard."""
+        return 0.0
+
+
+class _Ear(_Deaf):
     """Decodes frames and keeps the last second: the proof that what arrived is the voice that was sent."""
 
     def __init__(self) -> None:
-        self.frames = 0
+        self.frames = self.doubled = 0
+        self._heard: collections.deque[int] = collections.deque(maxlen=_HEARD_KEPT)
         self._decoder = OpusDecoder()
         self._energy = 0.0
         self._samples = 0
@@ -282,6 +310,8 @@ class _Ear:
 
     def hear(self, packet: RtpPacket) -> None:
         """Decodes one packet."""
+        self.doubled += packet.timestamp in self._heard
+        self._heard.append(packet.timestamp)
         for frame in self._decoder.decode(JitterFrame(data=packet.payload, timestamp=packet.timestamp)):
             left = cast("av.AudioFrame", frame).to_ndarray().reshape(-1)[::2].astype(np.float64) / _FULL_SCALE
             self.frames += 1

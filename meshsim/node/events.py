@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import CallId
     from meshsim.node.media import Heard
 
-_ROUTE = ("received", "lost", "jitter", "delay_mean", "delay_sd", "delay_p95", "decoded", "frequency", "rms")
+_ROUTE = ("received", "lost", "jitter", "delay_mean", "delay_sd", "delay_p95")
+_VOICE = ("received", "lost", "loss", "duplicates", "doubled", "decoded", "frequency", "rms")
 _SECOND = ("at", "label", "received", "loss", "delay", "jitter", "rtt")
 
 
@@ -64,9 +65,10 @@ def told_of(sample: Sample) -> dict[str, Any]:
 
 
 def told_of_heard(call: CallId, heard: Heard) -> dict[str, Any]:
-    """What one end received of a call, route by route; delays and arrivals in seconds."""
+    """What one end received of a call, as a whole and route by route; delays and arrivals in seconds."""
+    voice = heard.voice.report()
     return {
-        "event": "heard", "call": call.hex(),
+        "event": "heard", "call": call.hex(), "voice": {field: getattr(voice, field) for field in _VOICE},
         "routes": [
             {"label": label} | {field: getattr(route, field) for field in _ROUTE}
             for label, route in heard.audio.items()

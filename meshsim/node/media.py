@@ -1,7 +1,8 @@
 """A node's media plane: what `OpenMedia` and `CloseMedia` mean on real links. Ends speak and hear, relays only pass on.
 
 A route's label is the SSRC of its RTP and the head of its data frames; the neighbour a packet comes from tells the
-direction.
+direction. Sequence numbers and timestamps are the call's, whichever routes carry it: while it changes from one to
+another it is spoken over both, and heard once.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from meshsim.agent.effects import MediaReport
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.time import to_seconds
-from meshsim.node.rtp import Forwarder, read_ssrc
+from meshsim.node.rtp import Forwarder, read_ssrc, route_ssrc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from meshsim.agent.effects import CloseMedia, OpenMedia
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.seeds import Stream
-    from meshsim.node.audio import AudioReport, AudioSink
+    from meshsim.node.audio import AudioReport, AudioSink, AudioSource
 
 REPORT_PERIOD = 1.0
 """Seconds between reports of an end, and counts of a relay, to its agent."""
@@ -67,13 +69,15 @@ class Heard:
     """What one end of a call has received over all routes of the call.
 
     Attributes:
-        arrivals: Monotonic seconds of every audio packet.
-        audio: The ear of each route, by label.
+        voice: The ear: what came over all routes, each packet once.
+        arrivals: Monotonic seconds of every audio packet that it heard.
+        audio: What came over each route, by label; nobody listens to one alone.
         seconds: The same second by second.
         data_received: Data messages that came in.
         data_rtts: Seconds from a data message to its echo.
     """
 
+    voice: AudioSink
     arrivals: list[float] = field(default_factory=list)
     audio: dict[int, AudioReport] = field(default_factory=dict)
     seconds: list[HeardSecond] = field(default_factory=list)
@@ -90,6 +94,15 @@ class _End:
     seen: tuple[int, int] = (0, 0)
     delays: float = 0.0
     bytes: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Speech:
+    """What this end says in one call: one voice, over each of the routes that are open, by label."""
+
+    source: AudioSource
+    routes: dict[int, NodeId] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,6 +153,7 @@ class MediaPlane:
         self._onward: dict[tuple[NodeId, int], NodeId] = {}
         self._passing: dict[int, _Passing] = {}
         self._ends: dict[int, _End] = {}
+        self._speeches: dict[CallId, _Speech] = {}
 
     @property
     def forwarded(self) -> int:
@@ -164,11 +178,7 @@ class MediaPlane:
         self._forwarder.remove(effect.label)
         self._onward = {key: out for key, out in self._onward.items() if key[1] != effect.label}
         self._passing.pop(effect.label, None)
-        end = self._ends.pop(effect.label, None)
-        if end is not None:
-            for task in end.tasks:
-                task.cancel()
-            self.heard[end.call].audio[effect.label] = end.sink.report()
+        self._close_end(effect.label)
 
     def receive(self, source: NodeId, packet: bytes) -> None:
         """An RTP packet came from a neighbour.
@@ -181,8 +191,9 @@ class MediaPlane:
         if end is not None and end.neighbour == source:
             now = time.monotonic_ns()
             end.bytes += len(packet)
-            if end.sink.receive(packet, now):
-                self.heard[end.call].arrivals.append(to_seconds(now))
+            heard = self.heard[end.call]
+            if end.sink.receive(packet, now) and heard.voice.receive(packet, now):
+                heard.arrivals.append(to_seconds(now))
         elif not self._swallows(label):
             if self._forwarder.forward(source, packet):
                 self._tell_passed(label)
@@ -214,10 +225,7 @@ class MediaPlane:
         """Closes the routes that end here, so that `heard` is whole; the calls they belonged to."""
         calls = sorted({end.call for end in self._ends.values()})
         for label in list(self._ends):
-            end = self._ends.pop(label)
-            for task in end.tasks:
-                task.cancel()
-            self.heard[end.call].audio[label] = end.sink.report()
+            self._close_end(label)
         return calls
 
     def _swallows(self, label: int) -> bool:
@@ -240,15 +248,33 @@ class MediaPlane:
         from meshsim.node.audio import AudioSink, AudioSource  # noqa: PLC0415 - a relay never loads a codec
 
         self._forget_oldest()
-        heard = self.heard.setdefault(call, Heard())
-        source = AudioSource(label)
-        tasks = [
-            self._group.create_task(source.play(lambda packet: self._send_media(neighbour, packet))),
-            self._group.create_task(self._talk(label, neighbour)),
-            self._group.create_task(self._watch(label)),
-        ]
-        self._ends[label] = _End(call=call, neighbour=neighbour, sink=AudioSink(label), tasks=tasks)
-        heard.audio[label] = self._ends[label].sink.report()
+        heard = self.heard.setdefault(call, Heard(voice=AudioSink(None)))
+        tasks = [self._group.create_task(self._talk(label, neighbour)), self._group.create_task(self._watch(label))]
+        sink = AudioSink(label, decodes=False)
+        self._ends[label] = _End(call=call, neighbour=neighbour, sink=sink, tasks=tasks)
+        heard.audio[label] = sink.report()
+        speech = self._speeches.setdefault(call, _Speech(source=AudioSource(label)))
+        speech.routes[label] = neighbour
+        if speech.task is None:
+            speech.task = self._group.create_task(speech.source.play(partial(self._speak, speech)))
+
+    def _speak(self, speech: _Speech, packet: bytes) -> None:
+        for label, neighbour in speech.routes.items():
+            self._send_media(neighbour, route_ssrc(packet, label))
+
+    def _close_end(self, label: int) -> None:
+        end = self._ends.pop(label, None)
+        if end is None:
+            return
+        for task in end.tasks:
+            task.cancel()
+        self.heard[end.call].audio[label] = end.sink.report()
+        speech = self._speeches[end.call]
+        del speech.routes[label]
+        if not speech.routes:
+            del self._speeches[end.call]
+            if speech.task is not None:
+                speech.task.cancel()
 
     def _forget_oldest(self) -> None:
         live = {end.call for end in self._ends.values()}

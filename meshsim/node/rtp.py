@@ -89,6 +89,16 @@ def flow_label(call: CallId, sender: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(call + sender, digest_size=4).digest(), "big")
 
 
+def route_ssrc(packet: bytes, ssrc: int) -> bytes:
+    """`packet` under another SSRC: the same sequence number, timestamp and payload on another route.
+
+    >>> packet = RtpPacket(ssrc=7, sequence=1, timestamp=0, sent=0, payload=b"x").encode()
+    >>> RtpPacket.decode(route_ssrc(packet, 9)).ssrc
+    9
+    """
+    return packet[:8] + ssrc.to_bytes(4, "big") + packet[12:]
+
+
 def read_ssrc(packet: bytes) -> int:
     """The SSRC of an RTP packet, without parsing the rest.
 

@@ -60,7 +60,7 @@ class Story:
         await self.mesh.stop_nodes()
         heard = self.callee.find("heard", call=call)
         assert heard is not None
-        assert heard.get("doubled", 0) == 0
+        assert heard["voice"]["doubled"] == 0
         return sorted(np.diff(np.sort(heard["arrivals"])).tolist(), reverse=True)
 
     async def cut(self, rows: set[int], *, whole: bool) -> None:

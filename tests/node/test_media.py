@@ -13,8 +13,10 @@ from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.node.audio import AudioSource
 from meshsim.node.media import CALLS_KEPT, DATA_BYTES, MediaPlane
+from meshsim.node.rtp import RtpPacket, route_ssrc
 
 CALL, LABEL = CallId(bytes(range(16))), 0x1234ABCD
+OTHER = 0x0BADCAFE
 ALICE, RELAY, BOB, EVE = (NodeId(bytes([i] * 32)) for i in range(1, 5))
 
 
@@ -169,8 +171,50 @@ async def test_an_end_hears_its_route_and_nothing_from_a_stranger() -> None:
         plane.settle()
     heard = plane.heard[CALL]
     assert len(heard.arrivals) == heard.audio[LABEL].received == 30
-    assert heard.audio[LABEL].frequency == pytest.approx(440, abs=20)  # a quick ear: 600 ms of voice
+    assert heard.voice.report().frequency == pytest.approx(440, abs=20)  # a quick ear: 600 ms of voice
     assert plane.unroutable == 30
+
+
+async def test_a_call_over_two_routes_is_spoken_over_both_under_one_numbering_and_heard_once() -> None:
+    wire = Wire()
+    async with asyncio.TaskGroup() as group:
+        plane = wire.plane(group)
+        plane.open(effect(None, RELAY))
+        await asyncio.sleep(0.05)
+        plane.open(replace(effect(None, EVE), label=OTHER))
+        await asyncio.sleep(0.1)
+        plane.close(CloseMedia(call=CALL, label=LABEL))
+        await asyncio.sleep(0.05)
+        said = {via: [RtpPacket.decode(packet) for to, packet in wire.media if to == via] for via in (RELAY, EVE)}
+        for packet in speech(20):
+            plane.receive(EVE, route_ssrc(packet, OTHER))
+            plane.receive(EVE, route_ssrc(packet, OTHER))
+        plane.settle()
+    sequences = {via: [packet.sequence for packet in packets] for via, packets in said.items()}
+    assert {via: {packet.ssrc for packet in packets} for via, packets in said.items()} == {RELAY: {LABEL}, EVE: {OTHER}}
+    both = sorted(set(sequences[RELAY]) & set(sequences[EVE]))
+    assert len(both) >= 3
+    whole = sorted({*sequences[RELAY], *sequences[EVE]})
+    assert whole == list(range(len(whole)))
+    assert wire.media[-1][0] == EVE
+    report = plane.heard[CALL].voice.report()
+    assert (report.received, report.decoded, report.doubled, len(plane.heard[CALL].arrivals)) == (20, 20, 0, 20)
+
+
+async def test_one_voice_that_comes_over_two_routes_at_once_is_heard_once() -> None:
+    wire, packets = Wire(), speech(30)
+    async with asyncio.TaskGroup() as group:
+        plane = wire.plane(group)
+        plane.open(effect(RELAY, None))
+        plane.open(replace(effect(EVE, None), label=OTHER))
+        for packet in packets:
+            plane.receive(RELAY, packet)
+            plane.receive(EVE, route_ssrc(packet, OTHER))
+        plane.settle()
+    heard = plane.heard[CALL]
+    report = heard.voice.report()
+    assert (report.received, report.duplicates, report.doubled, report.lost) == (30, 30, 0, 0)
+    assert [heard.audio[label].received for label in (LABEL, OTHER)] == [30, 30]
 
 
 async def test_two_ends_and_a_relay_in_memory_hear_each_other() -> None:

@@ -183,7 +183,7 @@ def _told(mesh: Mesh, one: dict[str, Any], heard: dict[str, dict[str, Any]]) -> 
         noticed=lost[0] - at if lost else math.nan,
         gap=max(0.0, widest),
         completed=ended["outcome"] == "completed" and ended["path"] != ended["final_path"],
-        doubled=int(heard.get(ended["call"], {}).get("doubled", 0)),
+        doubled=int(heard.get(ended["call"], {"voice": {"doubled": 0}})["voice"]["doubled"]),
     )
 
 
