@@ -269,6 +269,7 @@ async def running(bed: Bed) -> AsyncIterator[Mesh]:
         precision = await _calibrated(emulator)
 
         async def start_registry(port: str = "0") -> tuple[Process, str]:
+            """The registry, listening, and its URL."""
             process = await Process.start(
                 "registry",
                 "registry",
@@ -286,10 +287,12 @@ async def running(bed: Bed) -> AsyncIterator[Mesh]:
         registry, url = await start_registry()
 
         async def restart_registry() -> Process:
+            """A new one where the last one listened."""
             mesh.registry, _ = await start_registry(url.rpartition(":")[2])
             return mesh.registry
 
         async def start(row: int, life: int) -> Process:
+            """The node of that row, for the so manieth time."""
             name = bed.nodes.names[row] + (f"-{life}" if life else "")
             config = _configure(bed, row, signers, url, emulator.address, name, life)
             path = bed.folder / f"{name}.json"
