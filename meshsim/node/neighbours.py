@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from meshsim.node.rendezvous import Rendezvous
 
 OPENING_LIMIT = 32
-"""Offers that may be under way at once; further ones are dropped and counted."""
+"""Peers whose offers may be under way at once; those of further ones are dropped and counted."""
 
 _NO_LINK = (OSError, ProtocolError, IdentityError, ConfigError)
 """What keeps a link from opening: the network, the peer, or no room left here to count it or to map its address."""
@@ -131,6 +131,7 @@ class Neighbours:
         self._name_of = name_of
         self._dialling: dict[NodeId, asyncio.Future[PeerLink]] = {}
         self._accepting: dict[NodeId, asyncio.Future[PeerLink]] = {}
+        self._taking: dict[NodeId, asyncio.Task[None]] = {}
         self._switches = Switches()
 
     async def run(self) -> None:
@@ -229,7 +230,19 @@ class Neighbours:
         async for arrived in incoming:
             offer = self._receive(arrived.source, arrived.payload, by_mesh=by_mesh)
             if offer is not None:
-                openings.create_task(self._take_offer(offer))
+                self._begin_accepting(offer, openings)
+
+    def _begin_accepting(self, offer: Offer, openings: asyncio.TaskGroup) -> None:
+        """Takes an offer up; of one peer the newest, for it may have started anew."""
+        former = self._taking.get(offer.peer)
+        if former is not None:
+            former.cancel()
+        task = self._taking[offer.peer] = openings.create_task(self._take_offer(offer))
+        task.add_done_callback(partial(self._end_accepting, offer.peer))
+
+    def _end_accepting(self, peer: NodeId, task: asyncio.Task[None]) -> None:
+        if self._taking.get(peer) is task:
+            del self._taking[peer]
 
     async def _take_offer(self, offer: Offer) -> None:
         with contextlib.suppress(ConnectionError):
@@ -247,7 +260,7 @@ class Neighbours:
         return None
 
     def _is_welcome(self, peer: NodeId) -> bool:
-        if len(self._accepting) >= OPENING_LIMIT or not self._handlers.may_connect(peer):
+        if len(self._taking) >= OPENING_LIMIT or not self._handlers.may_connect(peer):
             return False
         if peer in self._dialling:
             if dials(self._own, peer):

@@ -275,6 +275,36 @@ async def test_an_offer_that_the_mesh_loses_goes_to_the_registry(monkeypatch: py
         assert len(lost) == 1
 
 
+async def test_a_peer_that_starts_anew_amid_its_offer_does_not_wait_for_the_end_of_the_former() -> None:
+    alice, bob = SIGNERS[0].node_id, SIGNERS[1].node_id
+    inboxes = {alice: asyncio.Queue[Incoming](), bob: asyncio.Queue[Incoming]()}
+    got_answer = asyncio.Event()
+
+    async def hang(sdp: str) -> str:
+        got_answer.set()
+        await asyncio.Event().wait()
+        return sdp
+
+    async with Peers(*SIGNERS[:2]) as peers:
+        lives = [peers.make(SIGNERS[0], Registry(alice, inboxes)) for _ in range(2)]
+        peers.nodes[bob] = peers.make(SIGNERS[1], Registry(bob, inboxes))
+        first = asyncio.create_task(lives[0].run())
+        peers.running.append(asyncio.create_task(peers.nodes[bob].run()))
+        lives[0]._config = LinkConfig(rewrite=hang)
+        dying = asyncio.create_task(lives[0].dial(bob))
+        await got_answer.wait()
+        for task in (dying, first):
+            task.cancel()
+        await asyncio.gather(dying, first, return_exceptions=True)
+        peers.nodes[alice] = lives[1]
+        peers.running.append(asyncio.create_task(lives[1].run()))
+        async with asyncio.timeout(5.0):
+            await lives[1].dial(bob)
+            assert await peers.opened[bob].get() == alice
+        assert len(peers.nodes[bob]._taking) <= 1
+        assert peers.nodes[bob].links.keys() == {alice}
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("seed", range(3))
 async def test_links_dialled_and_dropped_from_all_sides_at_once_end_alike_at_both_ends_and_leave_nothing(
