@@ -48,6 +48,11 @@ def _summarise(result: dict[str, Any]) -> None:
         f"relay killed: noticed in {failover['detect_ms']:.0f} ms, silent for {failover['gap_ms']:.0f} ms, "
         f"then {' -> '.join(call['path_after_failover'])}"
     )
+    twin = {goal["goal"]: goal["value"] for goal in result["twin"]["goals"]}
+    click.echo(
+        f"twin: {len(result['twin']['tables']['calls'])} calls in the simulator and on real nodes: the same path "
+        f"{twin['same_path']:.0%}, MOS {twin['median_mos_difference']:.2f} apart"
+    )
     for goal in result["goals"]:
         if not goal["pass"]:
             click.echo(f"missed: {goal['goal']} = {goal['value']:.4g}, aimed at {goal['op']} {goal['target']:g}")

@@ -1,4 +1,4 @@
-"""The whole road in one go: scenario, simulation, training, ONNX, a call on real nodes, one report.
+"""The whole road in one go: scenario, simulation, training, ONNX, a call on real nodes, a twin, one report.
 
 Two processes simulate side by side; training and the real nodes have the machine for themselves.
 """
@@ -17,7 +17,7 @@ from meshsim.lab.episodes import Job, Simulated, perform, workers
 from meshsim.lab.goals import judge
 from meshsim.lab.progress import bar
 from meshsim.lab.story import PARITY, RIVALS, tell
-from meshsim.lab.twin import RealCall, real_call
+from meshsim.lab.twin import RealCall, Twin, real_call, twin
 from meshsim.learn.config import TrainConfig, load_config
 from meshsim.learn.evaluate import OpenLoop, evaluate_open_loop
 from meshsim.learn.train import TrainResult, train
@@ -45,6 +45,11 @@ FIRST_UNSEEN = 5000
 
 LENGTHS = {key: f"duration={m} min" for key, m in {"logged": 30, "elsewhere": 14, "closed": 18, "scale": 15}.items()}
 QUICK = dict.fromkeys(LENGTHS, "duration=8 min")
+BRIEF = (
+    "duration=14 s",
+    'calls.listed=[{at: 8 s, caller: "@alice.aura", callee: "@bob.aura", duration: 5 s}]',
+)
+"""Of the twin: one call."""
 MARK = ".meshsim-demo"
 """Left in the demo's folder, so that only a folder of its own is ever emptied."""
 
@@ -67,6 +72,7 @@ class Story:
         scale: Nodes, calls and seconds of the large episode.
         small: The plan that ran on real nodes.
         real: What happened there.
+        twin: The preset `twin` in the simulator and on real nodes.
         seconds: Wall time by stage.
     """
 
@@ -83,6 +89,7 @@ class Story:
     scale: dict[str, float]
     small: Plan
     real: RealCall
+    twin: Twin
     seconds: dict[str, float]
 
 
@@ -109,6 +116,8 @@ def demo(*, out: Path, seed: int = 1, quick: bool = False, progress: bool = True
     with bar("a call on real nodes", shown=progress):
         real = real_call(small, out / "mesh", seconds=REAL_SECONDS, kill_after=KILL_AFTER, model=out / "model")
     road.clock.lap("real nodes")
+    both = twin("twin", out=out / "twin", seed=seed, overrides=BRIEF if quick else (), progress=progress)
+    road.clock.lap("twin")
     story = Story(
         plan=compile_plan(load("demo", road.logged.overrides), road.logged.seed),
         seed=road.logged.seed,
@@ -123,6 +132,7 @@ def demo(*, out: Path, seed: int = 1, quick: bool = False, progress: bool = True
         scale=scale,
         small=small,
         real=real,
+        twin=both,
         seconds=road.clock.laps,
     )
     command = f"meshsim demo --seed {seed} --out {out}" + (" --quick" if quick else "")
@@ -267,6 +277,7 @@ def goals(story: Story) -> list[dict[str, Any]]:
         judge("real_audio_packets_received", len(real.arrivals), ">", 0),
         judge("real_failover_gap_seconds", silence, "<", REAL_SECONDS - KILL_AFTER),
         judge("reputation_events", Trace(story.trace).table("trust").num_rows, ">", 0),
+        *({**goal, "goal": f"twin_{goal['goal']}"} for goal in story.twin.answer()["goals"]),
     ]
 
 
@@ -311,6 +322,7 @@ def summary(story: Story, report: Path) -> dict[str, Any]:
             },
         },
         "failover": {"detect_ms": 1e3 * real.detect_seconds, "gap_ms": 1e3 * (gap_to - gap_from)},
+        "twin": story.twin.answer(),
         "reputation_events": Trace(story.trace).table("trust").num_rows,
         "trace_sha256": trace_sha256(story.trace),
         "seconds": story.seconds,

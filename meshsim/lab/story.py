@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from meshsim import __version__
 from meshsim.lab import figures
 from meshsim.lab.report import Report, Section, Table, picture, write
+from meshsim.lab.twin.tell import call_by_call, how_far_apart
 from meshsim.measure.trace import Trace
 
 if TYPE_CHECKING:
@@ -59,7 +61,15 @@ def tell(story: Story, path: Path, *, command: str) -> Path:
             "killed."
         ),
         verdicts=_verdicts(story),
-        sections=[_world(story), _choices(story), _learning(story), _living(story), _reality(story), _size(story)],
+        sections=[
+            _world(story),
+            _choices(story),
+            _learning(story),
+            _living(story),
+            _reality(story),
+            *_twin(story),
+            _size(story),
+        ],
         provenance=[
             ("seed", str(story.seed)),
             ("trace_sha256", story.sha256),
@@ -245,6 +255,19 @@ def _real_pictures(real: RealCall, plan: Plan) -> Iterator[Picture]:
     pairs = [real.path, *real.links]
     beside = figures.twin([p.name for p in pairs], [p.simulated for p in pairs], [p.measured for p in pairs])
     yield picture(beside, "Simulated beside measured one-way delay")
+
+
+def _twin(story: Story) -> list[Section]:
+    """The same calls on both sides; the twin's own report has the rest."""
+    calls, apart = call_by_call(story.twin), how_far_apart(story.twin)
+    lead = (
+        f"`meshsim twin` on the preset {story.twin.plan.scenario.name}: {len(story.twin.calls)} calls, first in the "
+        "simulator, then on ten real nodes over links as the simulator had them."
+    )
+    return [
+        replace(calls, title="The simulator beside real nodes", text=[lead, *calls.text]),
+        replace(apart, title="How far the simulator is from them"),
+    ]
 
 
 def _size(story: Story) -> Section:

@@ -67,6 +67,8 @@ def test_the_demo_goes_the_whole_road(tmp_path: Path, capsys: pytest.CaptureFixt
     assert call["audio_packets_received"] > 0
     assert told["failover"]["detect_ms"] > 0
     assert told["failover"]["gap_ms"] > 0
+    assert told["twin"]["processes"] == 10
+    assert {"twin_valid", "twin_same_path"} <= {goal["goal"] for goal in told["goals"]}
     assert told["reputation_events"] > 0
     report = Path(told["report"]).read_text(encoding="utf-8")
     assert "<svg" in report

@@ -43,7 +43,7 @@ def tell(twin: Twin, path: Path) -> Path:
             "emulator that treats it as the simulator's world did. Both run the same agent."
         ),
         verdicts=[(goal["pass"], _verdict(goal)) for goal in goals(twin.calls, valid=twin.valid)],
-        sections=[_calls(twin), _apart(twin), *_moved(twin), _emulator(twin)],
+        sections=[call_by_call(twin), how_far_apart(twin), *_moved(twin), _emulator(twin)],
         provenance=[
             ("seed", str(plan.seed)),
             ("policy", plan.scenario.routing.policy),
@@ -77,7 +77,8 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _calls(twin: Twin) -> Section:
+def call_by_call(twin: Twin) -> Section:
+    """What each call lived through on both sides."""
     text = (
         "What the callee of each call measured, with 95 % intervals over its seconds. The simulator tells what to "
         "expect; a real call of some seconds shows a sample of it, and its losses are a handful of packets."
@@ -96,7 +97,8 @@ def _over_time(twin: Twin) -> Iterator[Picture]:
         yield picture(figures.in_time(simulated, real), "Delay of each call, second by second")
 
 
-def _apart(twin: Twin) -> Section:
+def how_far_apart(twin: Twin) -> Section:
+    """Both sides against each other, and what they may differ by."""
     ways = [way for call in twin.calls if call.comparable for way in call.ways()]
     text = (
         f"Both directions of {len(ways) // 2} calls that took the same route on both sides. Grey is how far apart "
