@@ -15,12 +15,12 @@ from meshsim.node.frames import Last
 if TYPE_CHECKING:
     from meshsim.node.transport import PeerLink
 
-DRAIN = 1.0
-"""Seconds that the older link has to bring the peer's `Last`."""
+DRAIN = 3.0
+"""Seconds that the older link has to bring the peer's `Last`: SCTP sends what is lost again after 1 s, then 2 s."""
 SILENT = 1.5
 """Seconds without a message after which nothing is expected of the older link: neighbours probe it each second."""
-LINGER = 0.5
-"""Seconds after which it is closed then: time for what other channels and media still had under way."""
+LINGER = 3.0
+"""Seconds after which it is closed then: time, too, for what this end still had under way there."""
 
 
 class Switches:

@@ -25,7 +25,7 @@ from meshsim.node.traffic import TrafficBook, compare_counts
 from meshsim.node.transport import LinkConfig
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine
 
 ALICE, BOB, RELAY = (Ed25519Signer.from_seed(bytes([number]) * 32) for number in range(1, 4))
 SSRC = 7
@@ -86,9 +86,9 @@ async def peer(
             await running
 
 
-def links_between(*signers: Ed25519Signer, delay: float) -> tuple[EmulatedLink, ...]:
+def links_between(*signers: Ed25519Signer, delay: float, loss: float = 0.0) -> tuple[EmulatedLink, ...]:
     names = [short(signer.node_id) for signer in signers]
-    parameters = LinkParameters(rate_bps=50e6, propagation=delay)
+    parameters = LinkParameters(rate_bps=50e6, propagation=delay, loss=loss)
     return tuple(EmulatedLink(a, b, parameters) for a in names for b in names if a != b)
 
 
@@ -302,28 +302,50 @@ async def test_no_message_is_lost_doubled_or_out_of_turn_when_a_link_replaces_an
     async with embedded() as url, peer(url, ALICE) as alice, peer(url, BOB) as bob:
         await alice.neighbours.dial(bob.id)
         await bob.opened.get()
-        sent = 0
+        await chatter(alice, bob, alice.neighbours.dial(bob.id))
 
-        def say() -> None:
-            nonlocal sent
-            for one, other in ((alice, bob), (bob, alice)):
-                assert one.neighbours.send(other.id, Channel.CONTROL, b"%d" % sent)
-            sent += 1
 
-        again = asyncio.create_task(alice.neighbours.dial(bob.id))
-        while not again.done():
-            say()
-            await asyncio.sleep(0.001)
-        for _ in range(50):
-            say()
-            await asyncio.sleep(0.001)
+@pytest.mark.full
+async def test_no_message_is_lost_doubled_or_out_of_turn_where_a_twentieth_of_all_packets_is_lost() -> None:
+    async with (
+        embedded() as url,
+        emulator_process(EmulatorConfig(links=links_between(ALICE, BOB, delay=0.02, loss=0.05), seed=1)) as emulator,
+        peer(url, ALICE, emulator) as alice,
+        peer(url, BOB, emulator) as bob,
+    ):
         for one in (alice, bob):
-            heard: list[int] = []
-            async with asyncio.timeout(5.0):
-                while len(heard) < sent:
-                    heard.append(int((await one.messages.get())[2]))
-            assert heard == list(range(sent))
-            assert one.messages.empty()
+            one.neighbours._config = LinkConfig(connect_timeout=30.0)
+        await alice.neighbours.dial(bob.id)
+        await bob.opened.get()
+        for _ in range(5):
+            await chatter(alice, bob, alice.neighbours.dial(bob.id))
+
+
+async def chatter(alice: Peer, bob: Peer, dialling: Coroutine[None, None, object]) -> None:
+    """Both say numbers while the link is made anew, and a while longer; each hears all of them in turn."""
+    sent = 0
+
+    def say() -> None:
+        nonlocal sent
+        for one, other in ((alice, bob), (bob, alice)):
+            assert one.neighbours.send(other.id, Channel.CONTROL, b"%d" % sent)
+        sent += 1
+
+    again = asyncio.create_task(dialling)
+    while not again.done():
+        say()
+        await asyncio.sleep(0.002)
+    await again
+    for _ in range(50):
+        say()
+        await asyncio.sleep(0.002)
+    for one in (alice, bob):
+        heard: list[int] = []
+        async with asyncio.timeout(30.0):
+            while len(heard) < sent:
+                heard.append(int((await one.messages.get())[2]))
+        assert heard == list(range(sent))
+        assert one.messages.empty()
 
 
 @pytest.mark.parametrize("changes", [{"DRAIN": 0.2}, {"DRAIN": 60.0, "SILENT": 0.0}], ids=str)
