@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from meshsim.node.config import NodeConfig
     from meshsim.node.emulation import EmulatorClient
 
+LAST_WORDS, LAST_WORDS_MOST = 0.02, 0.5
+"""Seconds that a leaving node stays for what it said last, beside two round trips; and at most."""
 LINK_PATIENCE = 10.0
 """Seconds that a caller who just came waits for links to its neighbours."""
 
@@ -435,6 +437,7 @@ class Node:
         self.tell({"event": "leaving", "calls": len(self.calls), "carried": len(self._carried)})
         self._driver.leave()
         await self._drain()
+        await self._speak_out()
         self._leaving = True
         self._upkeep.close()
         for task in list(self._tasks):
@@ -457,6 +460,12 @@ class Node:
                 while self._carried and not self._hurried:
                     self._moved.clear()
                     await self._moved.wait()
+
+    async def _speak_out(self) -> None:
+        """Gives the last words time to get out: a link that closes drops what waits for room on the way."""
+        rtts = [neighbour.rtt for neighbour in self._agent.neighbours() if neighbour.rtt > 0.0]
+        if self._neighbours.links:
+            await asyncio.sleep(min(LAST_WORDS_MOST, LAST_WORDS + 2 * max(rtts, default=0.0)))
 
     def _tell_media(self, event: str, call: CallId, label: int, **more: str) -> None:
         self.tell({"event": event, "call": call.hex(), "label": label, "at": time.monotonic(), **more})

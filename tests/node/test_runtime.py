@@ -106,6 +106,19 @@ async def test_malformed_bytes_are_counted_and_dropped_and_the_node_lives(tmp_pa
     assert left["unroutable"] == 1
 
 
+async def test_what_a_node_said_last_arrives_though_it_leaves_at_once(tmp_path: Path) -> None:
+    said = 20  # kilobytes: more than a young link takes at once
+    async with embedded() as url:
+        async with living(describe(tmp_path, 1, url)) as (_, told):
+            friend = SIGNERS[1].node_id
+            async with living(describe(tmp_path, 0, url, neighbours=(did_key(friend),))) as (node, _):
+                assert await node.wait_linked()
+                for _ in range(said):
+                    node.send(friend, Channel.CONTROL, b"\xff" * 1000)
+            await told.until("link", up=False)
+        assert sum(told.all("left")[0]["rejected"].values()) == said
+
+
 async def _answered(links: Neighbours, told: Told) -> None:
     """All channels are empty when the link has closed: SCTP says so last."""
     await asyncio.sleep(0.3)  # unordered channels have no end to wait for
