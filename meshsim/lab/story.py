@@ -260,9 +260,10 @@ def _real_pictures(real: RealCall, plan: Plan) -> Iterator[Picture]:
 def _twin(story: Story) -> list[Section]:
     """The same calls on both sides; the twin's own report has the rest."""
     calls, apart = call_by_call(story.twin), how_far_apart(story.twin)
+    count = len(story.twin.calls)
     lead = (
-        f"`meshsim twin` on the preset {story.twin.plan.scenario.name}: {len(story.twin.calls)} calls, first in the "
-        "simulator, then on ten real nodes over links as the simulator had them."
+        f"The preset {story.twin.plan.scenario.name}, {'one call' if count == 1 else f'{count} calls'}: first in the "
+        "simulator, then on ten real nodes over links as the simulator had them (meshsim twin)."
     )
     return [
         replace(calls, title="The simulator beside real nodes", text=[lead, *calls.text]),

@@ -5,11 +5,11 @@ Each part measures by itself and can be asked for alone; what a part holds to a 
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from meshsim.lab.bench import answer, node_kill, node_links, node_mesh
 from meshsim.lab.goals import judge
+from meshsim.lab.loops import finish
 from meshsim.lab.progress import bar
 from meshsim.links import LinkParameters
 from meshsim.mesh.errors import ConfigError
@@ -65,7 +65,7 @@ def _mesh(quick: bool, progress: Callable[[float], None]) -> Part:  # noqa: FBT0
 
 
 def _emulator(quick: bool, progress: Callable[[float], None]) -> Part:  # noqa: FBT001 - likewise
-    precision = asyncio.run(_calibrate(5 if quick else EMULATED))
+    precision = finish(_calibrate(5 if quick else EMULATED))
     progress(1.0)
     goals = [
         judge("emulator_late_p50_ms", 1e3 * precision["p50"], "<=", 0.5),

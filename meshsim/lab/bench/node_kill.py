@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.lab.goals import judge
+from meshsim.lab.loops import finish
 from meshsim.lab.twin.world import link_parameters
 from meshsim.mesh.ids import did_key
 from meshsim.node.testbed import START_TIMEOUT, Bed, TestbedError, running
@@ -77,7 +78,7 @@ def losses(
         progress: Told the share that is done.
     """
     with tempfile.TemporaryDirectory() if folder is None else contextlib.nullcontext(str(folder)) as place:
-        return asyncio.run(_losses(Path(place), ["kill"] * kills + ["leave"] * leaves, progress))
+        return finish(_losses(Path(place), ["kill"] * kills + ["leave"] * leaves, progress))
 
 
 def bed(folder: Path, *overrides: str, **behaviours: str) -> Bed:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from meshsim.identity import Ed25519Signer
+from meshsim.lab.loops import finish
 from meshsim.mesh.ids import did_key
 from meshsim.mesh.seeds import SeedTree
 from meshsim.node import Node, NodeConfig
@@ -43,7 +44,7 @@ def convergence(*, processes: int = PROCESSES, each: int = NODES_EACH) -> dict[s
         `nodes`, `links`, `linked_s` from the first start to the last link, `converged_s` from then on.
     """
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_converge(Path(folder), processes, each))
+        return finish(_converge(Path(folder), processes, each))
 
 
 async def _converge(folder: Path, processes: int, each: int) -> dict[str, Any]:

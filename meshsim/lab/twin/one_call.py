@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meshsim.agent import AgentConfig
+from meshsim.lab.loops import finish
 from meshsim.lab.twin.world import link_parameters
 from meshsim.measure.stats import Interval, mean_interval
 from meshsim.measure.trace import Trace
@@ -135,7 +136,7 @@ def real_call(
         policy=policy,
         model=None if model is None else str(model.resolve()),
     )
-    done, mesh, mismatches, kept = asyncio.run(_run(bed, plan, seconds, kill_after))
+    done, mesh, mismatches, kept = finish(_run(bed, plan, seconds, kill_after))
     return RealCall(
         names=plan.nodes.names,
         talk=done,

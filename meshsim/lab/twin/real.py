@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meshsim.lab.loops import finish
 from meshsim.lab.twin.lived import Lived, Second
 from meshsim.mesh.errors import MeshSimError
 from meshsim.mesh.ids import did_key
@@ -73,7 +74,7 @@ def live(bed: Bed, plan: Plan, weather: Weather, *, progress: Callable[[float], 
     Raises:
         TestbedError: If a process does not do its part.
     """
-    return asyncio.run(_live(bed, plan, weather, progress or (lambda _: None)))
+    return finish(_live(bed, plan, weather, progress or (lambda _: None)))
 
 
 async def _live(bed: Bed, plan: Plan, weather: Weather, progress: Callable[[float], None]) -> Reality:

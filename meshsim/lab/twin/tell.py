@@ -101,9 +101,9 @@ def how_far_apart(twin: Twin) -> Section:
     """Both sides against each other, and what they may differ by."""
     ways = [way for call in twin.calls if call.comparable for way in call.ways()]
     text = (
-        f"Both directions of {len(ways) // 2} calls that took the same route on both sides. Grey is how far apart "
-        f"they may be: {1e3 * DELAY_SECONDS:g} ms or {100 * DELAY_SHARE:g} % of delay, {100 * LOSS:g} point of loss, "
-        f"{MOS:g} MOS."
+        f"Both directions of each call that took the same route on both sides, {len(ways)} in all. Grey is how far "
+        f"apart they may be: {1e3 * DELAY_SECONDS:g} ms or {100 * DELAY_SHARE:g} % of delay, {100 * LOSS:g} point of "
+        f"loss, {MOS:g} MOS."
     )
     drawn: list[Picture] = []
     if ways:
