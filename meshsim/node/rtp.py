@@ -1,8 +1,8 @@
 """Media on the wire: RTP packets with a send time, the port that carries them over DTLS, the relay's table.
 
 Media ride the DTLS transport of the data channels as SRTP (aiortc negotiates an SRTP profile on every DTLS handshake,
-RFC 5764), so a relay decrypts, looks up and encrypts again: no codec, track or receiver. This is the only file that
-touches private parts of aiortc.
+RFC 5764), so a relay decrypts, looks up and encrypts again: no codec, track or receiver. Private parts of aiortc are
+touched here, in `certificate` and in `sockets`, and nowhere else.
 """
 
 from __future__ import annotations
