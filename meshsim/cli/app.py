@@ -33,7 +33,7 @@ VERBS = {
     "explain": "Tell why a call of a trace goes the way it goes, and what would turn it.",
     "exp": "List, run and look at experiments.",
     "models": "List, describe, sign and verify trained scorers.",
-    "node": "Make a node's key, run one real node, place a call, replay what it was told of others.",
+    "node": "Make a node's key, run one real node, place a call, ask how it is, read its trace, replay its receipts.",
     "registry": "Serve the control plane's registry and rendezvous.",
     "results": "Ask what was found: tables in SQL, their columns, and what failed.",
     "run": "Simulate a scenario and write its trace.",

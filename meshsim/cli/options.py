@@ -119,7 +119,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
 def _print_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     from rich.console import Console
 
-    console = Console()
+    console = Console(emoji=False, markup=False)  # `did:key:` is no picture of a key
     if not console.is_terminal:
         console.width = FILE_WIDTH
     for name, rows in tables.items():

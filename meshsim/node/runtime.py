@@ -434,7 +434,7 @@ class Node:
 
     async def _leave(self) -> None:
         """Hangs up, lets the calls that it carries move elsewhere, and closes its links."""
-        self.tell({"event": "leaving", "calls": len(self.calls), "carried": len(self._carried)})
+        self.tell({"event": "draining", "calls": len(self.calls), "carried": len(self._carried)})
         self._driver.leave()
         await self._drain()
         await self._speak_out()
