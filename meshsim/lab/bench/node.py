@@ -11,6 +11,7 @@ from meshsim.lab.bench import answer, node_kill, node_links, node_mesh
 from meshsim.lab.goals import judge
 from meshsim.lab.loops import finish
 from meshsim.lab.progress import bar
+from meshsim.lab.run import run as simulate
 from meshsim.links import LinkParameters
 from meshsim.mesh.errors import ConfigError
 from meshsim.node.emulation import EmulatedLink, EmulatorConfig, emulator_process
@@ -21,6 +22,23 @@ if TYPE_CHECKING:
 Part = tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]
 """Goals, and tables by name."""
 
+MESH_OF_AGENTS = (
+    "control.mode=agents",
+    "warmup=1 min",
+    "nodes.count=60",
+    "nodes.roles={relay: 15, super_node: 3}",
+    "calls.rate=1.0",
+    "record.views=false",
+    "record.candidates=false",
+)
+LIARS = {
+    "honest": (),
+    "a fifth lies about its links": ("misbehaviour=[{kind: lying_metrics, share: 20%}]",),
+    "a fifth lies, and drops a third": (
+        "misbehaviour=[{kind: lying_metrics, also: [gray_hole], share: 20%, strength: 30%}]",
+    ),
+}
+"""Who there is in a mesh of sixty agents."""
 EMULATED = 50
 """Links of the emulator's self-test."""
 
@@ -87,10 +105,24 @@ async def _calibrate(links: int) -> dict[str, float]:
     return {"p50": precision.median, "p99": precision.p99, "worst": precision.worst}
 
 
+def _liars(quick: bool, progress: Callable[[float], None]) -> Part:  # noqa: FBT001 - likewise
+    """The same agents in the simulator, where a mesh is large enough for a fifth of it to lie."""
+    rows: list[dict[str, Any]] = []
+    for number, (who, said) in enumerate(LIARS.items()):
+        overrides = [*MESH_OF_AGENTS, "duration=2 min" if quick else "duration=8 min", *said]
+        calls = simulate("smoke", overrides=overrides, policy="learned", progress=False).calls
+        over = calls[calls["outcome"] != "running"]
+        rows.append({"nodes": who, "calls": len(over), "completed": float((over["outcome"] == "completed").mean())})
+        progress((number + 1) / len(LIARS))
+    honest, lying = (row["completed"] for row in rows[:2])
+    return [judge("success_with_liars", lying / honest, ">=", 0.95)], {"liars": rows}
+
+
 PARTS: dict[str, Callable[[bool, Callable[[float], None]], Part]] = {
     "emulator": _emulator,
     "failures": _failures,
     "links": _links,
     "mesh": _mesh,
+    "liars": _liars,
 }
 """What can be measured, by name."""
