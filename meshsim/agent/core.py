@@ -55,6 +55,8 @@ class AgentConfig:
         calm: After a working route was left for a better one, none is for so long.
         idle: A link made for calls is closed when it carried none for so long.
         tells_trust: Whether every move of a reputation is emitted; its interval costs more than the evidence.
+        relay_bps: Of media that it carries for others, both ways together, bits per second; 0 sets no limit.
+        relay_minutes: Of calls carried for others in a day; 0 sets no limit. Calls under way are not cut off.
         linger: A finished route is remembered so long, to pass late receipts on.
         max_attempts: Routes tried for one call until one has proven itself.
         proven_after: A route that carried its call for so long has proven itself: what failed before it may be tried
@@ -96,6 +98,8 @@ class AgentConfig:
     calm: float = 10.0
     idle: float = 60.0
     tells_trust: bool = True
+    relay_bps: float = 0.0
+    relay_minutes: float = 0.0
     linger: float = 5.0
     max_attempts: int = 6
     proven_after: float = 10.0

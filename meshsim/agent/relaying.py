@@ -28,6 +28,7 @@ from meshsim.agent.messages import (
 )
 from meshsim.agent.samples import EventSample
 from meshsim.agent.states import CallEvent, CallState
+from meshsim.mesh.media import demand
 from meshsim.trust import Outcome
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from meshsim.agent.receipts import Ledger
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant
+
+DAY, SECONDS_PER_MINUTE = 86_400.0, 60.0
 
 EndToEnd = CallKeepalive | CallReport | CallSwitch
 Passing = CallAccept | CallReject | EndToEnd | CallEnd
@@ -57,6 +60,7 @@ class Relay:
         self._ledger = ledger
         self._legs: dict[tuple[CallId, int], Leg] = {}
         self._leaving = False
+        self._day, self._served = 0, 0.0
 
     def __contains__(self, key: tuple[CallId, int]) -> bool:
         return key in self._legs
@@ -82,13 +86,32 @@ class Relay:
         carries = any(other.setup.call == setup.call for other in self.legs())
         if self._leaving:
             self._refuse(leg, LEAVING, now)
-        elif not carries and self.carried >= self._core.record.max_calls:
+        elif not carries and not self._has_room(setup, now):
             self._refuse(leg, FULL, now)
         elif not self._neighbourhood.reach(setup.path[place + 1], setup, now):
             self._refuse(leg, UNREACHABLE, now)
         else:
             leg.advance(CallEvent.INVITE)
             self._legs[leg.key] = leg
+
+    def _has_room(self, setup: CallSetup, now: Instant) -> bool:
+        """Whether one call more is within what the owner of this node lends."""
+        config = self._core.config
+        if self.carried >= self._core.record.max_calls:
+            return False
+        media = {leg.setup.call: leg.setup.media for leg in self.legs() if not leg.idle}
+        rate = 2.0 * sum(demand(kind).rate_bps for kind in (*media.values(), setup.media))
+        if config.relay_bps and rate > config.relay_bps:
+            return False
+        return not config.relay_minutes or self._lent(now) < SECONDS_PER_MINUTE * config.relay_minutes
+
+    def _lent(self, now: Instant) -> float:
+        """Seconds of calls carried since the day began; days are counted by the monotonic clock."""
+        day = math.floor(now.mono / DAY)
+        if day != self._day:
+            self._day, self._served = day, 0.0
+        standing = [leg.stood for leg in self.legs() if not leg.idle and not math.isnan(leg.stood)]
+        return self._served + sum(now.mono - max(stood, day * DAY) for stood in standing)
 
     def _refuse(self, leg: Leg, reason: str, now: Instant) -> None:
         back = CallReject(*leg.key, onward=False, by=self._core.node, reason=reason)
@@ -173,6 +196,8 @@ class Relay:
 
     def _close(self, leg: Leg, event: CallEvent, now: Instant) -> None:
         leg.advance(event)
+        if not leg.idle and not math.isnan(leg.stood):
+            self._served += now.mono - max(leg.stood, self._day * DAY)
         if leg.flowing:
             leg.flowing = False
             self._core.outbox.append(CloseMedia(call=leg.setup.call, label=leg.label))
