@@ -55,6 +55,7 @@ def test_what_was_lent_yesterday_is_forgotten_today() -> None:
     first = net.call("alice", "bob")
     net.run(40.0)
     net.hang_up("alice", first)
+    net.run(1.0)
     relay = net["r1"]._relay
     assert relay._lent(net.instant()) == pytest.approx(40.0, abs=1.0)
     later = replace(net.instant(), mono=90_000.0)
