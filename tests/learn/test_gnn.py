@@ -67,7 +67,7 @@ def test_a_score_does_not_depend_on_which_other_candidates_are_listed(fitted: Fi
             alone = fitted.scorer.head(
                 embedding, t(f.hop[own]), t(f.hop_src[own]), t(f.hop_dst[own]), t(np.zeros_like(own)), t(f.path[[row]])
             )
-            assert max(float((a[row] - b[0]).abs().max()) for a, b in zip(whole[:-1], alone[:-1], strict=True)) < 1e-5
+            assert max(float((a[row] - b[0]).abs().max()) for a, b in zip(whole[:-1], alone[:-1], strict=True)) < 5e-5
             assert float((whole.part[own] - alone.part).abs().max()) < 1e-5
 
 
