@@ -13,10 +13,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from meshsim.mesh.media import MediaType
 from meshsim.mesh.seeds import SeedTree
-from meshsim.sim.rtc.gcc import Gcc
+from meshsim.rtc.gcc import Gcc
+from meshsim.rtc.rtcp import SESSION_UNIX
 from meshsim.sim.rtc.packet import AUDIO_CLOCK, PAYLOAD_TYPE, VIDEO_CLOCK, Kind, Packet
 from meshsim.sim.rtc.pcapng import Host, Writer, datagram
-from meshsim.sim.rtc.rtcp import SESSION_UNIX
 from meshsim.sim.rtc.session import ENDS, controls_for, run_session
 from meshsim.sim.rtc.spec import SPECS
 from meshsim.sim.rtc.video import LEAST_RATE

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class RateControl(Protocol):
-    """A sender's rule; `sim.rtc.gcc.Gcc` is one, with memory."""
+    """A sender's rule; `rtc.gcc.Gcc` is one, with memory."""
 
     def feedback(
         self,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.rtc.compound import TICK
+from meshsim.rtc.nacks import Nacks
+from meshsim.rtc.rtcp import Block, Message, Nack, Pli, Reception, SenderReport, TransportFeedback
 from meshsim.sim.rtc.frames import Frames
 from meshsim.sim.rtc.packet import AUDIO_CLOCK, VIDEO_CLOCK, Kind, Packet
 from meshsim.sim.rtc.playout import Playout
-from meshsim.sim.rtc.repair import Nacks, Repairer
-from meshsim.sim.rtc.rtcp import Block, Message, Nack, Pli, Reception, SenderReport, TransportFeedback
-from meshsim.sim.rtc.wire import TICK
+from meshsim.sim.rtc.repair import Repairer
 
 if TYPE_CHECKING:
     from meshsim.sim.rtc.spec import SessionSpec

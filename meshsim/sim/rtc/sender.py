@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from meshsim.mesh.media import WIRE_OVERHEAD_BYTES
+from meshsim.rtc.rtcp import SenderReport, ntp_time
 from meshsim.sim.environment import Environment, Record
 from meshsim.sim.rtc.opus import FRAME, Voice
 from meshsim.sim.rtc.packet import AUDIO_CLOCK, DATA_BYTES, EXTENSION_BYTES, RTX_BYTES, VIDEO_CLOCK, Kind, Packet, Piece
 from meshsim.sim.rtc.repair import KEPT, Groups
-from meshsim.sim.rtc.rtcp import SenderReport, ntp_time
 from meshsim.sim.rtc.video import LEAST_RATE, Camera, choose_layer, pieces
 from meshsim.sim.rtc.wire import repair_size
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshsim.mesh.seeds import SeedTree
+    from meshsim.rtc.rtcp import Block, TransportFeedback
     from meshsim.sim.rtc.control import RateControl
-    from meshsim.sim.rtc.rtcp import Block, TransportFeedback
     from meshsim.sim.rtc.spec import SessionSpec
 
 SPEAK, FILM, PUSH, PACED = "rtc.speak", "rtc.film", "rtc.push", "rtc.paced"

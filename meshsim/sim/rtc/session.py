@@ -15,14 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.seeds import SeedTree
-from meshsim.sim.environment import Environment, Record
-from meshsim.sim.packets.draws import Draws
-from meshsim.sim.rtc.control import Aimd, Fixed, RateControl
-from meshsim.sim.rtc.link import Carrier, TimedLink
-from meshsim.sim.rtc.packet import Kind, Packet
-from meshsim.sim.rtc.receiver import Receiver
-from meshsim.sim.rtc.result import SessionResult, direction
-from meshsim.sim.rtc.rtcp import (
+from meshsim.rtc.compound import TICK, Compound, compound
+from meshsim.rtc.rtcp import (
     Message,
     Nack,
     Pli,
@@ -32,9 +26,15 @@ from meshsim.sim.rtc.rtcp import (
     TransportFeedback,
     round_trip,
 )
+from meshsim.sim.environment import Environment, Record
+from meshsim.sim.packets.draws import Draws
+from meshsim.sim.rtc.control import Aimd, Fixed, RateControl
+from meshsim.sim.rtc.link import Carrier, TimedLink
+from meshsim.sim.rtc.packet import Kind, Packet
+from meshsim.sim.rtc.receiver import Receiver
+from meshsim.sim.rtc.result import SessionResult, direction
 from meshsim.sim.rtc.sender import FILM, PACED, PUSH, SPEAK, Sender
 from meshsim.sim.rtc.video import LEAST_RATE
-from meshsim.sim.rtc.wire import TICK, Compound, compound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,10 +15,10 @@ import pytest
 
 from meshsim.links import LinkParameters
 from meshsim.mesh.media import MediaType
+from meshsim.rtc.rtcp import Reception
 from meshsim.sim.rtc import SPECS, Opus, SessionResult, SessionSpec, TimedLink, Video, run_session
 from meshsim.sim.rtc import Path as Way
 from meshsim.sim.rtc.capture import Capture, describe
-from meshsim.sim.rtc.rtcp import Reception
 
 CLOCKS = {111: 48_000, 96: 90_000, 97: 90_000, 98: 90_000, 100: 90_000}
 PAYLOADS = {"audio": "opus", "video": "VP8", "rtx": "rtx", "fec": "flexfec", "data": "x-meshsim"}

@@ -7,8 +7,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshsim.rtc.nacks import MOST_TRIES, Nacks
 from meshsim.sim.rtc.packet import Kind, Packet
-from meshsim.sim.rtc.repair import MOST_TRIES, Groups, Nacks, Repairer
+from meshsim.sim.rtc.repair import Groups, Repairer
 
 
 def stream(count: int) -> list[Packet]:

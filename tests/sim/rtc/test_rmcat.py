@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from meshsim.lab.media import FAIRNESS, QUEUE, UTILISATION, validate_media
-from meshsim.sim.rtc.gcc import Gcc
+from meshsim.rtc.gcc import Gcc
 from meshsim.sim.rtc.rmcat import Bottleneck, Log, MediaFlow, Steps, TcpFlow, cases, judge_logs, lived, run_case
 from meshsim.sim.rtc.rmcat.tcp import MSS, Tcp
 

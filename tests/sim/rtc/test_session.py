@@ -10,6 +10,7 @@ from meshsim.links import LinkParameters
 from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.media import MediaType, demand
 from meshsim.mesh.quality import voice_mos
+from meshsim.rtc.gcc import Gcc
 from meshsim.sim.rtc import (
     SPECS,
     Data,
@@ -23,7 +24,6 @@ from meshsim.sim.rtc import (
     run_session,
     run_sessions,
 )
-from meshsim.sim.rtc.gcc import Gcc
 from meshsim.sim.rtc.video import choose_layer
 
 CALL = SPECS[MediaType.AUDIO_VIDEO]

@@ -9,9 +9,10 @@ from aiortc import rtp as aiortc_rtp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshsim.rtc.compound import compound, nack_pairs
+from meshsim.rtc.rtcp import Block, Nack, Pli, ReceiverReport, SenderReport, TransportFeedback
 from meshsim.sim.rtc.packet import FEC_BYTES, SRTCP_BYTES, SRTP_TAG_BYTES, UDP_IP_BYTES, Kind, Packet, Piece
-from meshsim.sim.rtc.rtcp import Block, Nack, Pli, ReceiverReport, SenderReport, TransportFeedback
-from meshsim.sim.rtc.wire import compound, nack_pairs, repair_size, rtp
+from meshsim.sim.rtc.wire import repair_size, rtp
 
 u32, u16 = st.integers(0, 2**32 - 1), st.integers(0, 2**16 - 1)
 blocks = st.builds(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from meshsim.mesh.seeds import Stream
-    from meshsim.sim.rtc.gcc import Gcc
+    from meshsim.rtc.gcc import Gcc
 
 PACKET = 1200
 """Most bytes of a media packet on the wire."""

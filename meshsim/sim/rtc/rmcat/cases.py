@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meshsim.mesh.seeds import SeedTree
-from meshsim.sim.rtc.gcc import Gcc
+from meshsim.rtc.gcc import Gcc
 from meshsim.sim.rtc.rmcat.bottleneck import Bottleneck, Log, MediaFlow, Steps, TcpFlow
 
 if TYPE_CHECKING:

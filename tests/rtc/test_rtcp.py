@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshsim.sim.rtc.rtcp import Block, Reception, ReportTimer, SenderReport, ntp_time, report_interval, round_trip
+from meshsim.rtc.rtcp import Block, Reception, ReportTimer, SenderReport, ntp_time, report_interval, round_trip
 
 units = st.floats(0.0, 1.0, exclude_max=True)
 

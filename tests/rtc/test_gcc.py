@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshsim.sim.rtc.gcc import BETA, ETA, Capacity, Gcc, Trendline, Usage
+from meshsim.rtc.gcc import BETA, ETA, Capacity, Gcc, Trendline, Usage
 
 STEP = 0.05
 SIZE = 300.0

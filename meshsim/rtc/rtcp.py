@@ -105,6 +105,34 @@ class Pli(NamedTuple):
     source: int
 
 
+class Fir(NamedTuple):
+    """A full intra request (RFC 5104, section 4.3.1).
+
+    Attributes:
+        ssrc: Who asks.
+        source: Who is to send a key frame.
+        number: Of this request: told again with the same number it is the same.
+    """
+
+    ssrc: int
+    source: int
+    number: int
+
+
+class Remb(NamedTuple):
+    """A receiver's estimated maximum bit rate (draft-alvestrand-rmcat-remb-03).
+
+    Attributes:
+        ssrc: Who tells.
+        rate: Bits per second that the sources together may send.
+        sources: Whose packets.
+    """
+
+    ssrc: int
+    rate: int
+    sources: tuple[int, ...]
+
+
 class TransportFeedback(NamedTuple):
     """When packets arrived, by transport-wide number (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 
@@ -123,7 +151,7 @@ class TransportFeedback(NamedTuple):
     ticks: tuple[int, ...]
 
 
-Message = SenderReport | ReceiverReport | Nack | Pli | TransportFeedback
+Message = SenderReport | ReceiverReport | Nack | Pli | Fir | Remb | TransportFeedback
 
 
 def ntp_time(now: float) -> int:
