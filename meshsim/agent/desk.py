@@ -232,7 +232,7 @@ class Desk:
         call.stood.append(leg.path)
         leg.heard = leg.stood = now.mono
         leg.flowing = True
-        self._core.outbox.append(leg.opening())
+        self._core.outbox.append(leg.opening(aic=leg.wants_aic and self._table.support_aic(leg.path)))
         if not math.isnan(call.lost):
             self._restore(call, now)
 

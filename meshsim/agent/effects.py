@@ -68,6 +68,7 @@ class OpenMedia:
         upstream: Neighbour towards the caller; None at the caller.
         downstream: Neighbour towards the callee; None at the callee.
         media: What flows.
+        aic: Whether it is asked for, and every node of the route supports it: the ends then compress.
         drop: Share of packets that this node drops on purpose.
     """
 
@@ -76,6 +77,7 @@ class OpenMedia:
     upstream: NodeId | None
     downstream: NodeId | None
     media: MediaType
+    aic: bool = False
     drop: float = 0.0
 
 

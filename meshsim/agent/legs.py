@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from meshsim.agent.effects import OpenMedia
 from meshsim.agent.messages import LOST, UNREACHABLE, CallKeepalive
 from meshsim.agent.states import CallState, step
+from meshsim.mesh.media import AicPolicy
 from meshsim.mesh.quality import mos, poor, target, voice_mos
 from meshsim.mesh.time import to_nanoseconds, to_seconds
 from meshsim.trust import misconduct
@@ -181,6 +182,11 @@ class Leg:
         return self.place == 0
 
     @property
+    def wants_aic(self) -> bool:
+        """Whether its media are to be compressed where all of its nodes can."""
+        return self.setup.aic is not AicPolicy.OFF
+
+    @property
     def next_hop(self) -> NodeId:
         """An end's only neighbour on the route."""
         return self.path[1] if self.is_first else self.path[self.place - 1]
@@ -199,14 +205,15 @@ class Leg:
         behind = reject.reason in (LOST, UNREACHABLE) and 0 < at < len(self.path) - 1
         return self.path[at] if behind else reject.by
 
-    def opening(self) -> OpenMedia:
-        """What opens this route's media here."""
+    def opening(self, *, aic: bool = False) -> OpenMedia:
+        """What opens this route's media here, compressed or not."""
         return OpenMedia(
             call=self.setup.call,
             label=self.label,
             upstream=self.upstream,
             downstream=self.downstream,
             media=self.setup.media,
+            aic=aic,
         )
 
     def next_keepalive(self, now: Instant) -> CallKeepalive:

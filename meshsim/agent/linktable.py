@@ -125,6 +125,10 @@ class LinkTable:
         """What all known nodes say of themselves, this one first."""
         return [known.record for known in self._known.values()]
 
+    def support_aic(self, nodes: Iterable[NodeId]) -> bool:
+        """Whether all of `nodes` are known to support AIC."""
+        return all(node in self._known and self._known[node].record.aic for node in nodes)
+
     @property
     def banned(self) -> frozenset[NodeId]:
         """Who must not relay, and for whom nothing is relayed."""

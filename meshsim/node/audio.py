@@ -21,6 +21,7 @@ from aiortc.codecs.opus import OpusDecoder, OpusEncoder
 from aiortc.jitterbuffer import JitterFrame
 
 from meshsim.mesh.errors import RemoteProtocolError
+from meshsim.mesh.media import VOICE_RATE
 from meshsim.mesh.time import NANOSECONDS, to_nanoseconds, to_seconds
 from meshsim.node.rtp import OPUS_CLOCK_RATE, OPUS_PAYLOAD_TYPE, RtpPacket
 
@@ -62,18 +63,34 @@ class AudioSource:
         ssrc: The flow's label.
         frequency: Of the voice's tone, in hertz.
         bit_rate: Asked of the encoder, in bits per second.
+
+    Attributes:
+        packets: RTP packets so far.
+        bytes: Of them.
+        coded: Bytes of Opus in them.
+        plain_coded: What the same frames would have had at `bit_rate`: coded twice where they are compressed.
     """
 
-    def __init__(self, ssrc: int, *, frequency: float = 440.0, bit_rate: int = 32_000) -> None:
+    def __init__(self, ssrc: int, *, frequency: float = 440.0, bit_rate: float = VOICE_RATE) -> None:
         self.ssrc = ssrc
         self.frequency = frequency
-        self.packets = 0
-        self.bytes = 0
+        self.packets = self.bytes = self.coded = self.plain_coded = 0
         self._sample = 0
-        self._encoder = OpusEncoder()
-        self._encoder.codec.bit_rate = bit_rate
+        self._bit_rate = bit_rate
+        self._encoder = _encoder(bit_rate)
+        self._plain: OpusEncoder | None = None
         self._payloads = self._encode()
         self._payload = next(self._payloads)
+
+    @property
+    def timestamp(self) -> int:
+        """Of the media clock, at the frame that was sent last."""
+        return max(0, self.packets - 1) * FRAME_SAMPLES
+
+    def compress(self, bit_rate: float | None) -> None:
+        """Codes at another rate from the frame after the next on; None: as at first."""
+        self._encoder = _encoder(self._bit_rate if bit_rate is None else bit_rate)
+        self._plain = None if bit_rate is None else _encoder(self._bit_rate)
 
     def next_packet(self, now: int) -> bytes:
         """The next RTP packet, marked as sent at `now` (monotonic nanoseconds)."""
@@ -110,7 +127,18 @@ class AudioSource:
             frame.sample_rate = OPUS_CLOCK_RATE
             frame.pts = self._sample
             self._sample += FRAME_SAMPLES
-            yield from self._encoder.encode(frame)[0]
+            plain = self._plain
+            sent = self._encoder.encode(frame)[0]
+            self.coded += sum(map(len, sent))
+            self.plain_coded += sum(map(len, sent if plain is None else plain.encode(frame)[0]))
+            yield from sent
+
+
+def _encoder(bit_rate: float) -> OpusEncoder:
+    encoder = OpusEncoder()
+    encoder.codec.bit_rate = int(bit_rate)
+    encoder.codec.options = {"application": "voip", "vbr": "constrained"}  # a tone would get twice what was asked for
+    return encoder
 
 
 @dataclass(frozen=True, slots=True)

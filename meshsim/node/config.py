@@ -20,6 +20,7 @@ from meshsim.agent import AgentConfig
 from meshsim.agent.adversary import adversaries
 from meshsim.mesh.errors import ConfigError, IdentityError, nearest
 from meshsim.mesh.ids import AuraID, NodeId, from_did_key
+from meshsim.mesh.media import PROFILES
 from meshsim.mesh.view import Nat, Role
 from meshsim.node.attack import AttackConfig
 from meshsim.routing.policies import POLICIES
@@ -54,6 +55,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         nat: `open`, `cone`, `port_restricted` or `symmetric`, as known to its owner.
         latitude, longitude: Degrees; they predict delay where nothing was measured.
         aic: Whether it supports AIC.
+        aic_profile: What AIC saves of what this node says: `brief`, `lyra`, `gfvc` or `neural_video`.
         capacity_bps: Access rate, bits per second.
         max_calls: Calls carried for others at most; by its role when absent.
         carries: Whether it carries calls for others at all.
@@ -96,6 +98,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     latitude: Annotated[float, msgspec.Meta(ge=-90.0, le=90.0)] = 0.0
     longitude: Annotated[float, msgspec.Meta(ge=-180.0, le=180.0)] = 0.0
     aic: bool = False
+    aic_profile: str = "brief"
     capacity_bps: Annotated[float, msgspec.Meta(gt=0.0)] = 10e6
     max_calls: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
     carries: bool = True
@@ -223,6 +226,7 @@ def _choices() -> dict[str, Collection[str]]:
         "policy": POLICIES,
         "reputation": models,
         "misbehaviour": ["honest", *adversaries],
+        "aic_profile": list(PROFILES),
         "log": ["none", "json"],
     }
 

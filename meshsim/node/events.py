@@ -12,10 +12,14 @@ from meshsim.mesh.ids import did_key
 if TYPE_CHECKING:
     from meshsim.agent import Sample
     from meshsim.mesh.ids import CallId
-    from meshsim.node.media import Heard
+    from meshsim.node.ends import Heard
 
 _ROUTE = ("received", "lost", "jitter", "delay_mean", "delay_sd", "delay_p95")
 _VOICE = ("received", "lost", "loss", "duplicates", "doubled", "decoded", "frequency", "rms")
+_VIDEO = (
+    "received", "expected", "shown", "frozen", "wrong", "whole", "asked", "delay_median", "delay_p95", "delay_p99",
+    "longest_freeze",
+)  # fmt: skip
 _SECOND = ("at", "label", "received", "loss", "delay", "jitter", "rtt")
 
 
@@ -67,6 +71,7 @@ def told_of(sample: Sample) -> dict[str, Any]:
 def told_of_heard(call: CallId, heard: Heard) -> dict[str, Any]:
     """What one end received of a call, as a whole and route by route; delays and arrivals in seconds."""
     voice = heard.voice.report()
+    seen = None if heard.video is None else heard.video.report()
     return {
         "event": "heard", "call": call.hex(), "voice": {field: getattr(voice, field) for field in _VOICE},
         "routes": [
@@ -75,5 +80,8 @@ def told_of_heard(call: CallId, heard: Heard) -> dict[str, Any]:
         ],
         "seconds": [{field: getattr(second, field) for field in _SECOND} for second in heard.seconds],
         "audio_packets_received": len(heard.arrivals), "arrivals": heard.arrivals,
-        "data_messages_received": heard.data_received, "data_rtts": heard.data_rtts,
+        "data_messages_received": heard.data_received, "data_rtts": heard.data_rtts, "rtcp_rtts": heard.rtcp_rtts,
+        "video": None if seen is None else {field: getattr(seen, field) for field in _VIDEO},
+        "limits": heard.limits,
+        "aic": None if heard.aic is None else {"plain_bytes": heard.aic.plain, "sent_bytes": heard.aic.sent},
     }  # fmt: skip

@@ -120,6 +120,12 @@ def _faults(node: Standing) -> Iterator[Metric]:
     yield signaling
     yield CounterMetricFamily("meshsim_malformed", "Media nobody could read.", node.tally.malformed)
     yield CounterMetricFamily("meshsim_unroutable", "Media of no known route.", node.media.unroutable)
+    yield CounterMetricFamily("meshsim_aic_spared_bytes", "Bytes of media that AIC did not send.", node.media.spared)
+    passing = node.media.passing
+    yield GaugeMetricFamily("meshsim_video_resent", "Packets sent again, on routes carried now.", passing.resent)
+    yield GaugeMetricFamily(
+        "meshsim_video_recovered", "Lost packets that came, on routes carried now.", passing.recovered
+    )
     lost = node.trace is not None and bool(node.trace.given_up)
     yield GaugeMetricFamily("meshsim_trace_given_up", "Whether the disk took no more of the trace.", float(lost))
 
@@ -136,6 +142,7 @@ def _of_the_brief(node: Standing) -> Iterator[Metric]:
     yield GaugeMetricFamily("meshAIScoreAvg", "Mean score of the routes decided.", tally.mean_score)
     yield UnknownMetricFamily("meshReputationEvents", "Moves of reputations.", tally.reputation_events)
     yield UnknownMetricFamily("aicEnabledRoutesTotal", "Routes whose nodes all support AIC.", tally.with_aic)
+    yield UnknownMetricFamily("aicBandwidthSaved", "Megabytes of media that AIC did not send.", node.media.spared / 1e6)
 
 
 def _cumulated(lengths: list[int]) -> list[tuple[str, float]]:

@@ -1,8 +1,9 @@
 """Media on the wire: RTP packets with a send time, the port that carries them over DTLS, the relay's table.
 
 Media ride the DTLS transport of the data channels as SRTP (aiortc negotiates an SRTP profile on every DTLS handshake,
-RFC 5764), so a relay decrypts, looks up and encrypts again: no codec, track or receiver. Private parts of aiortc are
-touched here, in `certificate` and in `sockets`, and nowhere else.
+RFC 5764), so a relay decrypts, looks up and encrypts again: no codec, track or receiver. RTP and RTCP share transport
+and callback (RFC 5761); `node.rtcp.is_rtcp` tells them apart. Private parts of aiortc are touched here, in
+`certificate` and in `sockets`, and nowhere else.
 """
 
 from __future__ import annotations
@@ -23,14 +24,20 @@ if TYPE_CHECKING:
 OPUS_PAYLOAD_TYPE = 111
 OPUS_CLOCK_RATE = 48_000
 """RTP timestamp units per second of every Opus stream (RFC 7587)."""
+VP8_PAYLOAD_TYPE = 96
+VIDEO_CLOCK_RATE = 90_000
+"""RTP timestamp units per second of every VP8 stream (RFC 7741)."""
 
 _HEADER = struct.Struct("!BBHII")
 _EXTENSION = struct.Struct("!HHBqxxx")  # profile 0xBEDE, 3 words: one element of 8 bytes, padding (RFC 8285)
 _FIRST_BYTE = 0x90  # version 2, extension present
+_MARKER = 0x80
+_VIDEO_BIT = 1 << 31
 _ONE_BYTE_PROFILE = 0xBEDE
 _EXTENSION_WORDS = 3
 _SEND_TIME_ELEMENT = (1 << 4) | 7  # id 1, length 8
 _PREFIX_BYTES = _HEADER.size + _EXTENSION.size
+_SENT_AT = _HEADER.size + 5
 
 LinkKey = TypeVar("LinkKey", bound=Hashable)
 
@@ -46,6 +53,7 @@ class RtpPacket:
         sent: Send time, monotonic nanoseconds of the sender's host.
         payload: One encoded frame.
         payload_type: 7 bits.
+        marker: Whether this packet ends a picture.
     """
 
     ssrc: int
@@ -54,12 +62,12 @@ class RtpPacket:
     sent: int
     payload: bytes
     payload_type: int = OPUS_PAYLOAD_TYPE
+    marker: bool = False
 
     def encode(self) -> bytes:
         """The packet as bytes: fixed header, one header extension with the send time, payload."""
-        head = _HEADER.pack(
-            _FIRST_BYTE, self.payload_type, self.sequence & 0xFFFF, self.timestamp & 0xFFFFFFFF, self.ssrc
-        )
+        kind = self.payload_type | (_MARKER if self.marker else 0)
+        head = _HEADER.pack(_FIRST_BYTE, kind, self.sequence & 0xFFFF, self.timestamp & 0xFFFFFFFF, self.ssrc)
         return head + _EXTENSION.pack(_ONE_BYTE_PROFILE, _EXTENSION_WORDS, _SEND_TIME_ELEMENT, self.sent) + self.payload
 
     @classmethod
@@ -78,15 +86,29 @@ class RtpPacket:
         profile, words, element, sent = _EXTENSION.unpack_from(data, _HEADER.size)
         if (first, profile, words, element) != (_FIRST_BYTE, _ONE_BYTE_PROFILE, _EXTENSION_WORDS, _SEND_TIME_ELEMENT):
             raise RemoteProtocolError("RTP packet without the send time extension")
-        payload = data[_PREFIX_BYTES:]
         return cls(
-            ssrc=ssrc, sequence=sequence, timestamp=timestamp, sent=sent, payload=payload, payload_type=kind & 0x7F
+            ssrc=ssrc,
+            sequence=sequence,
+            timestamp=timestamp,
+            sent=sent,
+            payload=data[_PREFIX_BYTES:],
+            payload_type=kind & 0x7F,
+            marker=bool(kind & _MARKER),
         )
 
 
 def flow_label(call: CallId, sender: bytes) -> int:
     """The SSRC of the flow that `sender` sends in `call`: a 32-bit hash, so every hop can compute it."""
     return int.from_bytes(hashlib.blake2b(call + sender, digest_size=4).digest(), "big")
+
+
+def video_ssrc(label: int) -> int:
+    """The SSRC of the video beside the voice of route `label`: its highest bit turned over.
+
+    >>> hex(video_ssrc(0x1234ABCD)), video_ssrc(video_ssrc(7))
+    ('0x9234abcd', 7)
+    """
+    return label ^ _VIDEO_BIT
 
 
 def route_ssrc(packet: bytes, ssrc: int) -> bytes:
@@ -110,12 +132,23 @@ def read_ssrc(packet: bytes) -> int:
     return int.from_bytes(packet[8:12], "big")
 
 
+def read_place(packet: bytes) -> tuple[int, int]:
+    """The sequence number of an RTP packet, and when it was sent (monotonic nanoseconds of its sender).
+
+    Raises:
+        RemoteProtocolError: If it is too short to say when.
+    """
+    if len(packet) <= _PREFIX_BYTES:
+        raise RemoteProtocolError(f"RTP packet of {len(packet)} bytes is too short")
+    return int.from_bytes(packet[2:4], "big"), int.from_bytes(packet[_SENT_AT : _SENT_AT + 8], "big", signed=True)
+
+
 class MediaPort:
     """Sends and receives RTP over one peer's DTLS transport, without senders, receivers or codecs.
 
     Args:
         dtls: The transport under the data channels.
-        on_rtp: Called with every decrypted RTP packet.
+        on_rtp: Called with every decrypted RTP or RTCP packet.
     """
 
     def __init__(self, dtls: RTCDtlsTransport, on_rtp: Callable[[bytes], None]) -> None:
@@ -126,7 +159,7 @@ class MediaPort:
         dtls._handle_rtcp_data = self._receive_rtcp  # type: ignore[method-assign]  # noqa: SLF001 - the purpose of this file
 
     def send(self, packet: bytes) -> bool:
-        """Encrypts and sends one RTP packet at once; False when the transport is not connected."""
+        """Encrypts and sends one RTP or RTCP packet at once; False when the transport is not connected."""
         if self._dtls.state != "connected":
             return False
         try:
@@ -145,7 +178,7 @@ class MediaPort:
         self._on_rtp(data)
 
     async def _receive_rtcp(self, data: bytes) -> None:
-        """RTCP is not used between mesh nodes: receipts and reports are messages."""
+        self._on_rtp(data)
 
 
 def _finish(step: Coroutine[Any, Any, None]) -> None:

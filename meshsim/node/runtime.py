@@ -19,7 +19,7 @@ from meshsim.agent import CallSample, Channel, EventSample, ReceiptSample
 from meshsim.identity import Ed25519Signer, Ed25519Verifier
 from meshsim.mesh.errors import CallFailed, ConfigError, IdentityError, RemoteProtocolError
 from meshsim.mesh.ids import AuraID, CallId, NodeId, did_key
-from meshsim.mesh.media import AicPolicy, MediaType
+from meshsim.mesh.media import PROFILES, AicPolicy, MediaType
 from meshsim.node import parts
 from meshsim.node.alone import HandPost
 from meshsim.node.calls import Switchboard
@@ -297,7 +297,7 @@ class Node:
         self.tell(told_of(sample))
         self.tally.count(sample)
         if self._trace is not None:
-            self._trace.keep(sample)
+            self._trace.keep(sample, self._media.spared_in(sample.call) if isinstance(sample, CallSample) else None)
         match sample:
             case CallSample():
                 self._board.end(sample)
@@ -348,6 +348,7 @@ class Node:
             count=self._driver.media_carried,
             stream=parts.drop_stream(config, self.signer),
             group=self._group,
+            aic=PROFILES[config.aic_profile],
         )
         self._upkeep = Upkeep(
             config,
@@ -477,6 +478,6 @@ class Node:
 
 
 def count_codecs() -> int:
-    """Codecs alive in this process: none where the module of the talking ends was never loaded."""
+    """Codecs alive in this process: none where the modules of the talking ends were never loaded."""
     audio = sys.modules.get("meshsim.node.audio")
     return 0 if audio is None else int(audio.count_codecs())

@@ -89,11 +89,17 @@ class NodeTrace:
         """The row of a node, in the order in which this node came to know them."""
         return self._rows.setdefault(node, len(self._rows))
 
-    def keep(self, sample: Sample) -> None:
-        """Takes in what the agent wants known."""
+    def keep(self, sample: Sample, spared: int | None = None) -> None:
+        """Takes in what the agent wants known.
+
+        Args:
+            sample: What.
+            spared: Of a call that is over: bytes of media that AIC kept off each link of its route, as this end sent
+                them; None where it was never applied.
+        """
         match sample:
             case CallSample():
-                self._keep_call(sample)
+                self._keep_call(sample, spared)
             case TrustSample():
                 self._keep_trust(sample)
             case EventSample():
@@ -221,7 +227,7 @@ class NodeTrace:
             poor=np.zeros(count, dtype=bool),
         )
 
-    def _keep_call(self, sample: CallSample) -> None:
+    def _keep_call(self, sample: CallSample, spared: int | None) -> None:
         decision = sample.decision
         self._append(
             "calls",
@@ -249,8 +255,8 @@ class NodeTrace:
             resolve_seconds=[math.nan],
             borders=[-1],
             rate_share=[1.0],
-            aic=[False],
-            saved_bytes=[0.0],
+            aic=[spared is not None],
+            saved_bytes=[float(spared or 0) * max(0, len(sample.final_path) - 1)],
         )
 
     def _keep_trust(self, sample: TrustSample) -> None:

@@ -17,7 +17,7 @@ from meshsim.identity import Ed25519Signer
 from meshsim.mesh.errors import CallFailed, ConfigError, IdentityError
 from meshsim.mesh.ids import did_key
 from meshsim.mesh.media import MediaType
-from meshsim.node import Call, CallQuality, Node, NodeConfig, media
+from meshsim.node import Call, CallQuality, Node, NodeConfig, ends
 
 PACE = AgentConfig(heartbeat=0.5, probe_period=0.2, digest_period=0.5, keepalive=0.3, dead_after=5)
 ALICE, BOB = (Ed25519Signer.from_seed(bytes([n]) * 32) for n in (1, 2))
@@ -45,7 +45,7 @@ async def pair(folder: Path, **more: dict[str, Any]) -> AsyncIterator[tuple[Node
 async def test_a_call_tells_both_ends_its_path_its_quality_and_how_it_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media, "REPORT_PERIOD", 0.15)
+    monkeypatch.setattr(ends, "REPORT_PERIOD", 0.15)
     async with pair(tmp_path) as (alice, bob):
         came: asyncio.Queue[Call] = asyncio.Queue()
         heard: asyncio.Queue[CallQuality] = asyncio.Queue()

@@ -9,10 +9,11 @@ import pytest
 from meshsim.agent.effects import CloseMedia, MediaReport, OpenMedia
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.ids import CallId, NodeId
-from meshsim.mesh.media import MediaType
+from meshsim.mesh.media import PROFILES, MediaType
 from meshsim.mesh.seeds import SeedTree
 from meshsim.node.audio import AudioSource
-from meshsim.node.media import CALLS_KEPT, DATA_BYTES, MediaPlane
+from meshsim.node.ends import CALLS_KEPT
+from meshsim.node.media import DATA_BYTES, MediaPlane
 from meshsim.node.rtp import RtpPacket, route_ssrc
 
 CALL, LABEL = CallId(bytes(range(16))), 0x1234ABCD
@@ -44,6 +45,7 @@ class Wire:
             count=lambda *count: self.counts.append(count),
             stream=SeedTree(1).stream("test/drop", 0),
             group=group,
+            aic=PROFILES["brief"],
         )
 
 
@@ -239,6 +241,7 @@ async def test_two_ends_and_a_relay_in_memory_hear_each_other() -> None:
             count=lambda _call, label, carried: counts.setdefault(own, (label, carried)),
             stream=stream,
             group=group,
+            aic=PROFILES["brief"],
         )
 
     async with asyncio.TaskGroup() as group:
@@ -260,7 +263,7 @@ async def test_two_ends_and_a_relay_in_memory_hear_each_other() -> None:
 
 
 async def test_a_relay_tells_what_it_passed_on_and_not_what_it_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meshsim.node.media.REPORT_PERIOD", 0.0)
+    monkeypatch.setattr("meshsim.node.passing.COUNT_PERIOD", 0.0)
     wire, packets = Wire(), speech(20)
     async with asyncio.TaskGroup() as group:
         plane = wire.plane(group)

@@ -1,0 +1,371 @@
+"""Real VP8 video at the two ends of a call: a deterministic picture that says which it is, and an eye that reads it.
+
+Only the ends of a call create a codec; a relay never imports this module. Pictures are shown in the order in which they
+were sent. One that lacks a packet waits for it to be sent again; when that takes too long, those that build on it are
+worth nothing, and the eye asks for a whole one.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import math
+import time
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+import av
+import numpy as np
+from aiortc.codecs.vpx import MIN_BITRATE, Vp8Decoder, Vp8Encoder, VpxPayloadDescriptor
+from aiortc.jitterbuffer import JitterFrame
+
+from meshsim.mesh.errors import RemoteProtocolError
+from meshsim.mesh.time import to_seconds
+from meshsim.node.repair import PATIENCE, SEQUENCES
+from meshsim.node.rtp import VIDEO_CLOCK_RATE, VP8_PAYLOAD_TYPE, RtpPacket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 320, 192
+FRAMES_PER_SECOND = 15
+TICKS = VIDEO_CLOCK_RATE // FRAMES_PER_SECOND
+"""Units of the media clock from one picture to the next."""
+LEAST_RATE = MIN_BITRATE
+"""Bits per second: aiortc lets libvpx go no lower."""
+WHOLE_EVERY = 0.5
+"""Seconds between whole pictures that were asked for, at least."""
+BITS, _BLOCK = 16, 20
+"""A picture's number is written on it, one block of so many pixels for each bit."""
+_DARK, _BRIGHT = 40, 210
+_WAITING = 128
+"""Pictures under way at most; the oldest go first."""
+
+
+@cache
+def _texture() -> NDArray[np.float64]:
+    """Detail twice as wide as a picture, so that the encoder finds something to spend its bits on."""
+    grain = np.arange(2 * WIDTH * HEIGHT, dtype=np.uint64)
+    mixed = (grain * np.uint64(2654435761) >> np.uint64(7)) % np.uint64(18)
+    return np.asarray(mixed, dtype=np.float64).reshape(HEIGHT, 2 * WIDTH)
+
+
+def picture(number: int) -> NDArray[np.uint8]:
+    """The luminance of picture `number`, uint8 of (192, 320): a grating and grain that move, and its number above."""
+    x, y = np.arange(WIDTH), np.arange(HEIGHT)[:, None]
+    luma = 110 + 40 * np.sin(2 * math.pi * (x + 4 * number) / 64) + 20 * np.sin(2 * math.pi * (y + number) / 48)
+    shift = 3 * number % WIDTH
+    shown = np.asarray(luma + _texture()[:, shift : shift + WIDTH], dtype=np.uint8)
+    for bit in range(BITS):
+        shown[:_BLOCK, bit * _BLOCK : (bit + 1) * _BLOCK] = _BRIGHT if number >> bit & 1 else _DARK
+    return shown
+
+
+def read_number(luma: NDArray[np.uint8]) -> int:
+    """The number that is written on a decoded picture, whatever coding has made of it.
+
+    >>> read_number(picture(12345))
+    12345
+    """
+    inner = slice(_BLOCK // 4, 3 * _BLOCK // 4)
+    blocks = luma[inner, : BITS * _BLOCK].reshape(_BLOCK // 2, BITS, _BLOCK)[:, :, inner].mean(axis=(0, 2))
+    return int(sum(1 << bit for bit, bright in enumerate(blocks > (_DARK + _BRIGHT) / 2) if bright))
+
+
+class VideoSource:
+    """Shows: encodes the deterministic picture with VP8, one each fifteenth of a second.
+
+    Args:
+        ssrc: The flow's label.
+        bit_rate: Asked of the encoder, in bits per second; libvpx takes at least `LEAST_RATE`.
+
+    Attributes:
+        pictures: Shown so far.
+        packets: RTP packets of them.
+        bytes: Of those packets.
+        whole: Pictures coded whole (key frames).
+        coded: Bytes of VP8.
+        plain_coded: What the same pictures would have had at `plain_rate`: coded twice while that is compared.
+        plain_rate: Bits per second.
+    """
+
+    def __init__(self, ssrc: int, *, bit_rate: float = 300_000) -> None:
+        self.ssrc = ssrc
+        self.pictures = self.packets = self.bytes = self.whole = self.coded = self.plain_coded = 0
+        self.plain_rate = bit_rate
+        self._encoder = Vp8Encoder()
+        self._encoder.target_bitrate = int(bit_rate)
+        self._plain: Vp8Encoder | None = None
+        self._wants_whole = True
+        self._made_whole = -math.inf
+        self._payloads = self._encode()
+
+    @property
+    def bit_rate(self) -> int:
+        """Asked of the encoder, in bits per second."""
+        return self._encoder.target_bitrate
+
+    @property
+    def timestamp(self) -> int:
+        """Of the media clock, at the picture that was sent last."""
+        return max(0, self.pictures - 1) * TICKS
+
+    def compare(self, *, on: bool) -> None:
+        """Counts, or stops counting, what the pictures would have had at `plain_rate`."""
+        self._plain = Vp8Encoder() if on else None
+        self._wants_whole = self._wants_whole or on  # both begin with a whole picture
+
+    def make_whole(self, now: float) -> None:
+        """The picture after the next is coded by itself, for somebody has lost the thread; not oftener than needed.
+
+        Args:
+            now: Seconds.
+        """
+        if now - self._made_whole >= WHOLE_EVERY:
+            self._wants_whole, self._made_whole = True, now
+
+    def adapt(self, bit_rate: float) -> None:
+        """Codes at about so many bits per second from now on."""
+        self._encoder.target_bitrate = int(bit_rate)
+
+    def next_packets(self, now: int) -> list[bytes]:
+        """The RTP packets of the next picture, marked as sent at `now` (monotonic nanoseconds)."""
+        packets = [
+            RtpPacket(
+                ssrc=self.ssrc, sequence=self.packets + place, timestamp=self.pictures * TICKS, sent=now,
+                payload=payload, payload_type=VP8_PAYLOAD_TYPE, marker=place == len(self._payloads) - 1,
+            ).encode()
+            for place, payload in enumerate(self._payloads)
+        ]  # fmt: skip
+        self.pictures += 1
+        self.packets += len(packets)
+        self.bytes += sum(map(len, packets))
+        return packets
+
+    def prepare(self) -> None:
+        """Encodes the next picture: before it is due, so that the encoder's time is not counted as delay."""
+        self._payloads = self._encode()
+
+    async def play(self, send: Callable[[bytes], object], *, seconds: float = math.inf) -> None:
+        """Sends a picture each fifteenth of a second until `seconds` have passed or the task is cancelled."""
+        loop = asyncio.get_running_loop()
+        start, count = loop.time(), 0
+        while count < seconds * FRAMES_PER_SECOND:
+            for packet in self.next_packets(time.monotonic_ns()):
+                send(packet)
+            self.prepare()
+            count += 1
+            await asyncio.sleep(max(0.0, start + count / FRAMES_PER_SECOND - loop.time()))
+
+    def _encode(self) -> list[bytes]:
+        frame = self._frame()
+        payloads, _ = self._encoder.encode(frame, force_keyframe=self._wants_whole)
+        self.coded += sum(map(len, payloads))
+        plain = payloads
+        if self._plain is not None:
+            self._plain.target_bitrate = int(self.plain_rate)
+            plain, _ = self._plain.encode(self._frame(), force_keyframe=self._wants_whole)
+        self.plain_coded += sum(map(len, plain))
+        self.whole += self._wants_whole
+        self._wants_whole = False
+        return payloads
+
+    def _frame(self) -> av.VideoFrame:
+        chroma = np.full((HEIGHT // 2, WIDTH), 128, dtype=np.uint8)
+        luma = picture(self.pictures % (1 << BITS))
+        frame = av.VideoFrame.from_ndarray(np.vstack([luma, chroma]), format="yuv420p")
+        frame.pts, frame.time_base = self.pictures * TICKS, Fraction(1, VIDEO_CLOCK_RATE)
+        return frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoReport:
+    """What an eye saw.
+
+    Attributes:
+        received: Packets, each once.
+        expected: Pictures from the first that was shown to the last.
+        shown: Of them, those that were decoded and shown.
+        frozen: Share of them that were not, in [0, 1].
+        wrong: Pictures that showed another number than theirs.
+        whole: Those coded by themselves.
+        asked: How often a whole picture was asked for.
+        delay_median: Seconds from the sending of a picture to its being whole here; NaN before the first.
+        delay_p95: 95th percentile of it.
+        delay_p99: 99th percentile of it.
+        longest_freeze: Longest time between two pictures shown, seconds.
+    """
+
+    received: int
+    expected: int
+    shown: int
+    frozen: float
+    wrong: int
+    whole: int
+    asked: int
+    delay_median: float
+    delay_p95: float
+    delay_p99: float
+    longest_freeze: float
+
+
+@dataclass(slots=True)
+class _Picture:
+    """One picture on its way: its payloads by sequence number, its first and last where they are known."""
+
+    since: float
+    sent: int
+    timestamp: int
+    payloads: dict[int, bytes] = field(default_factory=dict)
+    first: int | None = None
+    last: int | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing of it is missing."""
+        return self.first is not None and self.last is not None and len(self.payloads) == self.last - self.first + 1
+
+    def data(self) -> bytes:
+        """What the decoder takes."""
+        return b"".join(self.payloads[number] for number in sorted(self.payloads))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is complete and can be decoded by itself: its first bit says so (RFC 6386, section 9.1)."""
+        return self.is_complete and self.first is not None and not self.payloads[self.first][0] & 1
+
+
+class VideoSink:
+    """Sees: puts the packets of one flow together to pictures, shows those in order, and reads their numbers.
+
+    Args:
+        ask: Called when a whole picture is needed to go on.
+
+    Attributes:
+        malformed: Packets that no eye can read.
+    """
+
+    def __init__(self, ask: Callable[[], object] = lambda: None) -> None:
+        self.malformed = 0
+        self._ask = ask
+        self._decoder = Vp8Decoder()
+        self._pictures: dict[int, _Picture] = {}
+        self._next: int | None = None
+        self._highest = -1
+        self._since_asked = -1.0
+        self._first_shown = self._last_shown = -1
+        self._shown_at = math.nan
+        self._received = self._shown = self._wrong = self._whole = self._asked = 0
+        self._longest = 0.0
+        self._delays = array.array("d")
+
+    def receive(self, data: bytes, now: int) -> bool:
+        """Takes one RTP packet that arrived at `now`, monotonic nanoseconds.
+
+        Returns:
+            Whether it is one of this flow's, and still of use.
+        """
+        try:
+            packet = RtpPacket.decode(data)
+            descriptor, payload = VpxPayloadDescriptor.parse(packet.payload)
+        except (RemoteProtocolError, ValueError):
+            packet, payload = None, b""
+        if packet is None or packet.payload_type != VP8_PAYLOAD_TYPE or not payload:
+            self.malformed += 1
+            return False
+        number = self._extend(packet.sequence)
+        if self._next is not None and number < self._next:
+            return False
+        shown = self._pictures.get(packet.timestamp)
+        if shown is None:
+            shown = self._pictures[packet.timestamp] = _Picture(to_seconds(now), packet.sent, packet.timestamp)
+        if number in shown.payloads:
+            return False
+        shown.payloads[number] = payload
+        if descriptor.partition_start and descriptor.partition_id == 0:
+            shown.first = number
+        if packet.marker:
+            shown.last = number
+        self._received += 1
+        self._show(to_seconds(now))
+        return True
+
+    def report(self) -> VideoReport:
+        """What was seen so far."""
+        expected = (self._last_shown - self._first_shown) // TICKS + 1 if self._shown else 0
+        delays = np.asarray(self._delays) if self._delays else np.array([math.nan])
+        return VideoReport(
+            received=self._received,
+            expected=expected,
+            shown=self._shown,
+            frozen=1.0 - self._shown / expected if expected else 0.0,
+            wrong=self._wrong,
+            whole=self._whole,
+            asked=self._asked,
+            delay_median=float(np.median(delays)),
+            delay_p95=float(np.quantile(delays, 0.95)),
+            delay_p99=float(np.quantile(delays, 0.99)),
+            longest_freeze=self._longest,
+        )
+
+    def _extend(self, sequence: int) -> int:
+        """The sequence number without its wrap at 16 bits: the nearest to the highest seen."""
+        if self._highest < 0:
+            self._highest = sequence + SEQUENCES
+            return self._highest
+        step = (sequence - self._highest) % SEQUENCES
+        number = self._highest + (step if step < SEQUENCES // 2 else step - SEQUENCES)
+        self._highest = max(self._highest, number)
+        return number
+
+    def _show(self, now: float) -> None:
+        """Shows what is whole and next; goes on from a whole picture; asks for one where waiting is over."""
+        while True:
+            ready = next((p for p in self._pictures.values() if p.first == self._next and p.is_complete), None)
+            if ready is None or self._next is None:
+                ready = next((p for p in self._pictures.values() if p.is_whole), None)
+            if ready is None:
+                break
+            self._see(ready, now)
+        over = len(self._pictures) > _WAITING
+        if over or any(now - waiting.since > PATIENCE for waiting in self._pictures.values()):
+            for stamp in [s for s, waiting in self._pictures.items() if over or now - waiting.since > PATIENCE]:
+                del self._pictures[stamp]
+            self._next = None
+        if self._since_asked < 0.0:
+            self._since_asked = now  # the first picture is whole: it only takes its time
+        if self._next is None and now - self._since_asked > PATIENCE / 2:
+            self._since_asked = now
+            self._asked += 1
+            self._ask()
+
+    def _see(self, ready: _Picture, now: float) -> None:
+        """Decodes one picture; those before it will not be shown any more."""
+        assert ready.last is not None  # noqa: S101 - it is complete
+        self._next = ready.last + 1
+        self._pictures = {
+            stamp: waiting for stamp, waiting in self._pictures.items() if min(waiting.payloads) > ready.last
+        }
+        self._whole += ready.is_whole
+        try:
+            frames = self._decoder.decode(JitterFrame(data=ready.data(), timestamp=ready.timestamp))
+        except av.error.FFmpegError:
+            self.malformed += 1
+            self._next = None
+            return
+        for frame in frames:
+            luma = np.asarray(cast("av.VideoFrame", frame).to_ndarray()[:HEIGHT], dtype=np.uint8)
+            self._wrong += luma.shape != (HEIGHT, WIDTH) or read_number(luma) != ready.timestamp // TICKS % (1 << BITS)
+        if not frames:
+            return
+        if not self._shown:
+            self._first_shown = ready.timestamp
+        else:
+            self._longest = max(self._longest, now - self._shown_at)
+        self._shown += 1
+        self._last_shown, self._shown_at = ready.timestamp, now
+        self._delays.append(now - to_seconds(ready.sent))
