@@ -6,7 +6,7 @@ import click
 
 from meshsim.cli import names, options
 
-NODE_PARTS = ("emulator", "failures", "liars", "links", "mesh")
+NODE_PARTS = ("emulator", "failures", "liars", "links", "media", "mesh")
 """Of `lab.bench.node`."""
 _QUICK = click.option("--quick", is_flag=True, help="A small case only: a smoke test, whose numbers say little.")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiortc import RTCDataChannel
 
 CONNECT_TIMEOUT = 30.0
-_LOOPBACK = ("127.0.0.1",)
+LOOPBACK = ("127.0.0.1",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Bare:
         channels = tuple(end.createDataChannel("bare", negotiated=True, id=0, ordered=False) for end in (one, other))
         opened = asyncio.Event()
         channels[0].on("open", opened.set)
-        with gather_on(_LOOPBACK, Traffic()):
+        with gather_on(LOOPBACK, Traffic()):
             await one.setLocalDescription(await one.createOffer())
             await other.setRemoteDescription(one.localDescription)
             await other.setLocalDescription(await other.createAnswer())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meshsim.lab.bench import answer, node_kill, node_links, node_mesh
+from meshsim.lab.bench import answer, node_kill, node_links, node_media, node_mesh
 from meshsim.lab.goals import judge
 from meshsim.lab.loops import finish
 from meshsim.lab.progress import bar
@@ -96,6 +96,10 @@ def _links(quick: bool, progress: Callable[[float], None]) -> Part:  # noqa: FBT
     return node_links.measure(quick=quick, progress=progress)
 
 
+def _media(quick: bool, progress: Callable[[float], None]) -> Part:  # noqa: FBT001 - likewise
+    return node_media.measure(quick=quick, progress=progress)
+
+
 async def _calibrate(links: int) -> dict[str, float]:
     """How late datagrams left the emulator, seconds, over `links` links at once."""
     parameters = LinkParameters(rate_bps=1e9, propagation=0.02)
@@ -122,6 +126,7 @@ PARTS: dict[str, Callable[[bool, Callable[[float], None]], Part]] = {
     "emulator": _emulator,
     "failures": _failures,
     "links": _links,
+    "media": _media,
     "mesh": _mesh,
     "liars": _liars,
 }

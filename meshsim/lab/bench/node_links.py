@@ -17,22 +17,24 @@ import statistics
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshsim.agent import Channel
-from meshsim.control.client import Incoming, RegistryClient
-from meshsim.identity import Ed25519Signer, Ed25519Verifier
+from meshsim.control.client import RegistryClient
+from meshsim.identity import Ed25519Verifier
+from meshsim.lab.bench.node_place import make_signer, places
 from meshsim.lab.goals import judge
 from meshsim.node.bare import Bare
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.testbed import START_TIMEOUT, Process
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
+    from meshsim.lab.bench.node_place import Place
     from meshsim.mesh.ids import NodeId
 
 DIALS, TRIPS, MEGABYTES, LINKS = 30, 400, 24, 100
@@ -52,63 +54,7 @@ _ACK = b"\x02ack"
 # Nodes of one process -------------------------------------------------------------------------------------------------
 
 
-class _Post:
-    """A rendezvous within one process."""
-
-    def __init__(self, own: NodeId, boxes: dict[NodeId, asyncio.Queue[Incoming]]) -> None:
-        self._own = own
-        self._boxes = boxes
-        boxes[own] = asyncio.Queue()
-
-    async def send(self, to: NodeId, payload: bytes) -> None:
-        self._boxes[to].put_nowait(Incoming(self._own, payload))
-
-    async def incoming(self) -> AsyncIterator[Incoming]:
-        while True:
-            yield await self._boxes[self._own].get()
-
-
-class _Place:
-    """One node: links, and what its data channel is told to do with what comes."""
-
-    def __init__(self, number: int, boxes: dict[NodeId, asyncio.Queue[Incoming]]) -> None:
-        signer = _signer(number)
-        self.id = signer.node_id
-        self.take: Callable[[NodeId, bytes], object] = lambda _, __: None
-        self.links = Neighbours(
-            _Post(self.id, boxes),
-            signer,
-            Ed25519Verifier(),
-            handlers=NeighbourHandlers(on_message=self._receive),
-        )
-
-    def send(self, peer: NodeId, data: bytes) -> bool:
-        return self.links.send(peer, Channel.DATA, data)
-
-    def _receive(self, peer: NodeId, channel: Channel, data: bytes) -> None:  # noqa: ARG002 - there is one channel
-        self.take(peer, data)
-
-
-@asynccontextmanager
-async def _places(count: int) -> AsyncIterator[list[_Place]]:
-    boxes: dict[NodeId, asyncio.Queue[Incoming]] = {}
-    places = [_Place(number, boxes) for number in range(count)]
-    running = [asyncio.create_task(place.links.run()) for place in places]
-    try:
-        yield places
-    finally:
-        for place in places:
-            await place.links.close()
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-
-def _signer(number: int) -> Ed25519Signer:
-    return Ed25519Signer.from_seed(number.to_bytes(32, "big"))
-
-
-def _relay(place: _Place, one: NodeId, other: NodeId) -> None:
+def _relay(place: Place, one: NodeId, other: NodeId) -> None:
     """Lets a node pass on what comes with the label, as a relay does: look up, hand on."""
     onward = {(one, _LABEL): other, (other, _LABEL): one}
 
@@ -121,7 +67,7 @@ def _relay(place: _Place, one: NodeId, other: NodeId) -> None:
 async def dial_times(count: int = DIALS, progress: Callable[[float], None] = lambda _: None) -> list[dict[str, float]]:
     """Seconds until a link is open and authenticated, and until a bare channel is open, in turns."""
     rows = []
-    async with _places(2) as (one, other):
+    async with places(2) as (one, other):
         for number in range(count + 1):
             started = time.perf_counter()
             bare = await Bare.connect()
@@ -140,7 +86,7 @@ async def dial_times(count: int = DIALS, progress: Callable[[float], None] = lam
 async def trip_times(count: int = TRIPS) -> list[dict[str, float]]:
     """Round trips in seconds of 100 bytes: over a bare channel, over one link, and over two with a relay between."""
     payload = _LABEL + bytes(96)
-    async with _places(3) as (one, relay, far):
+    async with places(3) as (one, relay, far):
         bare = await Bare.connect()
         await one.links.dial(relay.id)
         await one.links.dial(far.id)
@@ -173,7 +119,7 @@ async def trip_times(count: int = TRIPS) -> list[dict[str, float]]:
 async def goodput(megabytes: float = MEGABYTES, rounds: int = 3) -> list[dict[str, float]]:
     """Bits per second of messages of 16 KB in a window, in turns over one link and over two with a relay between."""
     rows = []
-    async with _places(3) as (one, relay, far):
+    async with places(3) as (one, relay, far):
         await one.links.dial(relay.id)
         await one.links.dial(far.id)
         await relay.links.dial(far.id)
@@ -187,7 +133,7 @@ async def goodput(megabytes: float = MEGABYTES, rounds: int = 3) -> list[dict[st
     return rows
 
 
-async def _stream(source: _Place, sink: _Place, first: NodeId, count: int) -> float:
+async def _stream(source: Place, sink: Place, first: NodeId, count: int) -> float:
     """Sends `count` messages, never more than a window of them unconfirmed."""
     received, room = itertools.count(1), asyncio.Semaphore(WINDOW)
     done = asyncio.Event()
@@ -214,7 +160,7 @@ async def _stream(source: _Place, sink: _Place, first: NodeId, count: int) -> fl
     return 8.0 * MESSAGE * count / (time.perf_counter() - started)
 
 
-def _is_alone(place: _Place) -> bool:
+def _is_alone(place: Place) -> bool:
     return not place.links.links
 
 
@@ -277,7 +223,7 @@ async def _peers(url: str, count: int) -> None:
 async def _hub(url: str, count: int, idle: float) -> None:
     async with AsyncExitStack() as stack:
         links = await _live(stack, url, 0)
-        peers = [_signer(number).node_id for number in range(1, count + 1)]
+        peers = [make_signer(number).node_id for number in range(1, count + 1)]
         await links.dial(peers[0])
         before, sockets = _resident(), _descriptors()
         for peer in peers[1:]:
@@ -299,14 +245,16 @@ async def _hub(url: str, count: int, idle: float) -> None:
 
 async def _live(stack: AsyncExitStack, url: str, number: int) -> Neighbours:
     """A node that answers probes."""
-    client = await stack.enter_async_context(RegistryClient(url, _signer(number)))
+    client = await stack.enter_async_context(RegistryClient(url, make_signer(number)))
     place: list[Neighbours] = []
 
     def answer(peer: NodeId, channel: Channel, data: bytes) -> None:
         if data == b"ping":
             place[0].send(peer, channel, b"pong")
 
-    place.append(Neighbours(client, _signer(number), Ed25519Verifier(), handlers=NeighbourHandlers(on_message=answer)))
+    place.append(
+        Neighbours(client, make_signer(number), Ed25519Verifier(), handlers=NeighbourHandlers(on_message=answer))
+    )
     running = asyncio.create_task(place[0].run())
     stack.callback(running.cancel)
     stack.push_async_callback(place[0].close)
