@@ -23,7 +23,7 @@ from meshsim.mesh.view import NetworkView, NodeBelief
 from meshsim.routing.testimony import attested
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from meshsim.agent.core import Core
     from meshsim.agent.neighbours import Neighbour, Neighbourhood
@@ -125,9 +125,10 @@ class LinkTable:
         """What all known nodes say of themselves, this one first."""
         return [known.record for known in self._known.values()]
 
-    def support_aic(self, nodes: Iterable[NodeId]) -> bool:
-        """Whether all of `nodes` are known to support AIC."""
-        return all(node in self._known and self._known[node].record.aic for node in nodes)
+    def support_aic(self, path: Sequence[NodeId]) -> bool:
+        """Whether all nodes of `path` are known to support AIC; its first, who asks for it, unless known not to."""
+        known = [self._known.get(node) for node in path]
+        return all(one.record.aic if one is not None else place == 0 for place, one in enumerate(known))
 
     @property
     def banned(self) -> frozenset[NodeId]:

@@ -9,6 +9,7 @@ import click
 
 from meshsim.cli import options
 from meshsim.cli.app import FAILED, OK
+from meshsim.mesh.media import AicPolicy, MediaType
 
 _CONFIG = click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -16,6 +17,7 @@ _SET = click.option(
     "--set", "said", multiple=True, metavar="KEY=VALUE", help="Say a key instead of the file and the environment."
 )
 
+_MEDIA = [MediaType.AUDIO, MediaType.AUDIO_VIDEO]
 _TABLES = ["calls", "events", "link_samples", "nodes", "routes", "trust"]
 
 
@@ -71,9 +73,13 @@ def run(config: Path, said: tuple[str, ...]) -> int:
 @_CONFIG
 @click.argument("callee")
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long to talk.")
+@click.option("--media", type=click.Choice(_MEDIA), default="audio", show_default=True, help="What it carries.")
+@click.option("--aic", type=click.Choice(list(AicPolicy)), default="off", show_default=True, help="How AIC is treated.")
 @_SET
 @options.as_json
-def call(config: Path, callee: str, seconds: float, said: tuple[str, ...], as_json: bool) -> int:
+def call(
+    config: Path, callee: str, seconds: float, media: str, aic: str, said: tuple[str, ...], as_json: bool
+) -> int:
     """Place a call from the node that CONFIG describes to the identity CALLEE; exit code 3 if it is not completed.
 
     If that node runs, it makes the call; else one joins the mesh for this call alone.
@@ -81,10 +87,11 @@ def call(config: Path, callee: str, seconds: float, said: tuple[str, ...], as_js
     \b
     Example:
       meshsim node call alice.yaml @bob.aura --seconds 5 --json
+      meshsim node call alice.yaml @bob.aura --seconds 5 --media audio_video --aic prefer
     """
     from meshsim.node.commands import place_call
 
-    answer = place_call(config, callee, seconds, said)
+    answer = place_call(config, callee, seconds, said, media=media, aic=aic)
     options.emit(answer, json_wanted=as_json)
     return OK if answer["outcome"] == "completed" else FAILED
 

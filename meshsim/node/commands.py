@@ -97,7 +97,7 @@ async def _talk(node: Node, command: Command) -> dict[str, Any]:
     told: list[dict[str, Any]] = []
     node.listeners.append(told.append)
     try:
-        call = node.place(command.callee, command.media, duration=command.seconds)
+        call = node.place(command.callee, command.media, command.aic, duration=command.seconds)
         if await call.stood():
             asyncio.get_running_loop().call_later(command.seconds, call.hang_up)
         await call.ended()
@@ -157,7 +157,9 @@ def run_node(path: Path, said: Sequence[str] = ()) -> int:
     return 0
 
 
-def place_call(path: Path, callee: str, seconds: float, said: Sequence[str] = ()) -> dict[str, Any]:
+def place_call(
+    path: Path, callee: str, seconds: float, said: Sequence[str] = (), *, media: str = "audio", aic: str = "off"
+) -> dict[str, Any]:
     """Calls `callee` from the node that the file `path` describes, and returns how it went.
 
     If that node runs, it is asked to call; else one joins the mesh for this call alone.
@@ -167,6 +169,8 @@ def place_call(path: Path, callee: str, seconds: float, said: Sequence[str] = ()
         callee: Who is called, `@bob.aura`.
         seconds: How long to talk.
         said: `key=value`, instead of what the file says.
+        media: What the call carries: `audio` or `audio_video`.
+        aic: How AIC is treated: `off`, `prefer` or `require`.
 
     Raises:
         ConfigError: If the file, or the callee's name, is wrong, or the registry is not there.
@@ -176,7 +180,7 @@ def place_call(path: Path, callee: str, seconds: float, said: Sequence[str] = ()
         name = AuraID.parse(callee)
     except IdentityError as wrong:
         raise ConfigError(str(wrong), key="CALLEE") from wrong
-    command = {"do": "call", "callee": str(name), "media": "audio", "seconds": seconds}
+    command = {"do": "call", "callee": str(name), "media": media, "aic": aic, "seconds": seconds}
     if is_answered(config.socket):
         return ask(config.socket, command, seconds + CALL_PATIENCE)
     return asyncio.run(_join_and_talk(Node(config), msgspec.convert(command, Command)))

@@ -31,6 +31,7 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peer: str = ""
     line: str = ""
     media: str = "audio"
+    aic: str = "off"
     seconds: float = 10.0
 
 

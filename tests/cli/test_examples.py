@@ -23,6 +23,9 @@ BOB = "did:key:z6Mkf5rGMoatrSj1f4CyvuHBeXJELe9RPdzo2PKGNCKVtZxP"
 ELSEWHERE = {
     "meshsim node run alice.yaml": "tests/node/test_runtime.py",
     "meshsim node call alice.yaml @bob.aura --seconds 5 --json": "tests/node/test_runtime.py",
+    "meshsim node call alice.yaml @bob.aura --seconds 5 --media audio_video --aic prefer": (
+        "tests/node/test_video_call.py"
+    ),
     "meshsim view demo --live -o calls.rate=2 --speed 30": "tests/lab/test_view_live.py",
     "meshsim node status alice.yaml": "tests/node/test_control.py",
     "meshsim node status alice.yaml --json": "tests/node/test_control.py",
