@@ -77,9 +77,7 @@ def run(config: Path, said: tuple[str, ...]) -> int:
 @click.option("--aic", type=click.Choice(list(AicPolicy)), default="off", show_default=True, help="How AIC is treated.")
 @_SET
 @options.as_json
-def call(
-    config: Path, callee: str, seconds: float, media: str, aic: str, said: tuple[str, ...], as_json: bool
-) -> int:
+def call(config: Path, callee: str, seconds: float, media: str, aic: str, said: tuple[str, ...], as_json: bool) -> int:
     """Place a call from the node that CONFIG describes to the identity CALLEE; exit code 3 if it is not completed.
 
     If that node runs, it makes the call; else one joins the mesh for this call alone.
