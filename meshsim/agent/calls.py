@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from meshsim.agent.legs import Quality
 from meshsim.agent.messages import CallSetup, Promise
 from meshsim.agent.samples import CallSample, Failover
-from meshsim.agent.states import CallState, step
+from meshsim.agent.states import CallEvent, CallState, step
 from meshsim.mesh.errors import IdentityError
 from meshsim.mesh.ids import AuraID
 from meshsim.mesh.media import AicPolicy, MediaType
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from meshsim.agent.legs import Leg
     from meshsim.agent.messages import Receipt
-    from meshsim.agent.states import CallEvent
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.time import Instant
     from meshsim.routing.request import RouteDecision
@@ -75,6 +74,7 @@ class Call:
         heard: When the lost path was last heard.
         standby: The second route, being set up or standing by.
         passed_over: Second routes tried in vain.
+        better: A direct route that the call is to move to once it works; None where there is none, or it was tried.
         unfit: Relays that refused to stand by, or could not any more.
         shaky: When the last route was lost that had proven itself, or the first; NaN before.
         calm: Until when no working route is left for a better one.
@@ -105,6 +105,7 @@ class Call:
     heard: float = math.nan
     standby: Leg | None = None
     passed_over: list[tuple[NodeId, ...]] = field(default_factory=list)
+    better: tuple[NodeId, ...] | None = None
     unfit: set[NodeId] = field(default_factory=set)
     shaky: float = math.nan
     calm: float = -math.inf
@@ -117,6 +118,21 @@ class Call:
             LocalProtocolError: If the table does not list it.
         """
         self.state = step(self.state, event)
+
+    def set_aside(self, leg: Leg) -> None:
+        """The route in use carries the call no longer; its media stay open until another stands."""
+        self.advance(CallEvent.LOSE)
+        leg.advance(CallEvent.LOSE)
+        self.active = None
+        self.older.append(leg)
+        leg.left = leg is self.parting
+
+    def take_back(self, leg: Leg) -> None:
+        """There is no other route than the one that was set aside: it carries the call on."""
+        self.parting, self.active, self.lost, leg.left = None, leg, math.nan, False
+        self.older.remove(leg)
+        leg.advance(CallEvent.ACCEPT)
+        self.advance(CallEvent.ACCEPT)
 
     def begin_anew(self, tried: Sequence[tuple[NodeId, ...]] = ()) -> None:
         """What failed before is forgotten: a route has proven itself since, or nothing is left. `tried` is not."""

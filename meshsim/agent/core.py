@@ -51,6 +51,8 @@ class AgentConfig:
         lossy_for: A route on which more than a tenth of the media is lost for so long is left for another.
         hurry: After a node came that was not known, or a link, the next round of gossip begins so soon; 0 lets it wait.
         standby: Whether calls placed here have a second route set up, for the case that the first fails.
+        relay_first: Whether a call that had best go directly, over a link that is yet to be made, begins over relays
+            that are linked, and moves when the link is there.
         overlap: A working route that is left carries media beside the new one for so long.
         calm: After a working route was left for a better one, none is for so long.
         idle: A link made for calls is closed when it carried none for so long.
@@ -94,6 +96,7 @@ class AgentConfig:
     lossy_for: float = 1.0
     hurry: float = 0.0
     standby: bool = False
+    relay_first: bool = False
     overlap: float = 0.2
     calm: float = 10.0
     idle: float = 60.0

@@ -181,6 +181,8 @@ class Desk:
             self._core.reject("forged")
         elif leg is call.standby:
             self._standbys.accept(call, leg, now)
+            if leg.path == call.better:
+                self._improve(call, now)
         else:
             self._core.alarms.cancel(("setup", call.id, message.attempt))
             call.pending = None
@@ -198,6 +200,16 @@ class Desk:
             self._close_older(call, now)
         self._ends.keep_alive(leg, now)
         self._standbys.part_ways(call, now)
+
+    def _improve(self, call: Call, now: Instant) -> None:
+        """The direct way works: the call moves to it, make before break."""
+        leg, call.better = call.active, None
+        direct = None if leg is None else self._standbys.take(call)
+        if leg is not None and direct is not None:
+            call.parting = leg
+            call.set_aside(leg)
+            self._tell(call, "upgraded", "from relays to the direct way", now)
+            self._go_on(call, direct, now)
 
     def _overlap(self, call: Call, now: Instant) -> None:
         """Both routes carry media for a moment: what is still under way on the older one is not lost."""
@@ -291,10 +303,7 @@ class Desk:
     def _lose_path(self, leg: Leg, blamed: set[NodeId], why: str, now: Instant) -> None:
         """The route in use carries its call no longer."""
         call = self.calls[leg.setup.call]
-        call.advance(CallEvent.LOSE)
-        leg.advance(CallEvent.LOSE)
-        call.active = None
-        call.older.append(leg)
+        call.set_aside(leg)
         call.lost, call.heard = now.mono, leg.heard
         proven = leg.heard - leg.stood >= self._core.config.proven_after
         if proven or math.isnan(call.shaky):
@@ -302,7 +311,6 @@ class Desk:
         if proven:
             call.begin_anew([leg.path])
         call.failed |= blamed - {leg.path[0], leg.path[-1]}
-        leg.left = leg is call.parting
         if not leg.left:
             self._ends.testify(call, leg, Outcome.DROPPED, now)
             self._ends.abandon(leg)
@@ -419,14 +427,6 @@ class Desk:
             call.calm = now.mono + self._core.config.calm
             self._leave(call, leg, set(leg.path[1:-1]), LOSSY_ROUTE, now)
 
-    def _stay(self, call: Call, leg: Leg) -> None:
-        """There is no other route than the bad one: it carries the call on."""
-        call.parting, call.active, call.lost, leg.left = None, leg, math.nan, False
-        call.older.remove(leg)
-        leg.advance(CallEvent.ACCEPT)
-        call.advance(CallEvent.ACCEPT)
-        self._core.alarms.cancel(("failover", call.id, 0))
-
     # The end ----------------------------------------------------------------------------------------------------------
 
     def hang_up(self, call_id: CallId, now: Instant) -> None:
@@ -465,7 +465,8 @@ class Desk:
     def _give_up(self, call: Call, reason: str, now: Instant) -> None:
         call.reason = reason
         if call.parting is not None and self._table.banned.isdisjoint(call.parting.path):
-            self._stay(call, call.parting)
+            call.take_back(call.parting)
+            self._core.alarms.cancel(("failover", call.id, 0))
             return
         if call.parting is not None:
             self._ends.say_goodbye(call, call.parting, (), now, answer=False)

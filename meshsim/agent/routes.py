@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 FLOW_BYTES = 7
 """Of a call's id, that tell it from others when paths are drawn by hashing."""
 
+DIRECT = 2
+"""Nodes of a route without relays."""
+
 DOORS = 1 << 48
 """First of the draws by which calls are open to newcomers: so far from the agent's other draws that it shifts none."""
 
@@ -59,7 +62,21 @@ class Router:
         """The next route to try; None when there is none, with the reason in `call.reason`."""
         if len(call.tried) >= self._core.config.max_attempts or call.attempts >= ATTEMPTS:
             return None
-        return self._take(call) or (self._take(call) if self._decide(call, now) else None)
+        path = self._take(call) or (self._take(call) if self._decide(call, now) else None)
+        return path if path is None or call.attempts else self._begin_with(call, path)
+
+    def _begin_with(self, call: Call, path: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
+        """The route that a call begins with: not a direct one whose link is yet to be made, where relays are linked."""
+        if not self._core.config.relay_first or len(path) > DIRECT or self._neighbourhood.is_up(path[1]):
+            return path
+        linked = (other for other in call.options if len(other) > DIRECT and self._neighbourhood.is_up(other[1]))
+        first = next((other for other in linked if self.allows(call, other)), None)
+        if first is None:
+            return path
+        call.options.remove(first)
+        call.options.insert(0, path)
+        call.better = path
+        return first
 
     def _take(self, call: Call) -> tuple[NodeId, ...] | None:
         while call.options:
@@ -130,7 +147,7 @@ class Router:
 
     def credit(self, setup: CallSetup, now: Instant) -> Expectation:
         """What relays of a route that leads here are held to: its caller's promise, as far as it is believed here."""
-        if setup.promise is None or len(setup.path) == 2:  # noqa: PLR2004 - no relay
+        if setup.promise is None or len(setup.path) == DIRECT:
             return NO_PROMISE
         return credited(setup.promise.expected, self._expect(setup, now))
 

@@ -46,9 +46,9 @@ class Standbys:
         self._ends = ends
 
     def look(self, call: Call, now: Instant, after: float = SOON) -> None:
-        """Looks for a second route in `after` seconds, if calls placed here are to have one."""
-        if self._core.config.standby and call.outgoing:
-            self._core.alarms.set(("standby", call.id, 0), now.mono + after)
+        """Looks for a second route in `after` seconds, if calls are to have one; sets up a better one at once."""
+        if call.outgoing and (self._core.config.standby or call.better is not None):
+            self._core.alarms.set(("standby", call.id, 0), now.mono + (after if call.better is None else 0.0))
 
     def prepare(self, call: Call, now: Instant) -> None:
         """The time has come to set up a second route, or to give up the one being set up."""
@@ -58,7 +58,7 @@ class Standbys:
             self._set_up(call, call.active, now)
 
     def _set_up(self, call: Call, active: Leg, now: Instant) -> None:
-        path = self._router.second(call, active.path, now)
+        path = call.better or self._router.second(call, active.path, now)
         if path is None:
             call.passed_over.clear()
             self.look(call, now, LATER)
@@ -70,7 +70,8 @@ class Standbys:
         call.attempts += 1
         call.passed_over.append(path)
         call.standby = leg
-        self.look(call, now, self._core.config.setup_timeout + self._core.config.dial_timeout)
+        patience = self._core.config.setup_timeout + self._core.config.dial_timeout
+        self._core.alarms.set(("standby", call.id, 0), now.mono + patience)
         if not self._neighbourhood.reach(path[1], setup, now):
             self.drop(call, now)
 
@@ -91,6 +92,8 @@ class Standbys:
     def drop(self, call: Call, now: Instant) -> None:
         """Gives the second route up for another."""
         leg, call.standby = call.standby, None
+        if leg is not None and leg.path == call.better:
+            call.better = None  # it was tried
         if leg is not None and call.outgoing:
             self._ends.abandon(leg)
             self.look(call, now)
@@ -109,6 +112,8 @@ class Standbys:
     def part_ways(self, call: Call, now: Instant) -> None:
         """The call has a new first route: a second one that shares a relay with it is of no use."""
         leg = call.standby
+        if call.active is not None and call.active.path == call.better:
+            call.better = None
         if leg is not None and call.active is not None and not leg.is_disjoint(call.active.path):
             self.drop(call, now)
         elif leg is None:

@@ -202,6 +202,8 @@ class ControlConfig(Part):
     """Seconds between keepalives of a call; a path silent for thrice that is given up (agents only)."""
     standby: Flag = False
     """Whether each call has a second route set up that shares no relay with its first (agents only)."""
+    relay_first: Flag = False
+    """Whether calls begin over relays while a direct link is being made, and then move to it (agents only)."""
     report_period: Period = 1.0
     """Seconds between reports of what a call's ends receive (agents only)."""
     area: Annotated[Count, Field(ge=8, le=250)] = 250

@@ -104,6 +104,7 @@ def agent_config(scenario: Scenario, epoch: int = 0) -> AgentConfig:
         digest_period=control.digest_period,
         keepalive=control.keepalive,
         standby=control.standby,
+        relay_first=control.relay_first,
         max_nodes=control.area,
         newcomers=scenario.trust.newcomers,
         tells_trust=scenario.record.trust,
