@@ -1,10 +1,12 @@
-"""A call with video over a relay: real nodes, links and codecs, on loopback."""
+"""Calls with video over a relay, and from the relay to a direct link: real nodes, links and codecs, on loopback."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,26 @@ async def test_where_a_hop_lacks_aic_a_call_that_prefers_it_goes_plain_and_one_t
     heard = next(event for event in told["alice"] if event["event"] == "heard")
     assert heard["aic"] is None
     assert heard["video"] is None
+
+
+async def test_a_call_begins_over_the_relay_and_moves_to_a_direct_link_without_a_gap(tmp_path: Path) -> None:
+    agent = replace(PACE, relay_first=True, standby=True)
+    ends: dict[str, Any] = {"nat": "cone", "policy": "direct", "agent": agent}
+    async with mesh(tmp_path, alice=ends, bob=ends, relay={"agent": agent}) as (nodes, told):
+        call = await nodes["alice"].call("@bob.aura", media="audio_video")
+        assert [SIGNERS[name].node_id for name in NAMES] == list(call.path)
+        await asyncio.sleep(3.0)
+        call.hang_up()
+        result = await call.ended()
+    assert list(result.path) == [SIGNERS["alice"].node_id, SIGNERS["bob"].node_id]
+    assert (result.outcome, result.failovers) == ("completed", 0)
+    assert [event["event"] for event in told["alice"] if event["event"] in ("upgraded", "path_lost")] == ["upgraded"]
+    for name in ("alice", "bob"):
+        heard = next(event for event in told[name] if event["event"] == "heard")
+        assert len(heard["routes"]) == 2
+        assert max(after - before for before, after in pairwise(heard["arrivals"])) < 0.3
+        assert (heard["voice"]["doubled"], heard["voice"]["lost"]) == (0, 0)
+        assert (heard["video"]["frozen"], heard["video"]["wrong"]) == (0.0, 0)
 
 
 async def test_the_command_line_calls_with_video(tmp_path: Path) -> None:
