@@ -12,6 +12,7 @@ _HOMES = {
     "Call": "calls",
     "CallQuality": "calls",
     "CallResult": "calls",
+    "Devices": "devices",
     "EmulatedLink": "emulation",
     "EmulatorClient": "emulation",
     "EmulatorConfig": "emulation",

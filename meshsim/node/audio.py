@@ -23,6 +23,7 @@ from aiortc.jitterbuffer import JitterFrame
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.media import VOICE_RATE
 from meshsim.mesh.time import NANOSECONDS, to_nanoseconds, to_seconds
+from meshsim.node.devices import FRAME_SAMPLES
 from meshsim.node.rtp import OPUS_CLOCK_RATE, OPUS_PAYLOAD_TYPE, RtpPacket
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from meshsim.node.devices import Microphone, Speaker
+
 FRAME_SECONDS = 0.02
-FRAME_SAMPLES = 960
 
 _AMPLITUDE = 8000.0
 _SYLLABLES_PER_SECOND = 4.0
@@ -63,6 +65,7 @@ class AudioSource:
         ssrc: The flow's label.
         frequency: Of the voice's tone, in hertz.
         bit_rate: Asked of the encoder, in bits per second.
+        microphone: Speaks instead of the deterministic voice.
 
     Attributes:
         packets: RTP packets so far.
@@ -71,11 +74,19 @@ class AudioSource:
         plain_coded: What the same frames would have had at `bit_rate`: coded twice where they are compressed.
     """
 
-    def __init__(self, ssrc: int, *, frequency: float = 440.0, bit_rate: float = VOICE_RATE) -> None:
+    def __init__(
+        self,
+        ssrc: int,
+        *,
+        frequency: float = 440.0,
+        bit_rate: float = VOICE_RATE,
+        microphone: Microphone | None = None,
+    ) -> None:
         self.ssrc = ssrc
         self.frequency = frequency
         self.packets = self.bytes = self.coded = self.plain_coded = 0
         self._sample = 0
+        self._microphone = microphone
         self._bit_rate = bit_rate
         self._encoder = _encoder(bit_rate)
         self._plain: OpusEncoder | None = None
@@ -122,7 +133,10 @@ class AudioSource:
 
     def _encode(self) -> Iterator[bytes]:
         while True:
-            pcm = voice(self._sample, FRAME_SAMPLES, self.frequency)
+            if self._microphone is None:
+                pcm = voice(self._sample, FRAME_SAMPLES, self.frequency)
+            else:
+                pcm = self._microphone(self._sample // FRAME_SAMPLES)
             frame = av.AudioFrame.from_ndarray(pcm.reshape(1, -1), format="s16", layout="mono")
             frame.sample_rate = OPUS_CLOCK_RATE
             frame.pts = self._sample
@@ -202,9 +216,12 @@ class AudioSink:
         ssrc: The flow's label; packets of other flows are refused. None hears one voice over whatever flows it comes.
         gap_seconds: Silences longer than this are listed.
         decodes: Whether it listens, and not only counts and times.
+        speaker: Takes what it hears.
     """
 
-    def __init__(self, ssrc: int | None, *, gap_seconds: float = 0.06, decodes: bool = True) -> None:
+    def __init__(
+        self, ssrc: int | None, *, gap_seconds: float = 0.06, decodes: bool = True, speaker: Speaker | None = None
+    ) -> None:
         self.ssrc = ssrc
         self.received = 0
         self.duplicates = 0
@@ -219,7 +236,7 @@ class AudioSink:
         self._transit: float | None = None
         self._jitter = 0.0
         self._delays = array.array("d")
-        self._ear = _Ear() if decodes else _Deaf()
+        self._ear = _Ear(speaker) if decodes else _Deaf()
 
     def receive(self, data: bytes, now: int) -> bool:
         """Takes one RTP packet that arrived at `now`, monotonic nanoseconds.
@@ -238,7 +255,10 @@ class AudioSink:
         if not self._is_new(packet.sequence):
             return False
         self._measure(packet, now)
-        self._ear.hear(packet)
+        try:
+            self._ear.hear(packet)
+        except av.error.FFmpegError:
+            self.malformed += 1
         return True
 
     def report(self, now: int | None = None) -> AudioReport:
@@ -328,8 +348,9 @@ class _Deaf:
 class _Ear(_Deaf):
     """Decodes frames and keeps the last second: the proof that what arrived is the voice that was sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, speaker: Speaker | None = None) -> None:
         self.frames = self.doubled = 0
+        self._speaker = speaker
         self._heard: collections.deque[int] = collections.deque(maxlen=_HEARD_KEPT)
         self._decoder = OpusDecoder()
         self._energy = 0.0
@@ -341,7 +362,10 @@ class _Ear(_Deaf):
         self.doubled += packet.timestamp in self._heard
         self._heard.append(packet.timestamp)
         for frame in self._decoder.decode(JitterFrame(data=packet.payload, timestamp=packet.timestamp)):
-            left = cast("av.AudioFrame", frame).to_ndarray().reshape(-1)[::2].astype(np.float64) / _FULL_SCALE
+            heard = np.asarray(cast("av.AudioFrame", frame).to_ndarray().reshape(-1)[::2], dtype=np.int16)
+            if self._speaker is not None:
+                self._speaker(heard)
+            left = heard.astype(np.float64) / _FULL_SCALE
             self.frames += 1
             self._energy += float(left @ left)
             self._samples += len(left)

@@ -10,7 +10,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
-import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender
 from aiortc.contrib.media import MediaRelay
 from aiortc.mediastreams import MediaStreamError
@@ -19,7 +18,7 @@ from meshsim.node.bare import CONNECT_TIMEOUT, LOOPBACK
 from meshsim.node.rtp import VIDEO_CLOCK_RATE
 from meshsim.node.sockets import gather_on
 from meshsim.node.traffic import Traffic
-from meshsim.node.video import BITS, FRAMES_PER_SECOND, HEIGHT, TICKS, WIDTH, picture
+from meshsim.node.video import BITS, FRAMES_PER_SECOND, TICKS, colourless, picture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,9 +36,7 @@ class _Pictures(MediaStreamTrack):
     async def recv(self) -> av.VideoFrame:
         """The next picture, when it is due."""
         await asyncio.sleep(max(0.0, self._began + self._count / FRAMES_PER_SECOND - time.monotonic()))
-        chroma = np.full((HEIGHT // 2, WIDTH), 128, dtype=np.uint8)
-        luma = picture(self._count % (1 << BITS))
-        frame = av.VideoFrame.from_ndarray(np.vstack([luma, chroma]), format="yuv420p")
+        frame = av.VideoFrame.from_ndarray(colourless(picture(self._count % (1 << BITS))), format="yuv420p")
         frame.pts, frame.time_base = self._count * TICKS, Fraction(1, VIDEO_CLOCK_RATE)
         self._count += 1
         return frame

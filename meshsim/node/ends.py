@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from meshsim.agent.effects import MediaReport
 from meshsim.mesh.media import VIDEO_RATE, VIDEO_WIRE_RATE, VOICE_RATE, MediaType
 from meshsim.mesh.time import to_seconds
+from meshsim.node.devices import Devices, guarded
 from meshsim.node.repair import START_RATE, Kept, VideoHop
 from meshsim.node.rtp import OPUS_CLOCK_RATE, VIDEO_CLOCK_RATE, read_place, route_ssrc, video_ssrc
 from meshsim.rtc.compound import encode
@@ -160,6 +161,7 @@ class CallEnds:
         count: Tells the agent how many RTP bytes of a route came to this end.
         group: Where the tasks of an end live.
         aic: The codec profile of AIC here.
+        devices: What the ends speak, show, hear and see with.
 
     Attributes:
         heard: Per call that ends here, or did lately.
@@ -174,6 +176,7 @@ class CallEnds:
         count: Callable[[CallId, int, int], None],
         group: asyncio.TaskGroup,
         aic: AicProfile,
+        devices: Devices,
     ) -> None:
         self.heard: dict[CallId, Heard] = {}
         self.ends: dict[int, End] = {}
@@ -183,6 +186,7 @@ class CallEnds:
         self._count = count
         self._group = group
         self._profile = aic
+        self._devices = guarded(devices)
         self._speeches: dict[CallId, _Speech] = {}
         self._spared_before = 0
 
@@ -192,7 +196,7 @@ class CallEnds:
 
         call, label = effect.call, effect.label
         self._forget_oldest()
-        heard = self.heard.setdefault(call, Heard(voice=AudioSink(None)))
+        heard = self.heard.setdefault(call, Heard(voice=AudioSink(None, speaker=self._devices.speaker)))
         end = End(
             call=call, neighbour=neighbour, sink=AudioSink(label, decodes=False), voice=Reception(OPUS_CLOCK_RATE)
         )
@@ -201,7 +205,7 @@ class CallEnds:
         heard.audio[label] = end.sink.report()
         speech = self._speeches.get(call)
         if speech is None:
-            speech = self._speeches[call] = _Speech(voice=AudioSource(label))
+            speech = self._speeches[call] = _Speech(voice=AudioSource(label, microphone=self._devices.microphone))
             speech.tasks.append(self._group.create_task(speech.voice.play(partial(self._speak, speech))))
         speech.routes[label] = neighbour
         if effect.media is MediaType.AUDIO_VIDEO:
@@ -304,9 +308,9 @@ class CallEnds:
         end.picture = Reception(VIDEO_CLOCK_RATE)
         end.hop = VideoHop(ssrc, lambda request: self._send(end.neighbour, request))
         if heard.video is None:
-            heard.video = VideoSink(partial(self._ask_whole, end.call))
+            heard.video = VideoSink(partial(self._ask_whole, end.call), self._devices.screen)
         if speech.video is None:
-            speech.video = VideoSource(ssrc, bit_rate=START_RATE)
+            speech.video = VideoSource(ssrc, bit_rate=START_RATE, camera=self._devices.camera)
             speech.tasks.append(self._group.create_task(speech.video.play(partial(self._display, speech))))
         else:
             speech.video.make_whole(time.monotonic())  # the new way begins in the middle

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.time import to_seconds
+from meshsim.node.devices import NONE
 from meshsim.node.ends import CallEnds
 from meshsim.node.passing import Passages
 from meshsim.node.rtcp import decode, is_rtcp
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.ids import CallId, NodeId
     from meshsim.mesh.media import AicProfile
     from meshsim.mesh.seeds import Stream
+    from meshsim.node.devices import Devices
     from meshsim.node.ends import End, Heard
 
 DATA_PERIOD = 0.1
@@ -48,6 +50,7 @@ class MediaPlane:
         stream: Draws for packets dropped on purpose.
         group: Where the speaking and reporting tasks of an end live.
         aic: The codec profile of AIC here.
+        devices: What ends of calls speak, show, hear and see with.
 
     Attributes:
         passing: Routes of others.
@@ -64,10 +67,11 @@ class MediaPlane:
         stream: Stream,
         group: asyncio.TaskGroup,
         aic: AicProfile,
+        devices: Devices = NONE,
     ) -> None:
         self.unroutable = 0
         self.passing = Passages(send_media, count, stream)
-        self._ends = CallEnds(send=send_media, report=report, count=count, group=group, aic=aic)
+        self._ends = CallEnds(send=send_media, report=report, count=count, group=group, aic=aic, devices=devices)
         self._send_data = send_data
         self._group = group
         self._talks: dict[int, asyncio.Task[None]] = {}

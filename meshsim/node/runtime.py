@@ -24,6 +24,7 @@ from meshsim.node import parts
 from meshsim.node.alone import HandPost
 from meshsim.node.calls import Switchboard
 from meshsim.node.clock import NodeClock
+from meshsim.node.devices import NONE
 from meshsim.node.driver import NodeDriver
 from meshsim.node.events import told_of, told_of_heard
 from meshsim.node.journal import Journal
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.view import NetworkView
     from meshsim.node.calls import Call
     from meshsim.node.config import NodeConfig
+    from meshsim.node.devices import Devices
     from meshsim.node.emulation import EmulatorClient
 
 LAST_WORDS, LAST_WORDS_MOST = 0.02, 0.5
@@ -64,6 +66,7 @@ class Node:
         config: What it was told.
         tell: Takes what it does, as JSON values.
         clock: Tells the time.
+        devices: What it speaks, shows, hears and sees with in its calls; the lab's own voice and pictures when absent.
 
     Attributes:
         config: What it was told.
@@ -74,9 +77,15 @@ class Node:
     """
 
     def __init__(
-        self, config: NodeConfig, tell: Callable[[dict[str, Any]], None] = _ignore, *, clock: NodeClock | None = None
+        self,
+        config: NodeConfig,
+        tell: Callable[[dict[str, Any]], None] = _ignore,
+        *,
+        clock: NodeClock | None = None,
+        devices: Devices | None = None,
     ) -> None:
         self.config = config
+        self._devices = devices or NONE
         self.listeners = [tell]
         self._clock = clock or NodeClock()
         self.tally = Tally()
@@ -349,6 +358,7 @@ class Node:
             stream=parts.drop_stream(config, self.signer),
             group=self._group,
             aic=PROFILES[config.aic_profile],
+            devices=self._devices,
         )
         self._upkeep = Upkeep(
             config,

@@ -23,6 +23,7 @@ from aiortc.jitterbuffer import JitterFrame
 
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.time import to_seconds
+from meshsim.node.devices import HEIGHT, WIDTH
 from meshsim.node.repair import PATIENCE, SEQUENCES
 from meshsim.node.rtp import VIDEO_CLOCK_RATE, VP8_PAYLOAD_TYPE, RtpPacket
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 320, 192
+    from meshsim.node.devices import Camera, Screen
+
 FRAMES_PER_SECOND = 15
 TICKS = VIDEO_CLOCK_RATE // FRAMES_PER_SECOND
 """Units of the media clock from one picture to the next."""
@@ -65,6 +67,11 @@ def picture(number: int) -> NDArray[np.uint8]:
     return shown
 
 
+def colourless(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A whole picture of the luminance `luma`: planar YUV 4:2:0, uint8 of (288, 320)."""
+    return np.vstack([luma, np.full((HEIGHT // 2, WIDTH), 128, dtype=np.uint8)])
+
+
 def read_number(luma: NDArray[np.uint8]) -> int:
     """The number that is written on a decoded picture, whatever coding has made of it.
 
@@ -82,6 +89,7 @@ class VideoSource:
     Args:
         ssrc: The flow's label.
         bit_rate: Asked of the encoder, in bits per second; libvpx takes at least `LEAST_RATE`.
+        camera: Shows instead of the deterministic picture.
 
     Attributes:
         pictures: Shown so far.
@@ -93,8 +101,9 @@ class VideoSource:
         plain_rate: Bits per second.
     """
 
-    def __init__(self, ssrc: int, *, bit_rate: float = 300_000) -> None:
+    def __init__(self, ssrc: int, *, bit_rate: float = 300_000, camera: Camera | None = None) -> None:
         self.ssrc = ssrc
+        self._camera = camera
         self.pictures = self.packets = self.bytes = self.whole = self.coded = self.plain_coded = 0
         self.plain_rate = bit_rate
         self._encoder = Vp8Encoder()
@@ -175,9 +184,9 @@ class VideoSource:
         return payloads
 
     def _frame(self) -> av.VideoFrame:
-        chroma = np.full((HEIGHT // 2, WIDTH), 128, dtype=np.uint8)
-        luma = picture(self.pictures % (1 << BITS))
-        frame = av.VideoFrame.from_ndarray(np.vstack([luma, chroma]), format="yuv420p")
+        number, camera = self.pictures, self._camera
+        pixels = colourless(picture(number % (1 << BITS))) if camera is None else camera(number)
+        frame = av.VideoFrame.from_ndarray(pixels, format="yuv420p")
         frame.pts, frame.time_base = self.pictures * TICKS, Fraction(1, VIDEO_CLOCK_RATE)
         return frame
 
@@ -244,14 +253,16 @@ class VideoSink:
 
     Args:
         ask: Called when a whole picture is needed to go on.
+        screen: Takes what it sees; whether that says its number is then not looked at.
 
     Attributes:
-        malformed: Packets that no eye can read.
+        malformed: Packets and pictures that no eye can read.
     """
 
-    def __init__(self, ask: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, ask: Callable[[], object] = lambda: None, screen: Screen | None = None) -> None:
         self.malformed = 0
         self._ask = ask
+        self._screen = screen
         self._decoder = Vp8Decoder()
         self._pictures: dict[int, _Picture] = {}
         self._next: int | None = None
@@ -358,8 +369,11 @@ class VideoSink:
             self._next = None
             return
         for frame in frames:
-            luma = np.asarray(cast("av.VideoFrame", frame).to_ndarray()[:HEIGHT], dtype=np.uint8)
-            self._wrong += luma.shape != (HEIGHT, WIDTH) or read_number(luma) != ready.timestamp // TICKS % (1 << BITS)
+            pixels = np.asarray(cast("av.VideoFrame", frame).to_ndarray(), dtype=np.uint8)
+            if self._screen is not None:
+                self._screen(pixels)
+            else:
+                self._wrong += not _says(pixels, ready.timestamp // TICKS)
         if not frames:
             return
         if not self._shown:
@@ -369,3 +383,9 @@ class VideoSink:
         self._shown += 1
         self._last_shown, self._shown_at = ready.timestamp, now
         self._delays.append(now - to_seconds(ready.sent))
+
+
+def _says(pixels: NDArray[np.uint8], number: int) -> bool:
+    """Whether it is the deterministic picture of that number."""
+    luma = pixels[:HEIGHT]
+    return luma.shape == (HEIGHT, WIDTH) and read_number(luma) == number % (1 << BITS)
