@@ -39,6 +39,8 @@ START_TIMEOUT = 40.0
 STOP_TIMEOUT = 10.0
 CALIBRATIONS = 3
 FAREWELL = 3.0
+LINE_BYTES = 1 << 24
+"""No child tells more at once: a call of an hour is ten million."""
 
 
 class TestbedError(MeshSimError):
@@ -74,6 +76,7 @@ class Process:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", module, *arguments,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=complaints,
+                limit=LINE_BYTES,
             )  # fmt: skip
         child = cls(name, process, listens)
         child._reader = asyncio.create_task(child._read())
