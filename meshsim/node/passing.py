@@ -17,7 +17,7 @@ from meshsim.rtc.compound import encode
 from meshsim.rtc.rtcp import Nack, ReceiverReport, Remb, SenderReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from meshsim.agent.effects import OpenMedia
     from meshsim.mesh.ids import CallId, NodeId
@@ -66,12 +66,12 @@ class Passages:
     @property
     def resent(self) -> int:
         """RTP packets sent again because the next node asked for them."""
-        return sum(kept.resent for passage in self._passages.values() for _, kept in passage.videos.values())
+        return sum(kept.resent for _, kept in self._videos())
 
     @property
     def recovered(self) -> int:
         """RTP packets that were lost on the way here and came after all."""
-        return sum(hop.flow.recovered for passage in self._passages.values() for hop, _ in passage.videos.values())
+        return sum(hop.flow.recovered for hop, _ in self._videos())
 
     def open(self, effect: OpenMedia, upstream: NodeId, downstream: NodeId) -> None:
         """Lets a route pass, both ways."""
@@ -138,6 +138,11 @@ class Passages:
         if isinstance(message, Remb) and video is not None:
             message = message._replace(rate=min(message.rate, int(video[0].flow.rate)))
         return self._send(out, encode(message))
+
+    def _videos(self) -> Iterator[tuple[VideoHop, Kept]]:
+        for ssrc, passage in self._passages.items():
+            if ssrc == passage.label:
+                yield from passage.videos.values()
 
     def _hop(self, ssrc: int, source: NodeId) -> VideoHop:
         return VideoHop(ssrc, lambda request: self._send(source, request))

@@ -35,7 +35,7 @@ FIRST_RTT, LEAST_RTT, MOST_RTT = 0.05, 0.005, 0.4
 """Seconds until an answer comes: before any did, and in bounds."""
 FEEDBACK = 0.2
 """Seconds of arrivals that the rate control takes in at once."""
-START_RATE, LEAST_RATE = 500e3, 100e3
+START_RATE, LEAST_RATE = 300e3, 100e3
 """Bits per second that a flow may have before anything is known of its way, and ever at least."""
 SEQUENCES = 1 << 16
 

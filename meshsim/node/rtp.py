@@ -143,6 +143,11 @@ def read_place(packet: bytes) -> tuple[int, int]:
     return int.from_bytes(packet[2:4], "big"), int.from_bytes(packet[_SENT_AT : _SENT_AT + 8], "big", signed=True)
 
 
+def stamp(packet: bytes, sent: int) -> bytes:
+    """`packet` as it is sent now, at `sent` (monotonic nanoseconds), and not when it was made."""
+    return packet[:_SENT_AT] + sent.to_bytes(8, "big", signed=True) + packet[_SENT_AT + 8 :]
+
+
 class MediaPort:
     """Sends and receives RTP over one peer's DTLS transport, without senders, receivers or codecs.
 

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
-from aiortc.codecs.vpx import MIN_BITRATE, Vp8Decoder, Vp8Encoder, VpxPayloadDescriptor
+from aiortc.codecs.vpx import Vp8Decoder, Vp8Encoder, VpxPayloadDescriptor
 from aiortc.jitterbuffer import JitterFrame
 
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.time import to_seconds
 from meshsim.node.devices import HEIGHT, WIDTH
 from meshsim.node.repair import PATIENCE, SEQUENCES
-from meshsim.node.rtp import VIDEO_CLOCK_RATE, VP8_PAYLOAD_TYPE, RtpPacket
+from meshsim.node.rtp import VIDEO_CLOCK_RATE, VP8_PAYLOAD_TYPE, RtpPacket, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +37,16 @@ if TYPE_CHECKING:
 FRAMES_PER_SECOND = 15
 TICKS = VIDEO_CLOCK_RATE // FRAMES_PER_SECOND
 """Units of the media clock from one picture to the next."""
-LEAST_RATE = MIN_BITRATE
-"""Bits per second: aiortc lets libvpx go no lower."""
+LEAST_RATE = 50_000
+"""Bits per second: below that libvpx makes nothing of these pictures."""
+PACE, BURST = 2.5, 3
+"""Times the rate at which packets leave, and how many at once."""
+WORTH_IT = 1.25
+"""A rate that is higher by less is not taken up."""
 WHOLE_EVERY = 0.5
 """Seconds between whole pictures that were asked for, at least."""
 BITS, _BLOCK = 16, 20
-"""A picture's number is written on it, one block of so many pixels for each bit."""
+"""A picture's number is written on it, above and below: one block of so many pixels for each bit."""
 _DARK, _BRIGHT = 40, 210
 _WAITING = 128
 """Pictures under way at most; the oldest go first."""
@@ -57,13 +61,14 @@ def _texture() -> NDArray[np.float64]:
 
 
 def picture(number: int) -> NDArray[np.uint8]:
-    """The luminance of picture `number`, uint8 of (192, 320): a grating and grain that move, and its number above."""
+    """The luminance of picture `number`, uint8 of (192, 320): grating and grain that move, its number above and below."""
     x, y = np.arange(WIDTH), np.arange(HEIGHT)[:, None]
     luma = 110 + 40 * np.sin(2 * math.pi * (x + 4 * number) / 64) + 20 * np.sin(2 * math.pi * (y + number) / 48)
     shift = 3 * number % WIDTH
     shown = np.asarray(luma + _texture()[:, shift : shift + WIDTH], dtype=np.uint8)
     for bit in range(BITS):
         shown[:_BLOCK, bit * _BLOCK : (bit + 1) * _BLOCK] = _BRIGHT if number >> bit & 1 else _DARK
+    shown[-_BLOCK:] = shown[:_BLOCK]
     return shown
 
 
@@ -83,6 +88,26 @@ def read_number(luma: NDArray[np.uint8]) -> int:
     return int(sum(1 << bit for bit, bright in enumerate(blocks > (_DARK + _BRIGHT) / 2) if bright))
 
 
+class _Encoder(Vp8Encoder):
+    """aiortc's, which asks libvpx for no less than 250 kbit/s, with another floor."""
+
+    def __init__(self, bit_rate: float) -> None:
+        super().__init__()
+        self._bit_rate = 0
+        self.target_bitrate = int(bit_rate)
+
+    @property
+    def target_bitrate(self) -> int:
+        """Bits per second."""
+        return self._bit_rate
+
+    @target_bitrate.setter
+    def target_bitrate(self, bitrate: int) -> None:
+        # of its own floor aiortc makes the size of the rate control's buffer
+        Vp8Encoder.target_bitrate.fset(self, bitrate)  # type: ignore[attr-defined]
+        self._bit_rate = max(LEAST_RATE, bitrate)
+
+
 class VideoSource:
     """Shows: encodes the deterministic picture with VP8, one each fifteenth of a second.
 
@@ -98,7 +123,7 @@ class VideoSource:
         whole: Pictures coded whole (key frames).
         coded: Bytes of VP8.
         plain_coded: What the same pictures would have had at `plain_rate`: coded twice while that is compared.
-        plain_rate: Bits per second.
+        plain_rate: Bits per second; what the way is thought to take.
     """
 
     def __init__(self, ssrc: int, *, bit_rate: float = 300_000, camera: Camera | None = None) -> None:
@@ -106,9 +131,8 @@ class VideoSource:
         self._camera = camera
         self.pictures = self.packets = self.bytes = self.whole = self.coded = self.plain_coded = 0
         self.plain_rate = bit_rate
-        self._encoder = Vp8Encoder()
-        self._encoder.target_bitrate = int(bit_rate)
-        self._plain: Vp8Encoder | None = None
+        self._encoder = _Encoder(bit_rate)
+        self._plain: _Encoder | None = None
         self._wants_whole = True
         self._made_whole = -math.inf
         self._payloads = self._encode()
@@ -125,7 +149,7 @@ class VideoSource:
 
     def compare(self, *, on: bool) -> None:
         """Counts, or stops counting, what the pictures would have had at `plain_rate`."""
-        self._plain = Vp8Encoder() if on else None
+        self._plain = _Encoder(self.plain_rate) if on else None
         self._wants_whole = self._wants_whole or on  # both begin with a whole picture
 
     def make_whole(self, now: float) -> None:
@@ -138,8 +162,12 @@ class VideoSource:
             self._wants_whole, self._made_whole = True, now
 
     def adapt(self, bit_rate: float) -> None:
-        """Codes at about so many bits per second from now on."""
-        self._encoder.target_bitrate = int(bit_rate)
+        """Codes at about so many bits per second from now on, at once where it is less.
+
+        The encoder begins anew with every change, with a whole picture: more is worth that only where it is much more.
+        """
+        if not 1.0 <= bit_rate / self.bit_rate < WORTH_IT:
+            self._encoder.target_bitrate = int(bit_rate)
 
     def next_packets(self, now: int) -> list[bytes]:
         """The RTP packets of the next picture, marked as sent at `now` (monotonic nanoseconds)."""
@@ -160,12 +188,19 @@ class VideoSource:
         self._payloads = self._encode()
 
     async def play(self, send: Callable[[bytes], object], *, seconds: float = math.inf) -> None:
-        """Sends a picture each fifteenth of a second until `seconds` have passed or the task is cancelled."""
+        """Sends a picture each fifteenth of a second until `seconds` have passed or the task is cancelled.
+
+        Packets leave no faster than `PACE` times the rate: a whole picture at once would fill a narrow way's queue.
+        """
         loop = asyncio.get_running_loop()
-        start, count = loop.time(), 0
+        start, count, free = loop.time(), 0, 0.0
         while count < seconds * FRAMES_PER_SECOND:
-            for packet in self.next_packets(time.monotonic_ns()):
-                send(packet)
+            packets = self.next_packets(time.monotonic_ns())
+            for number, packet in enumerate(packets):
+                if number % BURST == 0 and free > loop.time():
+                    await asyncio.sleep(free - loop.time())
+                send(stamp(packet, time.monotonic_ns()))
+                free = max(free, loop.time()) + 8 * len(packet) / (PACE * max(self.bit_rate, self.plain_rate))
             self.prepare()
             count += 1
             await asyncio.sleep(max(0.0, start + count / FRAMES_PER_SECOND - loop.time()))
@@ -296,6 +331,7 @@ class VideoSink:
             shown = self._pictures[packet.timestamp] = _Picture(to_seconds(now), packet.sent, packet.timestamp)
         if number in shown.payloads:
             return False
+        shown.sent = min(shown.sent, packet.sent)
         shown.payloads[number] = payload
         if descriptor.partition_start and descriptor.partition_id == 0:
             shown.first = number
@@ -386,6 +422,6 @@ class VideoSink:
 
 
 def _says(pixels: NDArray[np.uint8], number: int) -> bool:
-    """Whether it is the deterministic picture of that number."""
+    """Whether it is the deterministic picture of that number; coarse coding now and then spoils one of the places."""
     luma = pixels[:HEIGHT]
-    return luma.shape == (HEIGHT, WIDTH) and read_number(luma) == number % (1 << BITS)
+    return luma.shape == (HEIGHT, WIDTH) and number % (1 << BITS) in (read_number(luma), read_number(luma[-_BLOCK:]))
