@@ -61,7 +61,7 @@ def _texture() -> NDArray[np.float64]:
 
 
 def picture(number: int) -> NDArray[np.uint8]:
-    """The luminance of picture `number`, uint8 of (192, 320): grating and grain that move, its number above and below."""
+    """The luminance of picture `number`, uint8 of (192, 320): moving grating and grain, its number above and below."""
     x, y = np.arange(WIDTH), np.arange(HEIGHT)[:, None]
     luma = 110 + 40 * np.sin(2 * math.pi * (x + 4 * number) / 64) + 20 * np.sin(2 * math.pi * (y + number) / 48)
     shift = 3 * number % WIDTH
