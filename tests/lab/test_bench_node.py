@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from meshsim.cli.bench import NODE_PARTS
-from meshsim.lab.bench import node, node_kill, node_mesh
+from meshsim.lab.bench import node, node_kill, node_media, node_mesh
 from meshsim.lab.bench.node_kill import Loss
 from meshsim.mesh.errors import ConfigError
 
@@ -64,3 +64,55 @@ def test_nodes_of_several_processes_come_to_know_each_other() -> None:
     found = node_mesh.convergence(processes=2, each=3)
     assert found["nodes"] == 6
     assert found["converged_s"] < 10.0
+
+
+# Video ----------------------------------------------------------------------------------------------------------------
+
+
+SHARES = {"direct": 0.06, "relayed": 0.07, "bare_direct": 0.07, "bare_relayed": 0.15}
+CALL = {
+    "caller_expected": 900, "caller_shown": 900, "callee_expected": 900, "callee_shown": 899, "relay_codecs": 0,
+}  # fmt: skip
+NOTHING = dict.fromkeys(("caller_expected", "callee_expected", "caller_shown", "callee_shown"), 0)
+
+
+def judged(added: list[float], shares: dict[str, float], call: dict[str, Any]) -> dict[str, bool]:
+    return {goal["goal"]: goal["pass"] for goal in node_media.goals(added, [shares], call)}
+
+
+def test_a_relay_that_adds_little_and_mends_nearly_all_meets_every_goal() -> None:
+    assert all(judged([0.001] * 100, SHARES, CALL).values())
+
+
+@pytest.mark.parametrize(
+    ("added", "shares", "call", "missed"),
+    [
+        (0.02, {}, {}, "relay_video_added_p50_ms"),
+        (0.03, {}, {}, "relay_video_added_p99_ms"),
+        (0.0, {"relayed": 0.10}, {}, "relay_cpu_over_media_relay"),
+        (0.0, {}, {"caller_shown": 890}, "frames_lost_share"),
+        (
+            0.0,
+            {},
+            {"caller_expected": 0, "callee_expected": 0, "caller_shown": 0, "callee_shown": 0},
+            "frames_lost_share",
+        ),
+        (0.0, {}, {"relay_codecs": 1}, "relay_codecs"),
+        (0.0, {}, {"relay_codecs": -1}, "relay_codecs"),
+    ],
+)
+def test_what_is_slow_dear_or_lost_misses_its_goal(
+    added: float, shares: dict[str, float], call: dict[str, Any], missed: str
+) -> None:
+    assert not judged([added] * 100, SHARES | shares, CALL | call)[missed]
+
+
+@pytest.mark.full
+def test_video_is_carried_mended_and_measured(tmp_path: Any) -> None:
+    told = node.run(("media",), quick=True)
+    verdicts = {goal["goal"]: goal["pass"] for goal in told["goals"]}
+    assert verdicts["relay_video_added_p99_ms"]
+    assert verdicts["relay_codecs"]
+    (call,) = told["tables"]["video_loss"]
+    assert (call["outcome"], call["caller_wrong"], call["callee_wrong"]) == ("completed", 0, 0)
+    assert call["caller_frozen"] < 0.1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import tempfile
 import time
 from contextlib import asynccontextmanager
@@ -207,7 +208,7 @@ def goals(added: list[float], shares: list[dict[str, float]], call: dict[str, An
     return [
         judge("relay_video_added_p50_ms", 1e3 * float(np.percentile(added, 50)), "<=", 10.0),
         judge("relay_video_added_p99_ms", 1e3 * float(np.percentile(added, 99)), "<=", 25.0),
-        judge("relay_cpu_over_media_relay", max(0.0, ours) / theirs, "<=", 0.3),
+        judge("relay_cpu_over_media_relay", max(0.0, ours) / theirs if theirs > 0.0 else math.inf, "<=", 0.3),
         judge("frames_lost_share", lost / expected if expected else 1.0, "<", 0.002),
         judge("relay_codecs", float(call["relay_codecs"]), "==", 0.0),
     ]
