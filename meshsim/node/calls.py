@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from meshsim.agent import CallRequest, CallState
-from meshsim.mesh.errors import ConfigError, nearest
+from meshsim.mesh.errors import CallFailed, ConfigError, nearest
 from meshsim.mesh.ids import AuraID
 from meshsim.mesh.media import AicPolicy, MediaType
 from meshsim.mesh.quality import mos
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from meshsim.agent import CallSample, CloseMedia, MediaReport, OpenMedia
     from meshsim.agent import calls as known_calls
     from meshsim.mesh.ids import CallId, NodeId
+    from meshsim.node.data import Talk
     from meshsim.node.driver import NodeDriver
     from meshsim.node.status import Tally
 
@@ -84,13 +85,15 @@ class Call:
         outgoing: Whether it was placed here.
     """
 
-    def __init__(self, known: known_calls.Call, driver: NodeDriver) -> None:
+    def __init__(self, known: known_calls.Call, driver: NodeDriver, talk: Callable[[CallId], Talk | None]) -> None:
         self.id: CallId = known.id
         self.outgoing: bool = known.outgoing
         self.media: MediaType = known.request.media
         self.peer: AuraID = known.request.callee if known.outgoing else known.request.caller
         self._known = known
         self._driver = driver
+        self._find_talk = talk
+        self._takers: list[Callable[[bytes], object]] = []
         self._listeners: list[OnQuality] = []
         self._began = math.nan
         loop = asyncio.get_running_loop()
@@ -123,6 +126,31 @@ class Call:
         if not self._over.done():
             self._driver.hang_up(self.id)
 
+    async def send(self, data: bytes) -> None:
+        """Sends a message to the program at the other end: it comes once, in order, whatever route the call takes.
+
+        Waits until the call stands, and while too much is under way.
+
+        Raises:
+            CallFailed: If the call has ended; whether the last messages came is then unknown.
+            ConfigError: If the message is longer than 16,000 bytes.
+        """
+        talk = self._find_talk(self.id) if await self.stood() else None
+        if talk is None:
+            raise CallFailed("the call has ended")
+        await talk.send(data)
+
+    def on_data(self, callback: Callable[[bytes], object]) -> None:
+        """Calls `callback` with each message of the other end, from the first on, in order.
+
+        Before anybody asks for them messages are kept, and the other end waits. An error that `callback` raises is the
+        event loop's to tell.
+        """
+        self._takers.append(callback)
+        talk = self._find_talk(self.id)
+        if talk is not None:
+            talk.listen(callback)
+
     def on_quality(self, callback: OnQuality) -> None:
         """Calls `callback` about once a second with how the call is; an error it raises is the event loop's to tell."""
         self._listeners.append(callback)
@@ -132,6 +160,10 @@ class Call:
         if not self._stood.done():
             self._began = time.monotonic()
             self._stood.set_result(True)
+            talk = self._find_talk(self.id)
+            for taker in self._takers:
+                if talk is not None:
+                    talk.listen(taker)
 
     def hear(self, report: MediaReport) -> None:
         """Takes in what was measured here; for the runtime."""
@@ -197,18 +229,26 @@ class Switchboard:
         own: Whose node it is.
         tally: Counts calls that ended.
         driver: The agent's, once there is one.
+        talk: What the programs at the ends of a call send each other; None where it does not stand.
 
     Attributes:
         calls: Those that go on, by id.
         greeters: Who is told of calls that come in.
     """
 
-    def __init__(self, own: AuraID, tally: Tally, driver: Callable[[], NodeDriver]) -> None:
+    def __init__(
+        self,
+        own: AuraID,
+        tally: Tally,
+        driver: Callable[[], NodeDriver],
+        talk: Callable[[CallId], Talk | None],
+    ) -> None:
         self.calls: dict[CallId, Call] = {}
         self.greeters: list[Callable[[Call], object]] = []
         self._own = own
         self._tally = tally
         self._driver = driver
+        self._talk = talk
 
     def place(self, callee: AuraID | str, media: MediaType | str, aic: AicPolicy | str, duration: float) -> Call:
         """Begins a call.
@@ -253,7 +293,7 @@ class Switchboard:
 
     def _keep(self, call: CallId) -> Call:
         driver = self._driver()
-        self.calls[call] = Call(next(known for known in driver.calls() if known.id == call), driver)
+        self.calls[call] = Call(next(known for known in driver.calls() if known.id == call), driver, self._talk)
         return self.calls[call]
 
     def _finish(self, call: Call, sample: CallSample | None = None) -> None:

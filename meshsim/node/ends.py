@@ -134,6 +134,7 @@ class End:
     rtt: float = math.nan
     seen: tuple[int, int] = (0, 0)
     pictures_seen: tuple[int, int] = (0, 0)
+    echoes_seen: int = 0
     delays: float = 0.0
     bytes: int = 0
 
@@ -142,7 +143,7 @@ class End:
 class _Speech:
     """What this end says and shows in one call, over each of the routes that are open, by label."""
 
-    voice: AudioSource
+    voice: AudioSource | None = None
     video: VideoSource | None = None
     kept: Kept = field(default_factory=Kept)
     routes: dict[int, NodeId] = field(default_factory=dict)
@@ -205,8 +206,10 @@ class CallEnds:
         heard.audio[label] = end.sink.report()
         speech = self._speeches.get(call)
         if speech is None:
-            speech = self._speeches[call] = _Speech(voice=AudioSource(label, microphone=self._devices.microphone))
-            speech.tasks.append(self._group.create_task(speech.voice.play(partial(self._speak, speech))))
+            speech = self._speeches[call] = _Speech()
+            if effect.media is not MediaType.DATA:
+                speech.voice = AudioSource(label, microphone=self._devices.microphone)
+                speech.tasks.append(self._group.create_task(speech.voice.play(partial(self._speak, speech))))
         speech.routes[label] = neighbour
         if effect.media is MediaType.AUDIO_VIDEO:
             self._open_video(end, label, heard, speech)
@@ -387,7 +390,8 @@ class CallEnds:
         if profile is not None and heard.aic is None:
             heard.aic = Spared()
         saves = profile is not None and profile.voice_saving > 0.0
-        speech.voice.compress((1.0 - profile.voice_saving) * VOICE_RATE if saves and profile is not None else None)
+        if speech.voice is not None:
+            speech.voice.compress((1.0 - profile.voice_saving) * VOICE_RATE if saves and profile is not None else None)
         if speech.video is not None:
             speech.video.compare(on=profile is not None and profile.video_saving > 0.0)
         speech.before = _coded(speech)
@@ -422,6 +426,8 @@ class CallEnds:
         """One packet of reports: what was sent, and what was received, of voice and video."""
         now, speech = time.monotonic(), self._speeches[end.call]
         voice, video = speech.voice, speech.video
+        if voice is None:
+            return
         told = [encode(SenderReport(label, ntp_time(now), voice.timestamp, voice.packets, voice.coded, ()))]
         blocks = [end.voice.block(label, now)] if end.voice.received else []
         if video is not None and end.picture is not None:
@@ -443,6 +449,9 @@ class CallEnds:
             received += picture.received - end.pictures_seen[1]
             end.pictures_seen = (picture.expected, picture.received)
         self._count(end.call, label, end.bytes)
+        echoes, end.echoes_seen = len(heard.data_rtts) - end.echoes_seen, len(heard.data_rtts)
+        if self._speeches[end.call].voice is None:  # probes tell whether the way works
+            expected, received = 1, min(1, echoes)
         loss = _share_lost(expected, received)
         self._report(end.call, MediaReport(label=label, jitter=audio.jitter, loss=loss, rtt=rtt))
 
@@ -461,7 +470,7 @@ def _share_lost(expected: int, received: int) -> float:
 
 def _coded(speech: _Speech) -> tuple[int, int]:
     """Bytes of media so far: without AIC, and as sent."""
-    plain, sent = speech.voice.plain_coded, speech.voice.coded
+    plain, sent = (0, 0) if speech.voice is None else (speech.voice.plain_coded, speech.voice.coded)
     if speech.video is not None:
         plain, sent = plain + speech.video.plain_coded, sent + speech.video.coded
     return plain, sent

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshsim.mesh.errors import RemoteProtocolError
 from meshsim.mesh.time import to_seconds
+from meshsim.node.data import DataPlane
 from meshsim.node.devices import NONE
 from meshsim.node.ends import CallEnds
 from meshsim.node.passing import Passages
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from meshsim.node.ends import End, Heard
 
 DATA_PERIOD = 0.1
-"""Seconds between data messages of a talking end."""
+"""Seconds between probes of a talking end."""
 DATA_BYTES = 1200
-"""No data frame is longer."""
+"""No probe is longer."""
 LONGEST_ECHO = 60.0
 """Seconds; no echo is believed to have taken longer, or less than none."""
 _LABEL_BYTES, _TIME_BYTES = 4, 8
@@ -54,6 +55,7 @@ class MediaPlane:
 
     Attributes:
         passing: Routes of others.
+        data: What programs send each other over calls.
         unroutable: Packets and frames of no known route.
     """
 
@@ -72,6 +74,7 @@ class MediaPlane:
         self.unroutable = 0
         self.passing = Passages(send_media, count, stream)
         self._ends = CallEnds(send=send_media, report=report, count=count, group=group, aic=aic, devices=devices)
+        self.data = DataPlane(send_data, self.passing.onward)
         self._send_data = send_data
         self._group = group
         self._talks: dict[int, asyncio.Task[None]] = {}
@@ -104,11 +107,13 @@ class MediaPlane:
         if neighbour is None:
             raise RemoteProtocolError("a route of one node carries nothing")
         self._ends.open(effect, neighbour)
+        self.data.open(effect.call, effect.label, neighbour)
         self._talks[effect.label] = self._group.create_task(self._talk(effect.label, neighbour))
 
     def close(self, effect: CloseMedia) -> None:
         """Stops one route."""
         self.passing.close(effect.label)
+        self.data.close(effect.label)
         self._close_end(effect.label)
 
     def receive(self, source: NodeId, packet: bytes) -> None:
@@ -135,9 +140,13 @@ class MediaPlane:
         Raises:
             RemoteProtocolError: If it is none, or the echo of nothing that was asked.
         """
-        if not _FRAME_BYTES <= len(frame) <= DATA_BYTES:
+        is_probe = len(frame) > _LABEL_BYTES and frame[_LABEL_BYTES] in (_ASK, _ECHO)
+        if len(frame) < _FRAME_BYTES or (is_probe and len(frame) > DATA_BYTES):
             raise RemoteProtocolError(f"a data frame of {len(frame)} bytes")
         label = int.from_bytes(frame[:_LABEL_BYTES], "big")
+        if not is_probe:
+            self.unroutable += not self.data.receive(source, label, frame)
+            return
         end, onward = self._ends.find(source, label), self.passing.onward(source, label)
         if end is not None:
             self._take_data(end, frame)
@@ -154,6 +163,7 @@ class MediaPlane:
         """Closes the routes that end here, so that `heard` is whole; the calls they belonged to."""
         calls = sorted({end.call for end in self._ends.ends.values()})
         for label in list(self._ends.ends):
+            self.data.close(label)
             self._close_end(label)
         return calls
 

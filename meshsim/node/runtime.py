@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from meshsim.mesh.view import NetworkView
     from meshsim.node.calls import Call
     from meshsim.node.config import NodeConfig
+    from meshsim.node.data import Talk
     from meshsim.node.devices import Devices
     from meshsim.node.emulation import EmulatorClient
 
@@ -89,7 +90,7 @@ class Node:
         self.listeners = [tell]
         self._clock = clock or NodeClock()
         self.tally = Tally()
-        self._board = Switchboard(AuraID.parse(config.aura), self.tally, lambda: self._driver)
+        self._board = Switchboard(AuraID.parse(config.aura), self.tally, lambda: self._driver, self._talk_of)
         self.calls = self._board.calls
         self._started = time.monotonic()
         self.signer = Ed25519Signer.from_file(Path(config.key))
@@ -416,6 +417,9 @@ class Node:
     def _receive_media(self, peer: NodeId, packet: bytes) -> None:
         with self._counting():
             self._media.receive(peer, packet)
+
+    def _talk_of(self, call: CallId) -> Talk | None:
+        return self._media.data.talks.get(call)
 
     def _media_report(self, call: CallId, report: MediaReport) -> None:
         self._driver.media_report(call, report)

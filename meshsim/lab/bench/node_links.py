@@ -27,7 +27,9 @@ from meshsim.control.client import RegistryClient
 from meshsim.identity import Ed25519Verifier
 from meshsim.lab.bench.node_place import make_signer, places
 from meshsim.lab.goals import judge
+from meshsim.mesh.ids import CALL_ID_BYTES, CallId
 from meshsim.node.bare import Bare
+from meshsim.node.data import MESSAGE_BYTES, DataPlane
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.testbed import START_TIMEOUT, Process
 
@@ -41,14 +43,9 @@ DIALS, TRIPS, MEGABYTES, LINKS = 30, 400, 24, 100
 IDLE = 10.0
 """Seconds for which a hundred links do nothing but probe each other."""
 PROBE_PERIOD = 1.0
-MESSAGE = 16_000
-"""Bytes of a message for goodput; with its label it stays below 16 KiB."""
-WINDOW = 32
-"""Messages that may be under way at once."""
-ACK_EVERY = 8
 PATIENCE = 120.0
 _LABEL = b"\x01lab"
-_ACK = b"\x02ack"
+_DIRECT, _RELAYED = 1, 2
 
 
 # Nodes of one process -------------------------------------------------------------------------------------------------
@@ -117,47 +114,61 @@ async def trip_times(count: int = TRIPS) -> list[dict[str, float]]:
 
 
 async def goodput(megabytes: float = MEGABYTES, rounds: int = 3) -> list[dict[str, float]]:
-    """Bits per second of messages of 16 KB in a window, in turns over one link and over two with a relay between."""
+    """Bits per second of a program's messages, in turns over one link and over two with a relay between.
+
+    All that nodes do about them is in it: credit on each hop, confirmation from end to end, order.
+    """
     rows = []
     async with places(3) as (one, relay, far):
         await one.links.dial(relay.id)
         await one.links.dial(far.id)
         await relay.links.dial(far.id)
-        _relay(relay, one.id, far.id)
+        onward = {(one.id, _RELAYED): far.id, (far.id, _RELAYED): one.id}
+        source, sink = _carry(one), _carry(far)
+        _carry(relay, lambda peer, label: onward.get((peer, label)))
+        for label, to, back in ((_DIRECT, far.id, one.id), (_RELAYED, relay.id, relay.id)):
+            source.open(_call(label), label, to)
+            sink.open(_call(label), label, back)
         for _ in range(rounds):
-            count = math.ceil(1e6 * megabytes / rounds / MESSAGE)
+            count = math.ceil(1e6 * megabytes / rounds / MESSAGE_BYTES)
             rows.append({
-                "direct_bps": await _stream(one, far, far.id, count),
-                "relayed_bps": await _stream(one, far, relay.id, count),
+                "direct_bps": await _stream(source, sink, _call(_DIRECT), count),
+                "relayed_bps": await _stream(source, sink, _call(_RELAYED), count),
             })  # fmt: skip
+        for label in (_DIRECT, _RELAYED):
+            source.close(label)
+            sink.close(label)
     return rows
 
 
-async def _stream(source: Place, sink: Place, first: NodeId, count: int) -> float:
-    """Sends `count` messages, never more than a window of them unconfirmed."""
-    received, room = itertools.count(1), asyncio.Semaphore(WINDOW)
-    done = asyncio.Event()
+def _call(label: int) -> CallId:
+    return CallId(label.to_bytes(CALL_ID_BYTES, "big"))
 
-    def confirm(peer: NodeId, _: bytes) -> None:
-        number = next(received)
-        if number % ACK_EVERY == 0 or number == count:
-            sink.send(peer, _LABEL + _ACK)
-        if number == count:
+
+def _carry(place: Place, onward: Callable[[NodeId, int], NodeId | None] = lambda _, __: None) -> DataPlane:
+    """Lets a node carry messages as nodes do."""
+    plane = DataPlane(place.send, onward)
+    place.take = lambda peer, frame: plane.receive(peer, int.from_bytes(frame[:4], "big"), frame)
+    return plane
+
+
+async def _stream(source: DataPlane, sink: DataPlane, call: CallId, count: int) -> float:
+    """Sends `count` messages, and waits until the last is there."""
+    received, done = itertools.count(1), asyncio.Event()
+
+    def take(_: bytes) -> None:
+        if next(received) == count:
             done.set()
 
-    def go_on(peer: NodeId, data: bytes) -> None:  # noqa: ARG001 - every answer is a confirmation
-        for _ in range(ACK_EVERY):
-            room.release()
-
-    sink.take, source.take = confirm, go_on
-    message = _LABEL + bytes(MESSAGE)
+    heard = sink.talks[call].listen(take)
+    message = bytes(MESSAGE_BYTES)
     started = time.perf_counter()
     async with asyncio.timeout(PATIENCE):
         for _ in range(count):
-            await room.acquire()
-            source.send(first, message)
+            await source.talks[call].send(message)
         await done.wait()
-    return 8.0 * MESSAGE * count / (time.perf_counter() - started)
+    heard()
+    return 8.0 * MESSAGE_BYTES * count / (time.perf_counter() - started)
 
 
 def _is_alone(place: Place) -> bool:
