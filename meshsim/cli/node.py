@@ -17,7 +17,7 @@ _SET = click.option(
     "--set", "said", multiple=True, metavar="KEY=VALUE", help="Say a key instead of the file and the environment."
 )
 
-_MEDIA = [MediaType.AUDIO, MediaType.AUDIO_VIDEO]
+_MEDIA = [str(MediaType.AUDIO), str(MediaType.AUDIO_VIDEO)]
 _TABLES = ["calls", "events", "link_samples", "nodes", "routes", "trust"]
 
 
@@ -74,7 +74,13 @@ def run(config: Path, said: tuple[str, ...]) -> int:
 @click.argument("callee")
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long to talk.")
 @click.option("--media", type=click.Choice(_MEDIA), default="audio", show_default=True, help="What it carries.")
-@click.option("--aic", type=click.Choice(list(AicPolicy)), default="off", show_default=True, help="How AIC is treated.")
+@click.option(
+    "--aic",
+    type=click.Choice([str(policy) for policy in AicPolicy]),
+    default="off",
+    show_default=True,
+    help="How AIC is treated.",
+)
 @_SET
 @options.as_json
 def call(config: Path, callee: str, seconds: float, media: str, aic: str, said: tuple[str, ...], as_json: bool) -> int:

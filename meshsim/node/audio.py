@@ -5,7 +5,6 @@ Only the ends of a call create a codec; a relay never imports this module.
 
 from __future__ import annotations
 
-import array
 import asyncio
 import collections
 import gc
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from meshsim.node.devices import Microphone, Speaker
 
 FRAME_SECONDS = 0.02
+DELAYS_KEPT = 15_000
+"""Of which quantiles are taken: a call may last for days."""
 
 _AMPLITUDE = 8000.0
 _SYLLABLES_PER_SECOND = 4.0
@@ -182,8 +183,8 @@ class AudioReport:
         jitter: Interarrival jitter in seconds (RFC 3550, A.8).
         delay_mean: One-way delay in seconds; NaN before the first packet.
         delay_sd: Its standard deviation, in seconds.
-        delay_median: Its median, in seconds.
-        delay_p95: Its 95th percentile, in seconds.
+        delay_median: Its median over the last five minutes, in seconds.
+        delay_p95: Its 95th percentile over the same, in seconds.
         longest_gap: The longest silence; both ends 0 before the second packet.
         gaps: Silences longer than the sink's `gap_seconds`, oldest first, at most 64.
         decoded: Frames the Opus decoder accepted.
@@ -235,7 +236,8 @@ class AudioSink:
         self._gaps: list[Gap] = []
         self._transit: float | None = None
         self._jitter = 0.0
-        self._delays = array.array("d")
+        self._delays: collections.deque[float] = collections.deque(maxlen=DELAYS_KEPT)
+        self._delay_sum = self._delay_squares = 0.0
         self._ear = _Ear(speaker) if decodes else _Deaf()
 
     def receive(self, data: bytes, now: int) -> bool:
@@ -268,7 +270,8 @@ class AudioSink:
             open_gap = Gap(self._last_arrival, now)
             gaps += [open_gap] if now - self._last_arrival > self._gap else []
             longest = max(longest, open_gap, key=lambda gap: gap.seconds)
-        delays = np.asarray(self._delays) if self._delays else np.array([math.nan])
+        delays = np.array(self._delays or [math.nan])
+        mean = self._delay_sum / self.received if self.received else math.nan
         expected = self._highest - self._base + 1 if self.received else 0
         lost = max(0, expected - self.received)
         return AudioReport(
@@ -279,8 +282,8 @@ class AudioSink:
             duplicates=self.duplicates,
             doubled=self._ear.doubled,
             jitter=self._jitter,
-            delay_mean=float(delays.mean()),
-            delay_sd=float(delays.std()),
+            delay_mean=mean,
+            delay_sd=math.sqrt(max(0.0, self._delay_squares / self.received - mean**2)) if self.received else math.nan,
             delay_median=float(np.median(delays)),
             delay_p95=float(np.quantile(delays, 0.95)),
             longest_gap=longest,
@@ -311,7 +314,10 @@ class AudioSink:
 
     def _measure(self, packet: RtpPacket, now: int) -> None:
         self.received += 1
-        self._delays.append(to_seconds(now - packet.sent))
+        delay = to_seconds(now - packet.sent)
+        self._delays.append(delay)
+        self._delay_sum += delay
+        self._delay_squares += delay**2
         if self._last_arrival:
             self._note_gap(Gap(self._last_arrival, now))
         self._last_arrival = now

@@ -8,11 +8,12 @@ over both, and is heard and seen once. Voice has the SSRC of its route's label, 
 from __future__ import annotations
 
 import asyncio
+import collections
 import math
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshsim.agent.effects import MediaReport
 from meshsim.mesh.media import VIDEO_RATE, VIDEO_WIRE_RATE, VOICE_RATE, MediaType
@@ -41,6 +42,8 @@ LIMIT_KEPT = 2.0
 """Seconds after which a limit that was not told again is forgotten."""
 CALLS_KEPT = 64
 """Calls that have ended here and whose reception is still known; the oldest go first."""
+VALUES_KEPT = 100_000
+"""Of each list of a call: half an hour of voice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +88,13 @@ class Spared:
         return max(0, self.plain - self.sent)
 
 
+def _latest() -> collections.deque[Any]:
+    return collections.deque(maxlen=VALUES_KEPT)
+
+
 @dataclass(slots=True, kw_only=True)
 class Heard:
-    """What one end of a call has received over all routes of the call.
+    """What one end of a call has received over all routes of the call; of what is many, the last `VALUES_KEPT`.
 
     Attributes:
         voice: The ear: what came over all routes, each packet once.
@@ -95,8 +102,9 @@ class Heard:
         arrivals: Monotonic seconds of every audio packet that it heard.
         audio: What came over each route, by label; nobody listens to one alone.
         seconds: The same second by second.
-        data_received: Data messages that came in.
-        data_rtts: Seconds from a data message to its echo.
+        data_received: Probes that came in.
+        echoes: Echoes of our own that came in.
+        data_rtts: Seconds from a probe to its echo.
         rtcp_rtts: Seconds from a sender report to the receiver report that answers it, without what it was held.
         limits: What the way back was said to take, bits per second of video, each time it was told.
         aic: What AIC made of what this end said; None where it was never applied.
@@ -104,13 +112,14 @@ class Heard:
 
     voice: AudioSink
     video: VideoSink | None = None
-    arrivals: list[float] = field(default_factory=list)
+    arrivals: collections.deque[float] = field(default_factory=_latest)
     audio: dict[int, AudioReport] = field(default_factory=dict)
-    seconds: list[HeardSecond] = field(default_factory=list)
+    seconds: collections.deque[HeardSecond] = field(default_factory=_latest)
     data_received: int = 0
-    data_rtts: list[float] = field(default_factory=list)
-    rtcp_rtts: list[float] = field(default_factory=list)
-    limits: list[float] = field(default_factory=list)
+    echoes: int = 0
+    data_rtts: collections.deque[float] = field(default_factory=_latest)
+    rtcp_rtts: collections.deque[float] = field(default_factory=_latest)
+    limits: collections.deque[float] = field(default_factory=_latest)
     aic: Spared | None = None
 
 
@@ -441,7 +450,7 @@ class CallEnds:
         heard, audio = self.heard[end.call], end.sink.report()
         expected, received = audio.expected - end.seen[0], audio.received - end.seen[1]
         end.seen = (audio.expected, audio.received)
-        rtt = end.rtt if not math.isnan(end.rtt) else (heard.data_rtts or [math.nan])[-1]
+        rtt = end.rtt if not math.isnan(end.rtt) or not heard.data_rtts else heard.data_rtts[-1]
         heard.seconds.append(_second(end, audio, label, received, _share_lost(expected, received), rtt))
         if end.picture is not None:
             picture = end.picture
@@ -449,7 +458,7 @@ class CallEnds:
             received += picture.received - end.pictures_seen[1]
             end.pictures_seen = (picture.expected, picture.received)
         self._count(end.call, label, end.bytes)
-        echoes, end.echoes_seen = len(heard.data_rtts) - end.echoes_seen, len(heard.data_rtts)
+        echoes, end.echoes_seen = heard.echoes - end.echoes_seen, heard.echoes
         if self._speeches[end.call].voice is None:  # probes tell whether the way works
             expected, received = 1, min(1, echoes)
         loss = _share_lost(expected, received)

@@ -80,9 +80,10 @@ def told_of_heard(call: CallId, heard: Heard) -> dict[str, Any]:
             for label, route in heard.audio.items()
         ],
         "seconds": [{field: getattr(second, field) for field in _SECOND} for second in heard.seconds],
-        "audio_packets_received": len(heard.arrivals), "arrivals": heard.arrivals,
-        "data_messages_received": heard.data_received, "data_rtts": heard.data_rtts, "rtcp_rtts": heard.rtcp_rtts,
+        "audio_packets_received": voice.received, "arrivals": list(heard.arrivals),
+        "data_messages_received": heard.data_received, "data_rtts": list(heard.data_rtts),
+        "rtcp_rtts": list(heard.rtcp_rtts),
         "video": None if seen is None else {field: getattr(seen, field) for field in _VIDEO},
-        "limits": heard.limits,
+        "limits": list(heard.limits),
         "aic": None if heard.aic is None else {"plain_bytes": heard.aic.plain, "sent_bytes": heard.aic.sent},
     }  # fmt: skip

@@ -188,4 +188,5 @@ class MediaPlane:
         took = to_seconds(time.monotonic_ns() - sent)
         if kind != _ECHO or not 0.0 <= took <= LONGEST_ECHO:
             raise RemoteProtocolError("a data frame that neither asks nor echoes what was asked")
+        heard.echoes += 1
         heard.data_rtts.append(took)

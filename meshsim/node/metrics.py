@@ -120,6 +120,7 @@ def _faults(node: Standing) -> Iterator[Metric]:
     yield signaling
     yield CounterMetricFamily("meshsim_malformed", "Media nobody could read.", node.tally.malformed)
     yield CounterMetricFamily("meshsim_unroutable", "Media of no known route.", node.media.unroutable)
+    yield CounterMetricFamily("meshsim_overrun", "Messages beyond their credit: dropped.", node.media.data.overrun)
     yield CounterMetricFamily("meshsim_aic_spared_bytes", "Bytes of media that AIC did not send.", node.media.spared)
     passing = node.media.passing
     yield GaugeMetricFamily("meshsim_video_resent", "Packets sent again, on routes carried now.", passing.resent)

@@ -175,6 +175,8 @@ class Inflow:
         else:
             self._nacks = Nacks()
         self._nacks.take(number, now, now + PATIENCE)
+        if len(self._nacks) > LARGEST_GAP:
+            self._nacks.clear()  # nobody loses so much who does not want others to work
         self._highest = number
 
     def _recover(self, number: int, now: float) -> None:

@@ -26,7 +26,7 @@ CLOSE_PATIENCE = 1.0
 """Seconds that a reader has for the last lines."""
 STDOUT, STDERR = 1, 2
 _WARNINGS = ("neighbour_lost", "path_lost", "reject", "banned", "dropped")
-_BULKY = ("arrivals", "seconds", "routes", "data_rtts")
+_BULKY = ("arrivals", "seconds", "routes", "data_rtts", "rtcp_rtts", "limits")
 
 
 class LineWriter:

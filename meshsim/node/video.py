@@ -7,8 +7,8 @@ worth nothing, and the eye asks for a whole one.
 
 from __future__ import annotations
 
-import array
 import asyncio
+import collections
 import math
 import time
 from dataclasses import dataclass, field
@@ -43,6 +43,8 @@ PACE, BURST = 2.5, 3
 """Times the rate at which packets leave, and how many at once."""
 WORTH_IT = 1.25
 """A rate that is higher by less is not taken up."""
+GRACE = 0.12
+"""Seconds for which a whole picture waits for those before it, while they may be mended."""
 WHOLE_EVERY = 0.5
 """Seconds between whole pictures that were asked for, at least."""
 BITS, _BLOCK = 16, 20
@@ -50,6 +52,10 @@ BITS, _BLOCK = 16, 20
 _DARK, _BRIGHT = 40, 210
 _WAITING = 128
 """Pictures under way at most; the oldest go first."""
+DELAYS_KEPT = 4500
+"""Of which quantiles are taken: five minutes."""
+LARGEST = 1920 * 1088
+"""Pixels: a larger picture is not decoded."""
 
 
 @cache
@@ -238,7 +244,8 @@ class VideoReport:
         wrong: Pictures that showed another number than theirs.
         whole: Those coded by themselves.
         asked: How often a whole picture was asked for.
-        delay_median: Seconds from the sending of a picture to its being whole here; NaN before the first.
+        delay_median: Seconds from the sending of a picture to its being whole here, over the last five minutes; NaN
+            before the first.
         delay_p95: 95th percentile of it.
         delay_p99: 99th percentile of it.
         longest_freeze: Longest time between two pictures shown, seconds.
@@ -307,7 +314,7 @@ class VideoSink:
         self._shown_at = math.nan
         self._received = self._shown = self._wrong = self._whole = self._asked = 0
         self._longest = 0.0
-        self._delays = array.array("d")
+        self._delays: collections.deque[float] = collections.deque(maxlen=DELAYS_KEPT)
 
     def receive(self, data: bytes, now: int) -> bool:
         """Takes one RTP packet that arrived at `now`, monotonic nanoseconds.
@@ -344,7 +351,7 @@ class VideoSink:
     def report(self) -> VideoReport:
         """What was seen so far."""
         expected = (self._last_shown - self._first_shown) // TICKS + 1 if self._shown else 0
-        delays = np.asarray(self._delays) if self._delays else np.array([math.nan])
+        delays = np.array(self._delays or [math.nan])
         return VideoReport(
             received=self._received,
             expected=expected,
@@ -373,8 +380,8 @@ class VideoSink:
         """Shows what is whole and next; goes on from a whole picture; asks for one where waiting is over."""
         while True:
             ready = next((p for p in self._pictures.values() if p.first == self._next and p.is_complete), None)
-            if ready is None or self._next is None:
-                ready = next((p for p in self._pictures.values() if p.is_whole), None)
+            if ready is None:
+                ready = next((p for p in self._pictures.values() if p.is_whole and self._may_skip_to(p, now)), None)
             if ready is None:
                 break
             self._see(ready, now)
@@ -390,6 +397,10 @@ class VideoSink:
             self._asked += 1
             self._ask()
 
+    def _may_skip_to(self, whole: _Picture, now: float) -> bool:
+        """Whether those before a whole picture are not waited for: for a moment they are, for they may be mended."""
+        return self._next is None or now - whole.since > GRACE
+
     def _see(self, ready: _Picture, now: float) -> None:
         """Decodes one picture; those before it will not be shown any more."""
         assert ready.last is not None  # noqa: S101 - it is complete
@@ -398,9 +409,13 @@ class VideoSink:
             stamp: waiting for stamp, waiting in self._pictures.items() if min(waiting.payloads) > ready.last
         }
         self._whole += ready.is_whole
+        data = ready.data()
         try:
-            frames = self._decoder.decode(JitterFrame(data=ready.data(), timestamp=ready.timestamp))
+            coded = JitterFrame(data=data, timestamp=ready.timestamp)
+            frames = self._decoder.decode(coded) if _may_decode(data) else []
         except av.error.FFmpegError:
+            frames = []
+        if not frames:
             self.malformed += 1
             self._next = None
             return
@@ -410,8 +425,6 @@ class VideoSink:
                 self._screen(pixels)
             else:
                 self._wrong += not _says(pixels, ready.timestamp // TICKS)
-        if not frames:
-            return
         if not self._shown:
             self._first_shown = ready.timestamp
         else:
@@ -419,6 +432,14 @@ class VideoSink:
         self._shown += 1
         self._last_shown, self._shown_at = ready.timestamp, now
         self._delays.append(now - to_seconds(ready.sent))
+
+
+def _may_decode(data: bytes) -> bool:
+    """Whether a picture is not larger than anybody needs: a whole one says its size (RFC 6386, section 9.1)."""
+    if not data or data[0] & 1:
+        return True
+    width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    return width * height <= LARGEST
 
 
 def _says(pixels: NDArray[np.uint8], number: int) -> bool:

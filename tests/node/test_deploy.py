@@ -42,9 +42,11 @@ def exported() -> set[str]:
     agent = SimpleNamespace(node=bytes(32), record=record, load=0.0, rejected={"forged": 1})
     tally = Tally(calls={("outgoing", "completed"): 1}, scores=80.0, scored=1)
     link = {"node": "x", "up": True, "rtt_seconds": 0.1, "loss": 0.0}
+    passing = SimpleNamespace(resent=0, recovered=0)
+    media = SimpleNamespace(unroutable=0, spared=0, passing=passing, data=SimpleNamespace(overrun=0))
     node: Any = SimpleNamespace(
         agent=agent, tally=tally, uptime=1.0, view=lambda: view, links=lambda: [link], calls={}, carried=(),
-        client=SimpleNamespace(online=True), media=SimpleNamespace(unroutable=0), trace=None,
+        client=SimpleNamespace(online=True), media=media, trace=None,
         neighbours=SimpleNamespace(counts=lambda: {"links_unproven": 1}),
     )  # fmt: skip
     text = Gauges(lambda: node).text().decode()

@@ -194,7 +194,7 @@ async def test_the_source_codes_no_faster_than_the_narrowest_hop_takes() -> None
     async with world(late=bottleneck(rate)) as made:
         made.open(EFFECT)
         await asyncio.sleep(20.0)
-    limits = made.heard(ALICE).limits
+    limits = list(made.heard(ALICE).limits)
     assert max(limits[:40]) > rate
     assert sorted(limits[-40:])[20] < rate
     seen = made.heard(BOB).video

@@ -147,7 +147,7 @@ async def test_an_echo_of_nothing_that_was_asked_is_refused(changed: bytes) -> N
         with pytest.raises(RemoteProtocolError, match="neither asks nor echoes"):
             plane.receive_data(RELAY, LABEL.to_bytes(4, "big") + changed)
         plane.settle()
-    assert plane.heard[CALL].data_rtts == []
+    assert not plane.heard[CALL].data_rtts
 
 
 async def test_what_was_heard_of_old_calls_is_forgotten_and_of_live_ones_kept() -> None:

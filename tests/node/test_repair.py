@@ -124,3 +124,10 @@ def test_where_a_hop_loses_or_a_queue_grows_the_rate_falls(trouble: dict[str, fl
     flow = Inflow()
     stream(flow, 8.0, **trouble)
     assert LEAST_RATE <= flow.rate < 0.8 * START_RATE
+
+
+def test_a_flow_full_of_gaps_is_not_mended_without_end() -> None:
+    flow = Inflow()
+    for jump in range(100):
+        flow.receive(jump * (LARGEST_GAP - 1) % SEQUENCES, 0, SIZE, jump * 0.001)
+        assert len(flow.due(jump * 0.001)) <= LARGEST_GAP

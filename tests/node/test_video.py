@@ -207,3 +207,12 @@ def test_pictures_cut_short_are_counted_and_the_next_whole_one_goes_on() -> None
     report = sink.report()
     assert report.shown >= 5
     assert report.wrong == 0
+
+
+def test_a_picture_larger_than_anybody_needs_is_not_decoded() -> None:
+    source, sink = VideoSource(7), VideoSink()
+    see(sink, pictures(source, 1)[0])
+    side = (16_000).to_bytes(2, "little")
+    header = b"\x10\x02\x00" + b"\x9d\x01\x2a" + side + side
+    sink.receive(wrapped(b"\x10" + header + bytes(60), source.packets, source.pictures * TICKS), 2 * WAY)
+    assert (sink.malformed, sink.report().shown) == (1, 1)
