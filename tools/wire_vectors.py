@@ -128,6 +128,7 @@ def messages() -> list[tuple[str, m.Message]]:
         ("a farewell", m.Leave("restart")),
         ("something was unreadable", m.Error(m.Fault.MALFORMED)),
         ("proof of two tales", m.Equivocation(statement_of(), statement_of(load=0.75))),
+        ("who knows the way to bob", m.Inquiry(BOB, 2)),
         ("an accusation", sign(report, SIGNERS["alice"])),
         ("what a moderator says of it", sign(ruling, SIGNERS["bob"])),
         ("an appeal", sign(AbuseAppeal(subject=R1, at_ns=AT), SIGNERS["r1"])),

@@ -27,6 +27,7 @@ from meshsim.agent.messages import (
     Error,
     Fault,
     Hello,
+    Inquiry,
     Leave,
     LinkState,
     Ping,
@@ -303,6 +304,8 @@ class MeshAgent:
                 self._see_off(source, now)
             case Error():
                 self._core.reject(f"complaint: {message.fault.value}")
+            case Inquiry():
+                self._desk.inquiries.hear(message, source, now)
             case Digest() | LinkState() | Receipt() | Equivocation() | AbuseReport() | AbuseRuling() | AbuseAppeal():
                 self._dispatch_news(message, source, now)
             case _:
@@ -314,6 +317,7 @@ class MeshAgent:
         match message:
             case Digest():
                 self._absorb(self._gossip.hear(message, source, now), now, source)
+                self._desk.inquiries.answer(now)
             case LinkState():
                 self._table.accept(Told(0, message), source, now)
             case Receipt():

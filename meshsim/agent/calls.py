@@ -75,6 +75,7 @@ class Call:
         standby: The second route, being set up or standing by.
         passed_over: Second routes tried in vain.
         better: A direct route that the call is to move to once it works; None where there is none, or it was tried.
+        inquired: When neighbours were asked of the callee; NaN before, minus infinity where there is nothing to ask.
         unfit: Relays that refused to stand by, or could not any more.
         shaky: When the last route was lost that had proven itself, or the first; NaN before.
         calm: Until when no working route is left for a better one.
@@ -106,6 +107,7 @@ class Call:
     standby: Leg | None = None
     passed_over: list[tuple[NodeId, ...]] = field(default_factory=list)
     better: tuple[NodeId, ...] | None = None
+    inquired: float = math.nan
     unfit: set[NodeId] = field(default_factory=set)
     shaky: float = math.nan
     calm: float = -math.inf

@@ -53,6 +53,7 @@ class AgentConfig:
         standby: Whether calls placed here have a second route set up, for the case that the first fails.
         relay_first: Whether a call that had best go directly, over a link that is yet to be made, begins over relays
             that are linked, and moves when the link is there.
+        inquire: Whether neighbours are asked of a callee whose links are not known here, beyond the own area.
         overlap: A working route that is left carries media beside the new one for so long.
         calm: After a working route was left for a better one, none is for so long.
         idle: A link made for calls is closed when it carried none for so long.
@@ -97,6 +98,7 @@ class AgentConfig:
     hurry: float = 0.0
     standby: bool = False
     relay_first: bool = False
+    inquire: bool = False
     overlap: float = 0.2
     calm: float = 10.0
     idle: float = 60.0

@@ -15,6 +15,7 @@ from meshsim.agent.callbook import CallBook
 from meshsim.agent.calls import Call, CallRequest, summary
 from meshsim.agent.effects import Resolve
 from meshsim.agent.ends import Ends
+from meshsim.agent.inquiry import Inquiries
 from meshsim.agent.legs import LOSSY, Leg
 from meshsim.agent.messages import (
     BANNED,
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
 DARK_LOSS = 0.99
 """A route that loses more is dead, whatever its keepalives say."""
 REPORTS_PER_MESSAGE = 5
-RETRY = 0.5
-"""Seconds after which a lost call for which there is no route looks again."""
 LOSSY_ROUTE = "too much loss"
 
 
@@ -72,6 +71,7 @@ class Desk:
     Attributes:
         calls: That go on.
         answering: Takes those that come in.
+        inquiries: What is asked of nodes beyond the area.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Desk:
         self._ends = Ends(core, neighbourhood, ledger, router, absorb)
         self._standbys = Standbys(core, neighbourhood, router, self._ends)
         self.calls = CallBook(core)
+        self.inquiries = Inquiries(core, neighbourhood, table)
         self.answering = Answering(core, self.calls, router, self._ends, self._use)
         self._tokens: dict[int, CallId] = {}
         self._placed = 0
@@ -138,9 +139,9 @@ class Desk:
 
     def _try_next(self, call: Call, now: Instant) -> None:
         path = self._router.next_path(call, now)
-        patient = call.parting is None and now.mono < call.shaky + self._core.config.failover_timeout
-        if path is None and call.state is CallState.FAILING_OVER and patient:
-            self._core.alarms.set(("retry", call.id, 0), now.mono + RETRY)
+        pause = self.inquiries.pause(call, now) if path is None else math.inf
+        if pause < math.inf:
+            self._core.alarms.set(("retry", call.id, 0), now.mono + pause)
             return
         if path is None:
             self._give_up(call, call.reason or "no route left", now)
@@ -324,9 +325,10 @@ class Desk:
                 self._try_next(call, now)
 
     def _retry(self, call: Call, now: Instant) -> None:
-        """There was no route left for a lost call: by now there may be, even one that failed before."""
-        if call.state is CallState.FAILING_OVER and call.pending is None:
-            call.begin_anew()
+        """There was no route for a lost call, or a new one: by now there may be, even one that failed before."""
+        if call.active is None and call.pending is None:
+            if call.state is CallState.FAILING_OVER:
+                call.begin_anew()
             self._try_next(call, now)
 
     def _leave(self, call: Call, leg: Leg, blamed: set[NodeId], why: str, now: Instant) -> None:

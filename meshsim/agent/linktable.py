@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meshsim.agent import wanted
 from meshsim.agent.messages import LINK_ENTRIES, Equivocation, LinkEntry, LinkState, Told
 from meshsim.agent.quarantine import Quarantine
 from meshsim.agent.signing import is_signed, sign
@@ -94,9 +95,8 @@ class LinkTable:
         self._core = core
         self._neighbourhood = neighbourhood
         self._trust = trust
-        # in the order in which statements came in
         own = Known(record=core.record, traits=traits_of(core.record), heard=math.inf)
-        self._known: dict[NodeId, Known] = {core.node: own}
+        self._known: dict[NodeId, Known] = {core.node: own}  # in the order in which statements came in
         self._ranked: list[tuple[float, NodeId]] = []
         self._oldest = math.inf
         self._last: tuple[int, NodeId | None] | None = None
@@ -104,11 +104,11 @@ class LinkTable:
         """Who must not relay, and for whom nothing is relayed, for people have complained."""
         self.quarantine = Quarantine(core, neighbourhood)
         self._suspects: dict[NodeId, float] = {}
-        self._sequence = 0
-        self._issued = -math.inf
+        self._sequence, self._issued = 0, -math.inf
         self.revision = 1
         self._base = (int.from_bytes(core.node[:4], "big") >> 1) << 32
         self._built: NetworkView | None = None
+        self.wanted = wanted.Wanted()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -125,10 +125,16 @@ class LinkTable:
         """What all known nodes say of themselves, this one first."""
         return [known.record for known in self._known.values()]
 
+    def told(self, node: NodeId, now: Instant) -> Told | None:
+        """The latest statement of `node` to be passed on; None if there is none, or it is believed offline."""
+        known = self._known.get(node)
+        fresh = known is not None and known.heard > self._horizon(now)
+        return known.pass_on(known.statement, now.mono) if known and known.statement and fresh else None
+
     def support_aic(self, path: Sequence[NodeId]) -> bool:
         """Whether all nodes of `path` are known to support AIC; its first, who asks for it, unless known not to."""
-        known = [self._known.get(node) for node in path]
-        return all(one.record.aic if one is not None else place == 0 for place, one in enumerate(known))
+        known = enumerate(self._known.get(node) for node in path)
+        return all(one.record.aic if one is not None else place == 0 for place, one in known)
 
     @property
     def banned(self) -> frozenset[NodeId]:
@@ -184,9 +190,10 @@ class LinkTable:
             self._core.reject("quarantined")
             return False
         if known is None:
-            if not self._make_room(statement.record, now, forget=False) or not self._holds(statement, now):
+            place = None if self.wanted.speaks_of(statement) else statement.record
+            if not self._make_room(place, now, forget=False) or not self._holds(statement, now):
                 return False
-            self._make_room(statement.record, now)
+            self._make_room(place, now)
         elif not _is_newer(statement, known.statement) or origin == self._core.node or not self._holds(statement, now):
             return False
         self._keep(origin, statement, now.mono - to_seconds(told.age_ns), source)
@@ -251,8 +258,8 @@ class LinkTable:
     def _make_room(self, record: NodeRecord | None, now: Instant, *, forget: bool = True) -> bool:
         """Whether one more node fits, after another was forgotten: a silent one, else the farthest if it is farther.
 
-        Of several that are as far it is the one unheard of for longest. A node that is needed for a call or as a
-        neighbour (`record` is None) is let in, however far it is.
+        Of several that are as far it is the one unheard of for longest. A node that is needed (`record` is None) is let
+        in, however far it is, and a few beyond the limit.
 
         Args:
             record: Of the node that comes in.
@@ -263,7 +270,7 @@ class LinkTable:
             return True
         last = self._silent(now) or self._farthest()
         if last is None:
-            return False
+            return record is None and len(self._known) < self._core.config.max_nodes + wanted.MOST
         known = self._known[last]
         if record is not None and now.mono < max(known.heard, known.learned) + self._core.config.stale_after:
             distance = self._distance(record)
@@ -299,7 +306,7 @@ class LinkTable:
         return min(farthest, key=lambda node: (self._known[node].heard, node), default=None)
 
     def _is_kept(self, node: NodeId) -> bool:
-        return node == self._core.node or node in self._neighbourhood
+        return node == self._core.node or node in self._neighbourhood or node in self.wanted
 
     def _drop(self, node: NodeId) -> None:
         self._unrank(node, self._known.pop(node))
@@ -327,6 +334,7 @@ class LinkTable:
     def age(self, now: Instant) -> None:
         """Forgets nodes that were silent for long; those whose quarantine is over are believed again."""
         self.quarantine.release(now)
+        self.wanted.age(now)
         horizon = now.mono - FORGET * self._core.config.stale_after
         for node in sorted(n for n, k in self._known.items() if k.heard < horizon and not self._is_kept(n)):
             self._drop(node)

@@ -394,6 +394,18 @@ class Equivocation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     second: LinkState
 
 
+class Inquiry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=20):
+    """To a neighbour: what does it know of the links of `about`? Answered by a Digest, or not at all.
+
+    Attributes:
+        about: Whom the asker wants to reach.
+        ttl: How often it may be handed on, this time among it.
+    """
+
+    about: Node
+    ttl: Annotated[int, msgspec.Meta(ge=1, le=3)]
+
+
 Message: TypeAlias = (
     Hello
     | Ping
@@ -411,6 +423,7 @@ Message: TypeAlias = (
     | Leave
     | Error
     | Equivocation
+    | Inquiry
     | AbuseReport
     | AbuseRuling
     | AbuseAppeal
@@ -421,7 +434,7 @@ Signable: TypeAlias = LinkState | Receipt | CallSetup | AbuseReport | AbuseRulin
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
-SINCE_NEWEST = (CallSwitch, Leave, Error, Equivocation)
+SINCE_NEWEST = (CallSwitch, Leave, Error, Equivocation, Inquiry)
 """Kinds that the version before did not know."""
 _TAGS = frozenset(kind.__struct_config__.tag for kind in get_args(Message))
 _LARGEST_TAG, _ARRAY, _SHORT_ARRAY = 0x7F, 0x90, 0xF0

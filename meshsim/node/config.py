@@ -39,7 +39,14 @@ _PREFIX = "MESHSIM_NODE_"
 ROOM = {"peer": 0, "edge": 4, "relay": 24, "super_node": 80}
 """Calls carried for others at most, by role, as in scenarios."""
 LIVE = AgentConfig(
-    heartbeat=5.0, probe_period=1.0, digest_period=5.0, keepalive=0.08, hurry=0.3, standby=True, relay_first=True
+    heartbeat=5.0,
+    probe_period=1.0,
+    digest_period=5.0,
+    keepalive=0.08,
+    hurry=0.3,
+    standby=True,
+    relay_first=True,
+    inquire=True,
 )
 """How the agents of nodes behave whose file says nothing else: a dead relay is noticed within a third of a second."""
 _PERIODS = ("heartbeat", "probe_period", "digest_period", "keepalive")

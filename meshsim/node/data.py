@@ -36,8 +36,9 @@ RETRY = 0.01
 """Seconds until a link that took no more is tried again."""
 GONE_AFTER = 5.0
 """Seconds without credit after which messages under way on a hop are taken to be lost with it."""
-RESEND_AFTER = 2.0
-"""Seconds without confirmation after which everything unconfirmed is sent again."""
+RESEND_AFTER, RESEND_FIRST = 2.0, 0.3
+"""Seconds without confirmation after which everything unconfirmed is sent again; and before the first confirmation, for
+one end opens a route before the other does: twice as many each time."""
 
 HEAD_BYTES = 13
 _NUMBER_BYTES = 8
@@ -136,7 +137,7 @@ class Talk:
         self._said = 0
         self._unconfirmed: dict[int, bytes] = {}
         self._room = asyncio.Event()
-        self._confirmed_at = 0.0
+        self._confirmed_at, self._patience = 0.0, RESEND_FIRST
         self._next = self._told = 0
         self._consumed: dict[int, int] = {}
         self._ahead: dict[int, bytes] = {}
@@ -241,18 +242,19 @@ class Talk:
         for number in known:
             del self._unconfirmed[number]
         if known:
-            self._confirmed_at = time.monotonic()
+            self._confirmed_at, self._patience = time.monotonic(), RESEND_AFTER
             self._room.set()
 
     def _watch(self) -> None:
         if self._checking is None and self._unconfirmed and not self._over:
-            self._checking = asyncio.get_running_loop().call_later(RESEND_AFTER / 4, self._check)
+            self._checking = asyncio.get_running_loop().call_later(self._patience / 4, self._check)
 
     def _check(self) -> None:
         """Sends everything again that was not confirmed for long, unless it still waits to leave."""
         self._checking = None
         label, lane = list(self._lanes.items())[-1]
-        if self._unconfirmed and time.monotonic() - self._confirmed_at > RESEND_AFTER and not len(lane):
+        if self._unconfirmed and time.monotonic() - self._confirmed_at > self._patience and not len(lane):
+            self._patience = min(2 * self._patience, RESEND_AFTER)
             self._say_again(label)
         self._watch()
 

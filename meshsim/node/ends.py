@@ -103,7 +103,7 @@ class Heard:
         audio: What came over each route, by label; nobody listens to one alone.
         seconds: The same second by second.
         data_received: Probes that came in.
-        echoes: Echoes of our own that came in.
+        signs: Frames that came in on the data channel, of whatever kind.
         data_rtts: Seconds from a probe to its echo.
         rtcp_rtts: Seconds from a sender report to the receiver report that answers it, without what it was held.
         limits: What the way back was said to take, bits per second of video, each time it was told.
@@ -116,7 +116,7 @@ class Heard:
     audio: dict[int, AudioReport] = field(default_factory=dict)
     seconds: collections.deque[HeardSecond] = field(default_factory=_latest)
     data_received: int = 0
-    echoes: int = 0
+    signs: int = 0
     data_rtts: collections.deque[float] = field(default_factory=_latest)
     rtcp_rtts: collections.deque[float] = field(default_factory=_latest)
     limits: collections.deque[float] = field(default_factory=_latest)
@@ -143,7 +143,7 @@ class End:
     rtt: float = math.nan
     seen: tuple[int, int] = (0, 0)
     pictures_seen: tuple[int, int] = (0, 0)
-    echoes_seen: int = 0
+    signs_seen: int = 0
     delays: float = 0.0
     bytes: int = 0
 
@@ -458,9 +458,9 @@ class CallEnds:
             received += picture.received - end.pictures_seen[1]
             end.pictures_seen = (picture.expected, picture.received)
         self._count(end.call, label, end.bytes)
-        echoes, end.echoes_seen = heard.echoes - end.echoes_seen, heard.echoes
-        if self._speeches[end.call].voice is None:  # probes tell whether the way works
-            expected, received = 1, min(1, echoes)
+        signs, end.signs_seen = heard.signs - end.signs_seen, heard.signs
+        if self._speeches[end.call].voice is None:  # a way over which anything comes works
+            expected, received = 1, min(1, signs)
         loss = _share_lost(expected, received)
         self._report(end.call, MediaReport(label=label, jitter=audio.jitter, loss=loss, rtt=rtt))
 

@@ -144,11 +144,12 @@ class MediaPlane:
         if len(frame) < _FRAME_BYTES or (is_probe and len(frame) > DATA_BYTES):
             raise RemoteProtocolError(f"a data frame of {len(frame)} bytes")
         label = int.from_bytes(frame[:_LABEL_BYTES], "big")
-        if not is_probe:
-            self.unroutable += not self.data.receive(source, label, frame)
-            return
         end, onward = self._ends.find(source, label), self.passing.onward(source, label)
         if end is not None:
+            self.heard[end.call].signs += 1
+        if not is_probe:
+            self.unroutable += not self.data.receive(source, label, frame)
+        elif end is not None:
             self._take_data(end, frame)
         elif onward is not None:
             self._send_data(onward, frame)
@@ -188,5 +189,4 @@ class MediaPlane:
         took = to_seconds(time.monotonic_ns() - sent)
         if kind != _ECHO or not 0.0 <= took <= LONGEST_ECHO:
             raise RemoteProtocolError("a data frame that neither asks nor echoes what was asked")
-        heard.echoes += 1
         heard.data_rtts.append(took)

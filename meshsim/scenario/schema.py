@@ -202,6 +202,8 @@ class ControlConfig(Part):
     """Seconds between keepalives of a call; a path silent for thrice that is given up (agents only)."""
     standby: Flag = False
     """Whether each call has a second route set up that shares no relay with its first (agents only)."""
+    inquire: Flag = False
+    """Whether neighbours are asked of a callee whose links the caller does not know (agents only)."""
     relay_first: Flag = False
     """Whether calls begin over relays while a direct link is being made, and then move to it (agents only)."""
     report_period: Period = 1.0

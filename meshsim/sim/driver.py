@@ -105,6 +105,7 @@ def agent_config(scenario: Scenario, epoch: int = 0) -> AgentConfig:
         keepalive=control.keepalive,
         standby=control.standby,
         relay_first=control.relay_first,
+        inquire=control.inquire,
         max_nodes=control.area,
         newcomers=scenario.trust.newcomers,
         tells_trust=scenario.record.trust,

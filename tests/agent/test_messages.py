@@ -26,6 +26,7 @@ from meshsim.agent.messages import (
     Error,
     Fault,
     Hello,
+    Inquiry,
     Leave,
     LinkEntry,
     LinkState,
@@ -129,6 +130,7 @@ messages = st.one_of(
     st.builds(Leave, texts),
     st.builds(Error, st.sampled_from(Fault)),
     st.builds(Equivocation, statements, statements),
+    st.builds(Inquiry, nodes, st.integers(1, 3)),
     st.builds(CallEnd, calls, attempts, st.booleans(), st.booleans(), texts, st.lists(receipts, max_size=2).map(tuple)),
     st.builds(
         AbuseReport,
@@ -235,7 +237,7 @@ def test_a_kind_that_is_not_known_is_told_apart_from_nonsense(version: int) -> N
 @given(messages)
 def test_a_message_says_the_version_that_first_knew_it_and_both_versions_read_what_both_know(message: Message) -> None:
     data = encode(message)
-    is_new = isinstance(message, (CallSwitch, Leave, Error, Equivocation))
+    is_new = isinstance(message, (CallSwitch, Leave, Error, Equivocation, Inquiry))
     is_new |= isinstance(message, CallSetup) and message.standby
     assert data[0] == (VERSION if is_new else OLDEST)
     other = bytes([VERSION + OLDEST - data[0]]) + data[1:]
