@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,8 +21,10 @@ from meshsim.control.http import embedded
 from meshsim.identity import Ed25519Signer
 from meshsim.mesh.errors import CallFailed, ConfigError, RemoteProtocolError
 from meshsim.mesh.ids import CallId, NodeId, did_key
+from meshsim.mesh.seeds import SeedTree
 from meshsim.node import Call, Node, NodeConfig, data
-from meshsim.node.data import CREDIT, MESSAGE, MESSAGE_BYTES, RECEIVED, UNCONFIRMED, WINDOW, DataPlane, Lane, make_frame
+from meshsim.node.data import UNCONFIRMED, DataPlane
+from meshsim.node.lanes import CREDIT, MESSAGE, MESSAGE_BYTES, RECEIVED, WINDOW, Lane, make_frame
 
 CALL, LABEL, OTHER = CallId(bytes(16)), 7, 8
 ALICE, RELAY, BOB, DETOUR = (NodeId(bytes([number]) * 32) for number in (1, 2, 3, 4))
@@ -199,6 +203,7 @@ async def _all(send: Callable[[bytes], Any], first: int, count: int) -> None:
 async def test_frames_that_a_link_lost_are_sent_again_after_a_while() -> None:
     wires, heard = Wires(), list[bytes]()
     wires.open(LABEL)
+    await wires.settle()
     wires.planes[BOB].talks[CALL].listen(heard.append)
     for number in range(20):
         await wires.planes[ALICE].talks[CALL].send(b"%d" % number)
@@ -209,6 +214,85 @@ async def test_frames_that_a_link_lost_are_sent_again_after_a_while() -> None:
             await wires.settle()
             await asyncio.sleep(0.01)
     assert numbers(heard) == list(range(20))
+    wires.close(LABEL)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32), share=st.floats(0.0, 0.6))
+def test_links_that_often_take_no_more_hold_up_neither_credit_nor_confirmation(seed: int, share: float) -> None:
+    async def live() -> list[list[bytes]]:
+        draws = SeedTree(seed).stream("test/refusals", 0)
+        turns = itertools.count()
+        wires, heard, back = Wires(refuses=lambda *_: draws.at(next(turns)) < share), list[bytes](), list[bytes]()
+        wires.open(LABEL)
+        wires.planes[BOB].talks[CALL].listen(heard.append)
+        wires.planes[ALICE].talks[CALL].listen(back.append)
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            for own in (ALICE, BOB):
+                group.create_task(_all(wires.planes[own].talks[CALL].send, 0, 150))
+            while min(len(heard), len(back)) < 150:
+                await wires.settle()
+                await asyncio.sleep(0.001)
+        assert wires.most_waiting <= WINDOW
+        assert not any(plane.overrun for plane in wires.planes.values())
+        wires.close(LABEL)
+        return [heard, back]
+
+    with pytest.MonkeyPatch.context() as never:
+        never.setattr(data, "RESEND_AFTER", 1000.0)
+        assert list(map(numbers, asyncio.run(live()))) == 2 * [list(range(150))]
+
+
+@pytest.mark.parametrize(("first", "second"), [(ALICE, BOB), (BOB, ALICE)])
+async def test_what_is_said_before_the_other_end_has_opened_the_route_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, first: NodeId, second: NodeId
+) -> None:
+    monkeypatch.setattr(data, "RESEND_AFTER", 1000.0)
+    wires, heard = Wires(), list[bytes]()
+    wires.planes[first].open(CALL, LABEL, RELAY)
+    for number in range(40):
+        await wires.planes[first].talks[CALL].send(b"%d" % number)
+    with contextlib.suppress(AssertionError):
+        await wires.settle()
+    assert heard == []
+    wires.planes[second].open(CALL, LABEL, RELAY)
+    wires.planes[second].talks[CALL].listen(heard.append)
+    await wires.settle()
+    assert numbers(heard) == list(range(40))
+    wires.close(LABEL)
+
+
+async def test_a_new_route_that_does_not_last_leaves_the_older_one_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "RESEND_AFTER", 1000.0)
+    wires, heard = Wires(), list[bytes]()
+    wires.open(LABEL)
+    wires.planes[BOB].talks[CALL].listen(heard.append)
+    await say(wires, 20, heard)
+    wires.open(OTHER)
+    await wires.settle()
+    wires.dead.add(DETOUR)
+    for number in range(20, 40):
+        await wires.planes[ALICE].talks[CALL].send(b"%d" % number)
+    await wires.settle()
+    assert len(heard) == 20
+    wires.close(OTHER)
+    await wires.settle()
+    assert numbers(heard) == list(range(40))
+    wires.close(LABEL)
+
+
+async def test_who_is_not_listened_to_says_it_again_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "RESEND_AFTER", 0.01)
+    wires = Wires()
+    wires.open(LABEL)
+    await wires.settle()
+    await wires.planes[ALICE].talks[CALL].send(b"x")
+    copies = 0
+    for _ in range(50):
+        copies += sum(frame[4] == MESSAGE and to == BOB for _, to, frame in wires.flying)
+        await wires.settle()
+        await asyncio.sleep(0.01)
+    assert copies <= 8
     wires.close(LABEL)
 
 

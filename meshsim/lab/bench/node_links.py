@@ -29,7 +29,8 @@ from meshsim.lab.bench.node_place import make_signer, places
 from meshsim.lab.goals import judge
 from meshsim.mesh.ids import CALL_ID_BYTES, CallId
 from meshsim.node.bare import Bare
-from meshsim.node.data import MESSAGE_BYTES, DataPlane
+from meshsim.node.data import DataPlane
+from meshsim.node.lanes import MESSAGE_BYTES
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.testbed import START_TIMEOUT, Process
 
