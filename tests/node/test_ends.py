@@ -89,7 +89,7 @@ async def test_video_over_two_lossy_hops_is_mended_and_voice_is_not() -> None:
         heard = made.heard(end)
         assert heard.video is not None
         seen = heard.video.report()
-        assert seen.expected > 30
+        assert seen.expected > 15  # the first whole picture may be lost before anybody knows of it
         assert (seen.frozen, seen.wrong) == (0.0, 0)
         assert heard.voice.report().lost > 0
 
