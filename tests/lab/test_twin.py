@@ -166,7 +166,7 @@ def test_the_emulator_is_told_only_of_links_that_changed(tmp_path: Path) -> None
 @pytest.mark.full
 def test_a_call_takes_the_same_route_and_the_same_time_in_the_simulator_and_on_real_nodes(tmp_path: Path) -> None:
     later = 'calls.listed=[{at: 8 s, caller: "@alice.aura", callee: "@bob.aura", duration: 6 s}]'
-    short = ["duration=16 s", later, "routing.policy=shortest"]
+    short = ["duration=16 s", later]  # by the scorer: for the shortest path three relays are within 2 ms of each other
     found = twin("twin", out=tmp_path / "twin", overrides=short, progress=False)
     (call,) = found.calls
     assert not found.reality.mismatches

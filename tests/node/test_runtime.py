@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ from meshsim.mesh.errors import ConfigError
 from meshsim.mesh.ids import AuraID, NodeId, did_key
 from meshsim.node import commands, life, parts
 from meshsim.node.commands import place_call, run_node
-from meshsim.node.config import NodeConfig
+from meshsim.node.config import LIVE, NodeConfig
 from meshsim.node.neighbours import NeighbourHandlers, Neighbours
 from meshsim.node.runtime import Node
 from meshsim.routing.artefact import find_model, sign_model
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 PACE = AgentConfig(heartbeat=0.5, probe_period=0.2, digest_period=0.5, keepalive=0.3, dead_after=5)
+CALM = replace(LIVE, keepalive=0.3)  # four nodes in one process may pause for a quarter of a second
+    LIVE, keepalive=0.3
+)  # four nodes in one process, beside other tests, may pause for a quarter of a second
 # By id, so that the first of two neighbours is the one that dials.
 SIGNERS = sorted((Ed25519Signer.from_seed(bytes([n]) * 32) for n in range(1, 4)), key=lambda signer: signer.node_id)
 LONG = 60.0
@@ -341,13 +345,13 @@ async def between(folder: Path, relays: int, **more: Any) -> AsyncIterator[tuple
         for signer, key in zip(middle, keys[2:], strict=True):
             config = NodeConfig(
                 aura=f"@m{signer.node_id.hex()[:4]}.aura", key=key, registry=url, policy="shortest", role="relay",
-                neighbours=tuple(did_key(end.node_id) for end in ends), **more,
+                neighbours=tuple(did_key(end.node_id) for end in ends), agent=CALM, **more,
             )  # fmt: skip
             lives[signer.node_id] = await stack.enter_async_context(AsyncExitStack())
             await lives[signer.node_id].enter_async_context(Node(config))
         nodes = [
             NodeConfig(
-                aura=f"@e{which}.aura", key=key, registry=url, policy="shortest", nat="symmetric",
+                aura=f"@e{which}.aura", key=key, registry=url, policy="shortest", nat="symmetric", agent=CALM,
                 neighbours=tuple(did_key(relay.node_id) for relay in middle),
             )
             for which, key in enumerate(keys[:2])
