@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 PACE = AgentConfig(heartbeat=0.5, probe_period=0.2, digest_period=0.5, keepalive=0.3, dead_after=5)
 CALM = replace(LIVE, keepalive=0.3)  # four nodes in one process may pause for a quarter of a second
-    LIVE, keepalive=0.3
-)  # four nodes in one process, beside other tests, may pause for a quarter of a second
 # By id, so that the first of two neighbours is the one that dials.
 SIGNERS = sorted((Ed25519Signer.from_seed(bytes([n]) * 32) for n in range(1, 4)), key=lambda signer: signer.node_id)
 LONG = 60.0
